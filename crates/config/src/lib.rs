@@ -1,0 +1,1 @@
+//! The typed configuration of Waxseal from TOML, environment and main.cf.

@@ -1,0 +1,1 @@
+//! MX, address and TLSA lookups with their DNSSEC proof.

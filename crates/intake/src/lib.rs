@@ -1,0 +1,1 @@
+//! The SMTP server: listeners, limits, relay rules, hand-over to the spool.

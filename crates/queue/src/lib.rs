@@ -1,0 +1,1 @@
+//! The delivery plan, the schedule, bounces, and the queue manager.

@@ -1,0 +1,1 @@
+//! SMTP and LMTP, client and server, without I/O.

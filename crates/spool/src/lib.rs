@@ -1,0 +1,1 @@
+//! Durable messages in an append-only log.

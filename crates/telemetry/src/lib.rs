@@ -1,0 +1,1 @@
+//! Delivery events, OpenTelemetry traces and metrics from the delivery account.

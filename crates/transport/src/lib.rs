@@ -1,0 +1,1 @@
+//! Sockets and TLS: connect, STARTTLS, proof of possession, sessions, connection pool.

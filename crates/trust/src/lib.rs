@@ -1,0 +1,1 @@
+//! Trust stores of Postfix: CAfile, CApath, trust anchor files, client certificates.

@@ -1,0 +1,1 @@
+//! Is this peer who was demanded? Paths, names, fingerprints, DANE.
