@@ -68,8 +68,13 @@ pub enum NamePattern {
     Exact(Domain),
     /// `.domain`: any name strictly below it.
     Below(Domain),
+    /// `*.domain`: a certificate name that is literally this wildcard, as OpenSSL compares it; `mx.domain` does not match.
+    Wildcard(Domain),
     /// An address literal, matched with the certificate's IP addresses.
     Address(core::net::IpAddr),
+    /// A text that is no host name, such as `*.example.com` or `mx.example.com.`: it is compared as it stands, without regard
+    /// to case, and no wildcard of a certificate covers it.
+    Literal(Arc<str>),
 }
 
 /// Where the anchors of a demand come from.

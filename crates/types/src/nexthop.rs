@@ -44,8 +44,9 @@ pub enum Target {
 
 /// A next hop: what mail for a destination is handed to, and the key of its TLS policy (postconf(5), `smtp_tls_policy_maps`).
 ///
-/// Two hops are the same destination when their texts are equal: names in lower case and as A-labels, brackets and port kept.
-/// Cloning is cheap.
+/// Two hops are the same destination when their texts are equal. The text is what was written, in lower case and without `inet:`
+/// and a trailing dot: a port number and the name of its service, or A-labels and U-labels, are different keys, as in Postfix,
+/// since each may have a policy of its own. Cloning is cheap.
 #[derive(Clone)]
 pub struct NextHop {
     text: Arc<str>,
@@ -88,7 +89,7 @@ impl NextHop {
         Self { text: text.into(), target: Target::Address(address), port: None }
     }
 
-    /// Its normal form, which is also the lookup key.
+    /// Its text, which is also the lookup key.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -144,14 +145,10 @@ impl FromStr for NextHop {
             None if rest.is_empty() => None,
             None => return Err(InvalidNextHop::Brackets(text.to_owned())),
         };
-        let name = match &target {
-            Target::Mx(domain) | Target::Host(domain) => domain.as_str().to_owned(),
-            Target::Address(address) => format!("{address}"),
-            Target::Unix(path) => (**path).to_owned(),
-        };
-        let name = if bracketed { format!("[{name}]") } else { name };
-        let text = port.map_or(name.clone(), |port| format!("{name}:{port}"));
-        Ok(Self { text: text.into(), target, port })
+        let name = &text[..text.len() - rest.len()];
+        // A trailing dot must not lead past a policy: `example.com.` is `example.com`.
+        let name = if bracketed { name.replace(".]", "]") } else { name.trim_end_matches('.').to_owned() };
+        Ok(Self { text: format!("{name}{rest}").to_lowercase().into(), target, port })
     }
 }
 
@@ -228,16 +225,19 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn hops_take_their_normal_form() {
+    fn hops_keep_their_text_in_lower_case() {
         let table = [
             ("Example.COM", "example.com", None),
             ("example.com:587", "example.com:587", Some(587)),
-            ("example.com:submission", "example.com:587", Some(587)),
+            ("example.com:Submission", "example.com:submission", Some(587)),
+            ("example.com.:587", "example.com:587", Some(587)),
+            ("[mx.example.com.]", "[mx.example.com]", None),
+            ("BÜCHER.example", "bücher.example", None),
             ("[MX.example.com]", "[mx.example.com]", None),
             ("[mx.example.com]:25", "[mx.example.com]:25", Some(25)),
             ("inet:mx.example.com:24", "mx.example.com:24", Some(24)),
             ("[192.0.2.1]", "[192.0.2.1]", None),
-            ("[IPv6:2001:DB8::1]:2525", "[2001:db8::1]:2525", Some(2525)),
+            ("[IPv6:2001:DB8::1]:2525", "[ipv6:2001:db8::1]:2525", Some(2525)),
             ("unix:/run/lmtp", "unix:/run/lmtp", None),
         ];
         for (text, expected, port) in table {
