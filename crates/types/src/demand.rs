@@ -72,9 +72,6 @@ pub enum NamePattern {
     Wildcard(Domain),
     /// An address literal, matched with the certificate's IP addresses.
     Address(core::net::IpAddr),
-    /// A text that is no host name, such as `*.example.com` or `mx.example.com.`: it is compared as it stands, without regard
-    /// to case, and no wildcard of a certificate covers it.
-    Literal(Arc<str>),
 }
 
 /// Where the anchors of a demand come from.
