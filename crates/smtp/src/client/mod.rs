@@ -1,0 +1,18 @@
+//! The side that delivers.
+
+mod commands;
+mod ehlo;
+mod opening;
+mod reply;
+mod text;
+mod transaction;
+#[cfg(test)]
+mod transaction_tests;
+
+pub use ehlo::Ehlo;
+pub use opening::{Hello, Offer, Opening, OpeningError, OpeningStep, StartTls};
+pub use reply::{ReplyError, ReplyReader};
+pub use text::{BareLineEnd, DataText};
+pub use transaction::{
+    Afterwards, Job, OutOfStep, Settled, Transaction, TransactionStep, Unsupported,
+};

@@ -1,0 +1,164 @@
+//! The text of a message as DATA wants it.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use memchr::memchr2;
+
+/// The end of mail data (RFC 5321 §4.1.1.4), behind a text that ends in CRLF.
+const END: &[u8] = b".\r\n";
+
+/// The text cannot be sent: somewhere a CR or LF stands alone, or a line has no end.
+///
+/// RFC 5321 §2.3.8 forbids them, and servers disagree on what they mean: this is how messages are smuggled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("bare CR or LF in the message at octet {at}")]
+pub struct BareLineEnd {
+    /// Where in the text.
+    pub at: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Insert {
+    /// RFC 5321 §4.5.2: a line that starts with a dot gets one more.
+    Dot,
+    /// A line longer than the limit goes on in the next one, behind a space (postconf(5), `smtp_line_length_limit`).
+    Fold,
+}
+
+impl Insert {
+    const fn octets(self) -> &'static [u8] {
+        match self {
+            Self::Dot => b".",
+            Self::Fold => b"\r\n ",
+        }
+    }
+}
+
+/// A text and what has to be put between its octets: nothing of it is copied.
+#[derive(Debug, Clone)]
+pub struct DataText {
+    body: Bytes,
+    inserts: Vec<(usize, Insert)>,
+    ends_open: bool,
+}
+
+impl DataText {
+    /// Looks through `body` once. Lines longer than `line_limit` octets are folded; 0 is no limit.
+    ///
+    /// The text is always looked through, whoever says that it is clean: a line that starts with a dot and is not stuffed would end the message
+    /// and turn the rest of it into commands.
+    ///
+    /// # Errors
+    /// [`BareLineEnd`]: no text that has one is sent.
+    pub fn new(body: Bytes, line_limit: usize) -> Result<Self, BareLineEnd> {
+        let mut inserts = Vec::new();
+        let mut start = 0;
+        while let Some(length) = memchr2(b'\r', b'\n', &body[start..]) {
+            let end = start + length;
+            if body.get(end..end + 2) != Some(b"\r\n") {
+                return Err(BareLineEnd { at: end });
+            }
+            mark_line(&body, start..end, line_limit, &mut inserts);
+            start = end + 2;
+        }
+        let ends_open = start < body.len();
+        if ends_open {
+            mark_line(&body, start..body.len(), line_limit, &mut inserts);
+        }
+        Ok(Self { body, inserts, ends_open })
+    }
+
+    /// The octets to send, the final dot included, in order.
+    pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
+        let last = self.inserts.last().map_or(0, |(at, _)| *at);
+        let starts = core::iter::once(0).chain(self.inserts.iter().map(|(at, _)| *at));
+        let parts = starts.zip(&self.inserts).flat_map(|(from, (to, insert))| [&self.body[from..*to], insert.octets()]);
+        // A last line without an end gets one.
+        let open: &[u8] = if self.ends_open { b"\r\n" } else { b"" };
+        parts.chain([&self.body[last..], open, END]).filter(|segment| !segment.is_empty())
+    }
+}
+
+fn mark_line(body: &[u8], line: core::ops::Range<usize>, limit: usize, inserts: &mut Vec<(usize, Insert)>) {
+    if body.get(line.start) == Some(&b'.') {
+        inserts.push((line.start, Insert::Dot));
+    }
+    if limit == 0 || line.len() <= limit {
+        return;
+    }
+    // The space in front of a continuation counts for it; a limit of 1 would leave no room.
+    let mut at = line.start + limit;
+    while at < line.end {
+        inserts.push((at, Insert::Fold));
+        at += limit.saturating_sub(1).max(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn wire(body: &[u8], limit: usize) -> Result<Vec<u8>, BareLineEnd> {
+        let text = DataText::new(Bytes::copy_from_slice(body), limit)?;
+        Ok(text.segments().collect::<Vec<_>>().concat())
+    }
+
+    #[test]
+    fn rfc5321_4_5_2_texts_on_the_wire() {
+        let bad = |at| Err(BareLineEnd { at });
+        let table: [(&[u8], Result<&[u8], BareLineEnd>); 20] = [
+            (b"", Ok(b".\r\n")),
+            (b"a\r\n", Ok(b"a\r\n.\r\n")),
+            (b"a", Ok(b"a\r\n.\r\n")),
+            (b".", Ok(b"..\r\n.\r\n")),
+            (b".\r\n", Ok(b"..\r\n.\r\n")),
+            (b"..\r\n", Ok(b"...\r\n.\r\n")),
+            (b".a\r\n.b\r\n", Ok(b"..a\r\n..b\r\n.\r\n")),
+            (b"a\r\n.\r\nMAIL FROM:<>\r\n", Ok(b"a\r\n..\r\nMAIL FROM:<>\r\n.\r\n")),
+            (b"a.b\r\n", Ok(b"a.b\r\n.\r\n")),
+            (b"\r\n\r\n", Ok(b"\r\n\r\n.\r\n")),
+            (b"a\0b\xff\r\n", Ok(b"a\0b\xff\r\n.\r\n")),
+            // Line ends that smuggle.
+            (b"a\n.\nb\r\n", bad(1)),
+            (b"a\n.\r\nb\r\n", bad(1)),
+            (b"a\r.\rb\r\n", bad(1)),
+            (b"a\r.\r\nb\r\n", bad(1)),
+            (b"a\r\n.\nb\r\n", bad(4)),
+            (b"a\r\n.\rb\r\n", bad(4)),
+            (b"a\r\r\n.\r\n", bad(1)),
+            (b"a\r", bad(1)),
+            (b"a\n", bad(1)),
+        ];
+        for (body, expected) in table {
+            assert_eq!(wire(body, 998), expected.map(<[u8]>::to_vec), "{}", body.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn long_lines_are_folded_within_the_limit() {
+        assert_eq!(wire(b"abcdefgh\r\n", 8).unwrap(), b"abcdefgh\r\n.\r\n");
+        assert_eq!(wire(b"abcdefghi\r\n", 8).unwrap(), b"abcdefgh\r\n i\r\n.\r\n");
+        assert_eq!(wire(b".bcdefghijklmnopq", 8).unwrap(), b"..bcdefgh\r\n ijklmno\r\n pq\r\n.\r\n");
+        assert_eq!(wire(b"abcdefghi\r\n", 0).unwrap(), b"abcdefghi\r\n.\r\n");
+    }
+
+    proptest! {
+        #[test]
+        fn the_wire_ends_once_and_gives_the_text_back(body in "([.ab]{0,4}(\r\n|\r|\n|)){0,12}", limit in 0usize..6) {
+            let Ok(wire) = wire(body.as_bytes(), limit) else { return Ok(()) };
+            let wire = std::string::String::from_utf8(wire).unwrap();
+            let (text, end) = wire.split_at(wire.len() - 3);
+            prop_assert_eq!(end, ".\r\n");
+            prop_assert!(text.is_empty() || text.ends_with("\r\n"));
+            let lines: Vec<&str> = text.split_terminator("\r\n").collect();
+            prop_assert!(lines.iter().all(|line| *line != "." && !line.contains(['\r', '\n'])));
+            if limit == 0 {
+                let back: Vec<&str> = lines.iter().map(|line| line.strip_prefix('.').unwrap_or(line)).collect();
+                prop_assert_eq!(back.join("\r\n"), body.strip_suffix("\r\n").unwrap_or(&body));
+            }
+        }
+    }
+}
