@@ -1,0 +1,104 @@
+//! What the server wants to know of a message's header (RFC 5322 §2.2).
+
+use alloc::{string::String, sync::Arc};
+
+use memchr::memchr;
+
+/// The longest `Message-ID:` that is kept for logs and events.
+const LONGEST_ID: usize = 250;
+
+/// The findings.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Header {
+    /// `Received:` fields.
+    pub(super) received: usize,
+    /// The first `Message-ID:`.
+    pub(super) message_id: Option<Arc<str>>,
+    /// The longest field, continuation lines included.
+    pub(super) longest_field: usize,
+}
+
+impl Header {
+    /// Reads fields up to the empty line, or to the first line that is no field.
+    pub(super) fn inspect(text: &[u8]) -> Self {
+        let mut header = Self::default();
+        let mut rest = text;
+        while let Some(name) = field_name(rest) {
+            let end = field_end(rest);
+            let (field, behind) = rest.split_at(end);
+            header.longest_field = header.longest_field.max(field.len());
+            if name.eq_ignore_ascii_case(b"Received") {
+                header.received += 1;
+            } else if header.message_id.is_none() && name.eq_ignore_ascii_case(b"Message-ID") {
+                let colon = memchr(b':', field).map_or(field.len(), |colon| colon + 1);
+                header.message_id = printable(&field[colon..]);
+            }
+            rest = behind;
+        }
+        header
+    }
+}
+
+/// The name of the field that begins here. A space before the colon is obsolete, not wrong (RFC 5322 §4.5).
+fn field_name(text: &[u8]) -> Option<&[u8]> {
+    let end = text.iter().position(|b| !b.is_ascii_graphic() || *b == b':')?;
+    let colon = text[end..].iter().find(|b| !matches!(b, b' ' | b'\t'))?;
+    (end > 0 && *colon == b':').then(|| &text[..end])
+}
+
+/// Where the field that begins here ends: behind the first line end that no white space follows (RFC 5322 §2.2.3).
+fn field_end(text: &[u8]) -> usize {
+    let mut end = 0;
+    while let Some(line) = memchr(b'\n', &text[end..]) {
+        end += line + 1;
+        if !matches!(text.get(end), Some(b' ' | b'\t')) {
+            return end;
+        }
+    }
+    text.len()
+}
+
+fn printable(value: &[u8]) -> Option<Arc<str>> {
+    // A few octets more than are kept, for the white space in front.
+    let value = value[..value.len().min(2 * LONGEST_ID)].trim_ascii();
+    let id: String = value
+        .iter()
+        .filter(|b| !matches!(b, b'\r' | b'\n'))
+        .take(LONGEST_ID)
+        .map(|b| if *b == b' ' || b.is_ascii_graphic() { char::from(*b) } else { '?' })
+        .collect();
+    (!id.is_empty()).then(|| id.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_counted_to_the_end_of_the_header() {
+        let text = b"Received: from a\r\n\tby b; date\r\nRECEIVED : x\r\nReceived-SPF: none\r\n\
+            Message-Id:\r\n <id@example.com>\r\nMessage-ID: <second@example.com>\r\n\r\nReceived: in the body\r\n";
+        let header = Header::inspect(text);
+        assert_eq!(header.received, 2);
+        assert_eq!(header.message_id.as_deref(), Some("<id@example.com>"));
+        assert_eq!(header.longest_field, b"Message-ID: <second@example.com>\r\n".len());
+    }
+
+    #[test]
+    fn a_line_that_is_no_field_ends_the_header() {
+        for text in
+            ["no field\r\nReceived: x\r\n", "\r\nReceived: x\r\n", ": x\r\nReceived: x\r\n", "", "abc"]
+        {
+            assert_eq!(Header::inspect(text.as_bytes()), Header::default(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_id_is_fit_for_logs() {
+        let id = |text: &str| Header::inspect(text.as_bytes()).message_id;
+        assert_eq!(id("Message-ID: <a\u{1b}[2J@b>\r\n").as_deref(), Some("<a?[2J@b>"));
+        assert_eq!(id("Message-ID: \r\n\r\n"), None);
+        let long = alloc::format!("Message-ID: {}\r\n", "x".repeat(5000));
+        assert_eq!(id(&long).map(|id| id.len()), Some(250));
+    }
+}

@@ -1,0 +1,102 @@
+//! The words in which a server says no.
+
+use alloc::{borrow::Cow, string::String};
+
+use waxseal_types::EnhancedStatus;
+
+/// A negative reply: code, enhanced status and one line of text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// 400 to 599.
+    pub code: u16,
+    /// The status in front of the text (RFC 2034 §4).
+    pub status: EnhancedStatus,
+    /// What went wrong. Nothing that the client said is repeated here: a reply must not serve to carry somebody's words into
+    /// another protocol (ALPACA).
+    pub text: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// A refusal in fixed words.
+    #[must_use]
+    pub const fn new(code: u16, status: EnhancedStatus, text: &'static str) -> Self {
+        Self { code, status, text: Cow::Borrowed(text) }
+    }
+
+    /// A refusal in the words of another part of this program; what cannot stand in a reply line becomes `?`.
+    #[must_use]
+    pub fn worded(code: u16, status: EnhancedStatus, text: &str) -> Self {
+        // RFC 5321 §4.5.3.1.5: a reply line has at most 512 octets, code and CRLF included.
+        const LONGEST: usize = 480;
+        let clean = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
+        Self { code, status, text: Cow::Owned(text.chars().take(LONGEST).map(clean).collect::<String>()) }
+    }
+}
+
+const fn transient(code: u16, subject: u16, detail: u16, text: &'static str) -> Refusal {
+    Refusal::new(code, EnhancedStatus::transient(subject, detail), text)
+}
+
+const fn permanent(code: u16, subject: u16, detail: u16, text: &'static str) -> Refusal {
+    Refusal::new(code, EnhancedStatus::permanent(subject, detail), text)
+}
+
+impl Refusal {
+    /// Something of ours failed; nothing was accepted.
+    pub const LOCAL_ERROR: Self = transient(451, 3, 0, "Error: queue file write error");
+    /// No room for this message now.
+    pub const NO_SPACE: Self = transient(452, 3, 1, "Error: insufficient system storage");
+    /// The client may not send mail through this server.
+    pub const RELAY_DENIED: Self = permanent(554, 7, 1, "Relay access denied");
+    /// The server is going away.
+    pub const SHUTTING_DOWN: Self = transient(421, 3, 2, "Service shutting down, closing connection");
+    /// The server has all the clients that it can bear.
+    pub const TOO_BUSY: Self = transient(421, 3, 2, "All server ports are busy");
+    /// This client has too many connections.
+    pub const TOO_MANY_CONNECTIONS: Self = transient(421, 7, 0, "Error: too many connections from you");
+    /// The client was silent, or too slow, for too long.
+    pub const TIMEOUT: Self = transient(421, 4, 2, "Error: timeout exceeded");
+
+    pub(super) const TOO_MANY_ERRORS: Self = transient(421, 7, 0, "Error: too many errors");
+    pub(super) const TOO_MUCH_JUNK: Self = transient(421, 7, 0, "Error: too many commands without mail");
+    pub(super) const TOO_MANY_RECIPIENTS: Self = transient(452, 5, 3, "Error: too many recipients");
+    pub(super) const SYNCHRONISATION: Self = permanent(554, 5, 0, "Error: SMTP protocol synchronization");
+    pub(super) const LINE_TOO_LONG: Self = permanent(500, 5, 2, "Error: line too long");
+    pub(super) const STRAY_CONTROL: Self =
+        permanent(500, 5, 2, "Error: bare <CR>, bare <LF> or <NUL> in command");
+    pub(super) const NOT_UTF8: Self = permanent(500, 5, 2, "Error: command is not UTF-8");
+    pub(super) const BAD_SYNTAX: Self = permanent(500, 5, 2, "Error: bad syntax");
+    pub(super) const UNKNOWN_COMMAND: Self = permanent(500, 5, 2, "Error: command not recognized");
+    pub(super) const NOT_IMPLEMENTED: Self = permanent(502, 5, 1, "Error: command not implemented");
+    pub(super) const NO_ARGUMENT: Self = permanent(501, 5, 4, "Syntax: no argument allowed");
+    pub(super) const ARGUMENT_MISSING: Self = permanent(501, 5, 4, "Syntax: argument missing");
+    pub(super) const MAIL_SYNTAX: Self = permanent(501, 5, 4, "Syntax: MAIL FROM:<address>");
+    pub(super) const RCPT_SYNTAX: Self = permanent(501, 5, 4, "Syntax: RCPT TO:<address>");
+    pub(super) const BAD_SENDER: Self = permanent(501, 1, 7, "Bad sender address syntax");
+    pub(super) const BAD_RECIPIENT: Self = permanent(501, 1, 3, "Bad recipient address syntax");
+    pub(super) const UNSUPPORTED: Self = permanent(555, 5, 4, "Unsupported option");
+    pub(super) const DUPLICATE: Self = permanent(501, 5, 4, "Error: option given twice");
+    pub(super) const BAD_SIZE: Self = permanent(501, 5, 4, "Bad message size syntax");
+    pub(super) const BAD_BODY: Self = permanent(501, 5, 4, "Error: bad BODY option");
+    pub(super) const BAD_RET: Self = permanent(501, 5, 4, "Error: bad RET option");
+    pub(super) const BAD_ENVID: Self = permanent(501, 5, 4, "Error: bad ENVID option");
+    pub(super) const BAD_NOTIFY: Self = permanent(501, 5, 4, "Error: bad NOTIFY option");
+    pub(super) const BAD_ORCPT: Self = permanent(501, 5, 4, "Error: bad ORCPT option");
+    // RFC 6531 §3.5.
+    pub(super) const NEEDS_SMTPUTF8: Self =
+        permanent(553, 6, 7, "Must declare SMTPUTF8 to send unicode address");
+    pub(super) const HELLO_FIRST: Self = permanent(503, 5, 1, "Error: send HELO/EHLO first");
+    pub(super) const NESTED_MAIL: Self = permanent(503, 5, 1, "Error: nested MAIL command");
+    pub(super) const MAIL_FIRST: Self = permanent(503, 5, 1, "Error: need MAIL command");
+    pub(super) const RCPT_FIRST: Self = permanent(503, 5, 1, "Error: need RCPT command");
+    pub(super) const NO_RECIPIENTS: Self = permanent(554, 5, 1, "Error: no valid recipients");
+    pub(super) const WITHIN_BDAT: Self =
+        permanent(503, 5, 1, "Error: command not allowed within BDAT transfer");
+    pub(super) const BDAT_FAILED: Self = permanent(503, 5, 1, "Error: transaction failed, RSET needed");
+    pub(super) const BDAT_SYNTAX: Self = permanent(521, 5, 4, "Syntax: BDAT count [LAST]");
+    pub(super) const TLS_ACTIVE: Self = permanent(503, 5, 1, "Error: TLS already active");
+    pub(super) const TOO_LARGE: Self = permanent(552, 3, 4, "Error: message file too big");
+    pub(super) const FIELD_TOO_LARGE: Self = permanent(552, 3, 4, "Error: message header field too big");
+    pub(super) const STRAY_TEXT: Self = permanent(550, 5, 2, "Error: bare <CR>, bare <LF> or <NUL> received");
+    pub(super) const TOO_MANY_HOPS: Self = permanent(554, 4, 6, "Error: too many hops");
+}
