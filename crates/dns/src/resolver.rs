@@ -1,10 +1,27 @@
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
-use waxseal_types::{DnsAnswer, DnsFailure, DnsFailureKind, Domain, MxHost, RecordKind, Tlsa};
+use hickory_proto::rr::{Name, RecordType};
+use waxseal_types::{
+    DnsAnswer, DnsFailure, DnsFailureKind, Domain, Lookup, MxHost, Proof, Tlsa,
+};
 
-use crate::{Error, Families, Settings};
+use crate::{
+    DnssecHealth, DnssecMode, Error, Families, Settings, Statistics, anchors,
+    cache::{AnswerCache, Entry},
+    chase::Backend,
+    counters::Counters,
+    exchange::Exchange,
+    records::{Asked, Question, Records},
+    stub::{Belief, Stub},
+    system,
+    validate::Validator,
+};
 
-/// Security-aware lookups. Cheap to clone; all clones share the cache. `Send + Sync`, and at home on any tokio runtime.
+/// Security-aware lookups. Cheap to clone; all clones share the cache. `Send + Sync`, and at home on any tokio
+/// runtime with I/O and time.
 #[derive(Debug, Clone)]
 pub struct Resolver {
     shared: Arc<Shared>,
@@ -12,52 +29,137 @@ pub struct Resolver {
 
 #[derive(Debug)]
 struct Shared {
+    backend: Backend,
+    mode: DnssecMode,
+    cache: AnswerCache,
+    counters: Arc<Counters>,
+    servers: Vec<SocketAddr>,
     notices: Vec<String>,
 }
 
+/// A cached outcome with the question it belongs to.
+struct Outcome {
+    question: Question,
+    entry: Arc<Entry>,
+}
+
 impl Resolver {
-    /// Takes the settings, reads `/etc/resolv.conf` and the trust anchor where they are asked for. Asks no question yet.
+    /// Takes the settings; reads `/etc/resolv.conf` and the trust anchor where they are asked for. Asks nobody yet.
     ///
     /// # Errors
     /// [`Error`] names the file or the setting that is wrong.
-    pub fn new(_settings: Settings) -> Result<Self, Error> {
-        Ok(Self { shared: Arc::new(Shared { notices: Vec::new() }) })
+    pub fn new(settings: Settings) -> Result<Self, Error> {
+        let settings = checked(settings)?;
+        let counters = Arc::new(Counters::default());
+        let exchange = Arc::new(Exchange::new(
+            &settings.servers,
+            settings.timeout,
+            settings.attempts,
+            Arc::clone(&counters),
+        ));
+        let mut notices = Vec::new();
+        let backend = match settings.dnssec {
+            DnssecMode::Off => Backend::Stub(Stub { exchange, belief: Belief::Nobody }),
+            DnssecMode::TrustAd => {
+                let belief = Belief::LoopbackAnd(settings.trusted.clone());
+                notices.extend(settings.servers.iter().filter_map(|server| notice(*server, &belief)));
+                Backend::Stub(Stub { exchange, belief })
+            }
+            DnssecMode::Validate => {
+                let anchors = match &settings.trust_anchor {
+                    Some(path) => anchors::read(path)?,
+                    None => anchors::iana(),
+                };
+                Backend::Validate(Validator::new(exchange, anchors))
+            }
+        };
+        let cache = AnswerCache::new(settings.cache, settings.deadline, Arc::clone(&counters));
+        let shared =
+            Shared { backend, mode: settings.dnssec, cache, counters, servers: settings.servers, notices };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// The mail exchangers of `domain`.
+    /// The mail exchangers of `domain`, in the order of the reply; aliases are followed (RFC 5321 §5.1).
+    ///
+    /// A null MX is one host that is `None` (RFC 7505 §3).
     ///
     /// # Errors
-    /// [`DnsFailure`] when there is no answer.
+    /// [`DnsFailure`] when there is no answer; delivery must wait (RFC 7672 §2.1.2).
     pub async fn mx(&self, domain: &Domain) -> Result<DnsAnswer<Vec<MxHost>>, DnsFailure> {
-        Err(unavailable(domain, RecordKind::Mx))
+        self.look_up(domain, Asked::Mx).await.answer(|records| match records {
+            Records::Mx(hosts) => Some(hosts.clone()),
+            Records::Addresses(_) | Records::Alias(_) | Records::Tlsa(_) => None,
+        })
     }
 
-    /// The addresses of `host`.
+    /// The addresses of `host`, both families at once; aliases are followed.
+    ///
+    /// A family that fails spoils nothing while the other has addresses, as in Postfix's `dns_lookup`: what is found
+    /// is used. While none is found, a failure is the outcome, for the lost family might have had some. The proof is
+    /// secure when a family that was found is: both come from one zone, and either proves that it is signed, which
+    /// is what RFC 7672 §2.2.2 wants to know before TLSA records are asked for. Absence is secure only where every
+    /// family's is.
     ///
     /// # Errors
     /// [`DnsFailure`] when there is no answer.
     pub async fn addresses(
         &self,
         host: &Domain,
-        _families: Families,
+        families: Families,
     ) -> Result<DnsAnswer<Vec<IpAddr>>, DnsFailure> {
-        Err(unavailable(host, RecordKind::A))
+        match families {
+            Families::V4 => self.family(host, Asked::A).await,
+            Families::V6 => self.family(host, Asked::Aaaa).await,
+            Families::Both => {
+                let (v4, v6) = tokio::join!(self.family(host, Asked::A), self.family(host, Asked::Aaaa));
+                merge(v6, v4)
+            }
+        }
     }
 
-    /// The TLSA records of `base` for `port`.
+    /// The TLSA records at `_port._tcp.base`; aliases are followed, the base domain stays (RFC 7672 §2.2.3).
     ///
     /// # Errors
-    /// [`DnsFailure`] when there is no answer.
-    pub async fn tlsa(&self, base: &Domain, _port: u16) -> Result<DnsAnswer<Vec<Tlsa>>, DnsFailure> {
-        Err(unavailable(base, RecordKind::Tlsa))
+    /// [`DnsFailure`] when there is no answer; the server must not be used then (RFC 7672 §2.1.2).
+    pub async fn tlsa(&self, base: &Domain, port: u16) -> Result<DnsAnswer<Vec<Tlsa>>, DnsFailure> {
+        self.look_up(base, Asked::Tlsa(port)).await.answer(|records| match records {
+            Records::Tlsa(records) => Some(records.clone()),
+            Records::Addresses(_) | Records::Alias(_) | Records::Mx(_) => None,
+        })
     }
 
-    /// The alias record of `name` itself.
+    /// The alias record at `name` itself, not followed: whether the zone of an alias is signed although its target's
+    /// is not (RFC 7672 §2.1.3).
     ///
     /// # Errors
     /// [`DnsFailure`] when there is no answer.
     pub async fn cname(&self, name: &Domain) -> Result<DnsAnswer<Domain>, DnsFailure> {
-        Err(unavailable(name, RecordKind::Cname))
+        self.look_up(name, Asked::Cname).await.answer(|records| match records {
+            Records::Alias(target) => Some(target.clone()),
+            Records::Addresses(_) | Records::Mx(_) | Records::Tlsa(_) => None,
+        })
+    }
+
+    /// Asks for the root's own records, to learn whether DNSSEC works here. It only alarms; see [`DnssecHealth`].
+    ///
+    /// Not cached. A private trust anchor below the root is asked for instead of the root.
+    pub async fn probe(&self) -> DnssecHealth {
+        let (name, kind) = match &self.shared.backend {
+            Backend::Stub(_) => (Name::root(), RecordType::NS),
+            Backend::Validate(validator) => (validator.probe_zone(), RecordType::DNSKEY),
+        };
+        let outcome = self.shared.backend.chase(&name, kind).await;
+        match (self.shared.mode, outcome) {
+            (DnssecMode::Off, _) => DnssecHealth::Off,
+            (_, Ok(chased)) if chased.proof == Proof::Secure => DnssecHealth::Capable,
+            (_, Ok(_)) => DnssecHealth::Blind {
+                reason: format!("the answer of {} for {name} {kind} is not secure", self.server_words()),
+            },
+            (_, Err(trouble)) if trouble.failure == DnsFailureKind::Bogus => {
+                DnssecHealth::Blind { reason: trouble.detail }
+            }
+            (_, Err(trouble)) => DnssecHealth::Unreachable { reason: trouble.detail },
+        }
     }
 
     /// What the operator should know of the settings, a sentence each.
@@ -65,8 +167,140 @@ impl Resolver {
     pub fn notices(&self) -> Vec<String> {
         self.shared.notices.clone()
     }
+
+    /// The servers that are asked.
+    #[must_use]
+    pub fn servers(&self) -> &[SocketAddr] {
+        &self.shared.servers
+    }
+
+    /// How answers get their proof.
+    #[must_use]
+    pub fn mode(&self) -> DnssecMode {
+        self.shared.mode
+    }
+
+    /// Hits, misses, queries, failures: for the metrics.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.shared.counters.read(self.shared.cache.len())
+    }
+
+    async fn family(&self, host: &Domain, asked: Asked) -> Result<DnsAnswer<Vec<IpAddr>>, DnsFailure> {
+        self.look_up(host, asked).await.answer(|records| match records {
+            Records::Addresses(addresses) => Some(addresses.clone()),
+            Records::Mx(_) | Records::Alias(_) | Records::Tlsa(_) => None,
+        })
+    }
+
+    async fn look_up(&self, name: &Domain, asked: Asked) -> Outcome {
+        let question = Question { name: name.clone(), asked };
+        let entry = self.shared.cache.ask(&self.shared.backend, question.clone()).await;
+        Outcome { question, entry }
+    }
+
+    fn server_words(&self) -> String {
+        let words: Vec<String> = self.shared.servers.iter().map(ToString::to_string).collect();
+        words.join(", ")
+    }
 }
 
-fn unavailable(name: &Domain, kind: RecordKind) -> DnsFailure {
-    DnsFailure { name: name.to_string(), kind, failure: DnsFailureKind::Unavailable, detail: "not built yet".into() }
+impl Outcome {
+    /// The records that `pick` takes out; with the time that is left of them.
+    fn answer<T>(self, pick: impl FnOnce(&Records) -> Option<T>) -> Result<DnsAnswer<T>, DnsFailure> {
+        let failure = |trouble: &crate::trouble::Trouble| trouble.of(self.question.owner(), self.question.kind());
+        let answer = self.entry.outcome.as_ref().map_err(failure)?;
+        let lookup = match &answer.lookup {
+            Lookup::Found(records) => Lookup::Found(pick(records).ok_or_else(|| {
+                // The cache keys records by their type: this would be our own mistake, and must not read as absence.
+                failure(&crate::trouble::Trouble::malformed("records of another type"))
+            })?),
+            Lookup::NoData => Lookup::NoData,
+            Lookup::NxDomain => Lookup::NxDomain,
+        };
+        let ttl = self.entry.expires.saturating_duration_since(tokio::time::Instant::now());
+        Ok(DnsAnswer { lookup, proof: answer.proof, canonical: answer.canonical.clone(), ttl })
+    }
+}
+
+fn checked(mut settings: Settings) -> Result<Settings, Error> {
+    if settings.servers.is_empty() {
+        let system = system::resolvers();
+        settings.servers = system.servers;
+        settings.timeout = system.timeout.unwrap_or(settings.timeout);
+        settings.attempts = system.attempts.unwrap_or(settings.attempts);
+    }
+    if settings.timeout.is_zero() || settings.deadline.is_zero() {
+        return Err(Error::Setting("dns.timeout and dns.deadline must be longer than nothing"));
+    }
+    if settings.attempts == 0 {
+        return Err(Error::Setting("dns.attempts must be at least 1"));
+    }
+    Ok(settings)
+}
+
+fn notice(server: SocketAddr, belief: &Belief) -> Option<String> {
+    if !belief.includes(server) {
+        return Some(format!(
+            "dns: the AD bit of {server} is not believed, so all its answers are insecure and dane finds no TLSA records; \
+             name it in dns.trusted if it validates and the way to it is safe, or use dnssec = \"validate\""
+        ));
+    }
+    server.ip().is_loopback().then(|| {
+        format!(
+            "dns: the AD bit of {server} is believed because it is on this host; make sure that it validates: \
+             a forwarder on loopback passes on what others claim"
+        )
+    })
+}
+
+type Addresses = Result<DnsAnswer<Vec<IpAddr>>, DnsFailure>;
+
+/// IPv6 first, as RFC 6724 would have it where both are reachable; the plan may choose otherwise.
+fn merge(v6: Addresses, v4: Addresses) -> Addresses {
+    match (v6, v4) {
+        (Ok(v6), Ok(v4)) => Ok(both(v6, v4)),
+        (Ok(found), Err(failure)) | (Err(failure), Ok(found)) => match found.lookup {
+            Lookup::Found(_) => {
+                tracing::debug!(%failure, "one address family failed, the other has addresses");
+                Ok(found)
+            }
+            Lookup::NoData | Lookup::NxDomain => Err(failure),
+        },
+        (Err(v6), Err(v4)) => Err(if v4.failure == DnsFailureKind::Timeout { v6 } else { v4 }),
+    }
+}
+
+fn both(v6: DnsAnswer<Vec<IpAddr>>, v4: DnsAnswer<Vec<IpAddr>>) -> DnsAnswer<Vec<IpAddr>> {
+    let ttl = v6.ttl.min(v4.ttl);
+    match (v6.lookup, v4.lookup) {
+        (Lookup::Found(mut addresses), Lookup::Found(more)) => {
+            addresses.extend(more);
+            DnsAnswer {
+                lookup: Lookup::Found(addresses),
+                proof: v6.proof.max(v4.proof),
+                canonical: v6.canonical.or(v4.canonical),
+                ttl,
+            }
+        }
+        (Lookup::Found(found), _) => {
+            DnsAnswer { lookup: Lookup::Found(found), proof: v6.proof, canonical: v6.canonical, ttl: v6.ttl }
+        }
+        (_, Lookup::Found(found)) => {
+            DnsAnswer { lookup: Lookup::Found(found), proof: v4.proof, canonical: v4.canonical, ttl: v4.ttl }
+        }
+        // NXDOMAIN for one type is NXDOMAIN for all (RFC 8020 §2); servers that differ have the name.
+        (Lookup::NxDomain, Lookup::NxDomain) => DnsAnswer {
+            lookup: Lookup::NxDomain,
+            proof: v6.proof.and(v4.proof),
+            canonical: v6.canonical.or(v4.canonical),
+            ttl,
+        },
+        (Lookup::NoData | Lookup::NxDomain, Lookup::NoData | Lookup::NxDomain) => DnsAnswer {
+            lookup: Lookup::NoData,
+            proof: v6.proof.and(v4.proof),
+            canonical: v6.canonical.or(v4.canonical),
+            ttl,
+        },
+    }
 }

@@ -1,0 +1,55 @@
+//! What happened, for the metrics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) hits: AtomicU64,
+    pub(crate) joined: AtomicU64,
+    pub(crate) misses: AtomicU64,
+    pub(crate) failures: AtomicU64,
+    pub(crate) bogus: AtomicU64,
+    pub(crate) udp: AtomicU64,
+    pub(crate) tcp: AtomicU64,
+    pub(crate) timeouts: AtomicU64,
+}
+
+/// What the resolver has done since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Statistics {
+    /// Questions answered from the cache.
+    pub hits: u64,
+    /// Questions that waited for the same question of somebody else.
+    pub joined: u64,
+    /// Questions that went to a server.
+    pub misses: u64,
+    /// Of these, the ones that got no answer.
+    pub failures: u64,
+    /// Of these, the ones whose answer was bogus.
+    pub bogus: u64,
+    /// Queries sent over UDP.
+    pub udp: u64,
+    /// Queries repeated over TCP.
+    pub tcp: u64,
+    /// Waits for a server that ended without an answer.
+    pub timeouts: u64,
+    /// Answers in the cache.
+    pub entries: u64,
+}
+
+impl Counters {
+    pub(crate) fn read(&self, entries: u64) -> Statistics {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Statistics {
+            hits: get(&self.hits),
+            joined: get(&self.joined),
+            misses: get(&self.misses),
+            failures: get(&self.failures),
+            bogus: get(&self.bogus),
+            udp: get(&self.udp),
+            tcp: get(&self.tcp),
+            timeouts: get(&self.timeouts),
+            entries,
+        }
+    }
+}
