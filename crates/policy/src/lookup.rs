@@ -1,0 +1,131 @@
+//! The lookup of a TLS policy (postconf(5), `smtp_tls_policy_maps`).
+
+use alloc::{borrow::ToOwned, format, string::String, vec, vec::Vec};
+
+use waxseal_types::{NextHop, Protocol, Target};
+
+use crate::{
+    ClientSettings, PolicyError, PolicySource, Settings, Step, TableAnswer, TableName, Tables, TlsPolicy,
+};
+
+/// Finds the policy of one next hop.
+///
+/// Each key is asked of all tables in turn before the next key is. The first key is the next hop as it is written, brackets and port
+/// included. Only where it is a plain domain follow its parents, each with a leading dot. A domain with U-labels is also looked up
+/// by its A-labels, so that an entry under either form holds.
+#[derive(Debug)]
+pub struct PolicyLookup<'a> {
+    settings: &'a Settings,
+    client: &'a ClientSettings,
+    search: Search<'a>,
+    done: Option<Result<TlsPolicy, PolicyError>>,
+}
+
+impl<'a> PolicyLookup<'a> {
+    /// The lookup for `nexthop`.
+    #[must_use]
+    pub fn new(settings: &'a Settings, protocol: Protocol, nexthop: &NextHop) -> Self {
+        let client = settings.client(protocol);
+        let search = Search::new(&client.policy_maps, keys(nexthop));
+        let mut lookup = Self { settings, client, search, done: None };
+        if lookup.search.current().is_none() {
+            lookup.done = Some(TlsPolicy::from_default(settings, client));
+        }
+        lookup
+    }
+
+    /// What is needed next, or the result.
+    pub fn step(&self) -> Step<'_, TlsPolicy> {
+        match (&self.done, self.search.current()) {
+            (Some(result), _) => Step::Done(result.clone()),
+            (None, Some((table, key))) => Step::NeedKey { table, key },
+            (None, None) => Step::Done(TlsPolicy::from_default(self.settings, self.client)),
+        }
+    }
+
+    /// The answer to the last [`Step::NeedKey`].
+    pub fn answer(&mut self, answer: TableAnswer) {
+        let Some((table, _)) = self.search.current() else { return };
+        match answer {
+            TableAnswer::Found { value, origin } => {
+                let source = PolicySource::Entry(origin);
+                self.done = Some(TlsPolicy::from_entry(self.settings, self.client, &value, source));
+            }
+            // A table that fails is never one without the key.
+            TableAnswer::TempFail(reason) => {
+                self.done =
+                    Some(Err(PolicyError::tls(format!("policy table {table} lookup error: {reason}"), None)));
+            }
+            TableAnswer::Absent => {
+                self.search.advance();
+                if self.search.current().is_none() {
+                    self.done = Some(TlsPolicy::from_default(self.settings, self.client));
+                }
+            }
+        }
+    }
+}
+
+/// Runs a lookup over `tables`.
+///
+/// # Errors
+/// As [`PolicyLookup`]: no usable policy, so that mail has to wait.
+pub async fn find_policy(
+    settings: &Settings,
+    tables: &dyn Tables,
+    protocol: Protocol,
+    nexthop: &NextHop,
+) -> Result<TlsPolicy, PolicyError> {
+    let mut lookup = PolicyLookup::new(settings, protocol, nexthop);
+    loop {
+        let answer = match lookup.step() {
+            Step::Done(result) => return result,
+            Step::NeedKey { table, key } => tables.find(table, key).await,
+        };
+        lookup.answer(answer);
+    }
+}
+
+/// The keys of a next hop, in order.
+fn keys(nexthop: &NextHop) -> Vec<String> {
+    let text = nexthop.as_str();
+    let mut keys = vec![text.to_owned()];
+    // Parents are only searched for a domain without brackets and port; nothing else is a "plain domain".
+    if let (Target::Mx(domain), None) = (nexthop.target(), nexthop.port()) {
+        if !domain.as_str().eq(text) {
+            keys.push(domain.as_str().to_owned());
+        }
+        let written: Vec<&str> = text.match_indices('.').map(|(at, _)| &text[at..]).collect();
+        for (written, ascii) in written.into_iter().zip(domain.dotted_parents()) {
+            keys.push(written.to_owned());
+            if written != ascii {
+                keys.push(ascii.to_owned());
+            }
+        }
+    }
+    keys
+}
+
+/// Each key in each table: keys outermost, as Postfix's `maps_find` is called.
+#[derive(Debug)]
+pub(crate) struct Search<'a> {
+    tables: &'a [TableName],
+    keys: Vec<String>,
+    at: usize,
+}
+
+impl<'a> Search<'a> {
+    pub(crate) const fn new(tables: &'a [TableName], keys: Vec<String>) -> Self {
+        Self { tables, keys, at: 0 }
+    }
+
+    pub(crate) fn current(&self) -> Option<(&'a TableName, &str)> {
+        let count = self.tables.len();
+        let key = self.keys.get(self.at.checked_div(count)?)?;
+        Some((self.tables.get(self.at % count)?, key))
+    }
+
+    pub(crate) const fn advance(&mut self) {
+        self.at += 1;
+    }
+}

@@ -1,0 +1,126 @@
+//! The settings of the crate.
+
+use alloc::{string::String, vec, vec::Vec};
+
+use waxseal_types::{DigestAlgorithm, Domain, Fingerprint, NextHop, Protocol, TlsLevel};
+
+use crate::{Exclusions, Grade, InsecureMx, MatchNames, Protocols, ServerName, TableName};
+
+/// Everything that decides about routes and policies, but the content of tables.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The `smtp_tls_` parameters.
+    pub smtp: ClientSettings,
+    /// The `lmtp_tls_` parameters.
+    pub lmtp: ClientSettings,
+    /// postconf(5), `transport_maps`.
+    pub transport_maps: Vec<TableName>,
+    /// postconf(5), `relayhost`: where mail goes for which `transport_maps` has no entry; the later ones when the first one fails.
+    pub relayhost: Vec<NextHop>,
+    /// postconf(5), `recipient_delimiter`: `user+ext@domain` is looked up as `user@domain`, too; empty: it is not.
+    pub recipient_delimiter: String,
+    /// Our own name, by which a server behind a unix-domain socket goes.
+    pub hostname: Option<Domain>,
+    /// The levels that this program can carry out. Mail under any other one waits.
+    pub built_levels: Vec<TlsLevel>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            smtp: ClientSettings::default(),
+            lmtp: ClientSettings::default(),
+            transport_maps: Vec::new(),
+            relayhost: Vec::new(),
+            recipient_delimiter: String::from("+"),
+            hostname: None,
+            built_levels: TlsLevel::ALL.to_vec(),
+        }
+    }
+}
+
+impl Settings {
+    /// The settings of one protocol.
+    #[must_use]
+    pub const fn client(&self, protocol: Protocol) -> &ClientSettings {
+        match protocol {
+            Protocol::Smtp => &self.smtp,
+            Protocol::Lmtp => &self.lmtp,
+        }
+    }
+}
+
+/// The `smtp_tls_` or `lmtp_tls_` parameters that are policy.
+#[derive(Debug, Clone)]
+pub struct ClientSettings {
+    /// `security_level`: for destinations that no table has an entry for.
+    pub level: TlsLevel,
+    /// `policy_maps`.
+    pub policy_maps: Vec<TableName>,
+    /// `protocols`, `ciphers` and `exclude_ciphers`: for level `may`.
+    pub opportunistic: HandshakeSettings,
+    /// `mandatory_protocols`, `mandatory_ciphers`, and `exclude_ciphers` together with `mandatory_exclude_ciphers`: for the levels above.
+    pub mandatory: HandshakeSettings,
+    /// `servername`.
+    pub servername: Option<ServerName>,
+    /// `fingerprint_digest`.
+    pub fingerprint_digest: DigestAlgorithm,
+    /// `fingerprint_cert_match`.
+    pub fingerprints: Vec<Fingerprint>,
+    /// `verify_cert_match`.
+    pub verify_cert_match: MatchNames,
+    /// `secure_cert_match`.
+    pub secure_cert_match: MatchNames,
+    /// `trust_anchor_file`; instead of CAfile and CApath where there are any.
+    pub trust_anchor_files: Vec<String>,
+    /// `scert_verifydepth`.
+    pub depth: u8,
+    /// `tls_wildcard_matches_multiple_labels`.
+    pub wide_wildcards: bool,
+    /// `connection_reuse`.
+    pub connection_reuse: bool,
+    /// `enable_rpk` (RFC 7250).
+    pub enable_rpk: bool,
+    /// `dane_insecure_mx_policy`.
+    pub insecure_mx: InsecureMx,
+    /// Why DANE cannot be had, where that is so: DNSSEC is off, or the resolver's word is not trusted. `dane` is `may` then, and
+    /// `dane-only` defers.
+    pub dane_blind: Option<String>,
+    /// `smtp_fallback_relay`: tried in turn when no host of the destination could be used; each has its own policy.
+    pub fallback_relay: Vec<NextHop>,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self {
+            level: TlsLevel::May,
+            policy_maps: Vec::new(),
+            opportunistic: HandshakeSettings::default(),
+            mandatory: HandshakeSettings::default(),
+            servername: None,
+            fingerprint_digest: DigestAlgorithm::Sha256,
+            fingerprints: vec![],
+            verify_cert_match: MatchNames::hostname(),
+            secure_cert_match: MatchNames::nexthop_and_below(),
+            trust_anchor_files: vec![],
+            depth: 9,
+            wide_wildcards: false,
+            connection_reuse: true,
+            enable_rpk: false,
+            insecure_mx: InsecureMx::Dane,
+            dane_blind: None,
+            fallback_relay: vec![],
+        }
+    }
+}
+
+/// What a ClientHello may offer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct HandshakeSettings {
+    /// The versions.
+    pub protocols: Protocols,
+    /// The grade of cipher suites.
+    pub ciphers: Grade,
+    /// Cipher suites left out.
+    pub exclude: Exclusions,
+}

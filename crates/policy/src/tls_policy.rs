@@ -1,0 +1,294 @@
+//! The policy of one destination.
+
+use alloc::{format, string::String, sync::Arc, vec::Vec};
+
+use waxseal_types::{
+    AnchorFiles, ClientCertificate, Domain, Fingerprint, FingerprintDemand, NameDemand, NextHop, TlsDemand,
+    TlsLevel, TlsShape,
+};
+
+use crate::{
+    ClientSettings, HandshakeSettings, MatchNames, PolicyError, PolicySource, Protocols, Settings,
+    entry::{self, Attributes},
+    fingerprint::parse_fingerprints,
+    suites,
+};
+
+/// What to do when the MX records are not signed although the MX host has secure TLSA records (postconf(5),
+/// `smtp_tls_dane_insecure_mx_policy`). The destination is not proven then, whatever the host is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum InsecureMx {
+    /// As if there were no TLSA records.
+    May,
+    /// TLS without authentication.
+    Encrypt,
+    /// The host is authenticated with its TLSA records.
+    Dane,
+}
+
+/// Which name the ClientHello carries while DANE is not in effect (postconf(5), `smtp_tls_servername`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ServerName {
+    /// `hostname`: the MX host's.
+    Hostname,
+    /// `nexthop`.
+    NextHop,
+    /// This one.
+    Name(Domain),
+    /// The configuration has a text that is no hostname: each policy that would use it is invalid, as in Postfix.
+    Invalid(String),
+}
+
+/// The attributes of policy plugins (postconf(5), `smtp_tls_policy_maps`, Postfix 3.10), kept as they came.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the attributes' own names")]
+pub struct PluginAttributes {
+    pub policy_type: Option<String>,
+    pub policy_domain: Option<String>,
+    pub policy_ttl: Option<u32>,
+    pub policy_failure: Option<String>,
+    pub policy_strings: Vec<String>,
+    pub mx_host_patterns: Vec<String>,
+}
+
+/// What a handshake offers: versions, and suites by their IANA numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Offer {
+    protocols: Protocols,
+    suites: Arc<[u16]>,
+}
+
+impl Offer {
+    /// Nothing, with which no handshake succeeds.
+    fn nothing() -> Self {
+        Self { protocols: Protocols { tls12: false, tls13: false }, suites: Arc::new([]) }
+    }
+
+    fn of(settings: &HandshakeSettings, attributes: &Attributes) -> Result<Self, String> {
+        let protocols = attributes.protocols.unwrap_or(settings.protocols);
+        let grade = attributes.ciphers.unwrap_or(settings.ciphers);
+        // The attribute replaces the configuration's exclusions, it does not add to them.
+        let exclude = attributes.exclude.as_ref().unwrap_or(&settings.exclude);
+        let (protocols, suites) =
+            suites::offer(protocols, grade, exclude).map_err(|error| format!("{error}"))?;
+        Ok(Self { protocols, suites })
+    }
+}
+
+/// The policy in force for one destination: an entry of a table, or the configuration's level, with all that the entry leaves open
+/// filled in from the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsPolicy {
+    /// The level.
+    pub level: TlsLevel,
+    /// Where it comes from.
+    pub source: PolicySource,
+    /// Whether a connection may serve another delivery.
+    pub connection_reuse: bool,
+    /// Whether raw public keys (RFC 7250) may be asked for.
+    pub enable_rpk: bool,
+    /// Which name to send while DANE is not in effect.
+    pub servername: Option<ServerName>,
+    /// The names to match at `verify` and `secure`.
+    pub matches: MatchNames,
+    /// The digests to match at `fingerprint`.
+    pub fingerprints: FingerprintDemand,
+    /// What chains must lead to.
+    pub anchors: AnchorFiles,
+    /// The longest chain.
+    pub depth: u8,
+    /// Whether `*` may stand for several labels.
+    pub wide_wildcards: bool,
+    /// What an insecure MX means at `dane`.
+    pub insecure_mx: InsecureMx,
+    /// Why DANE cannot be had at all, where that is so.
+    pub dane_blind: Option<String>,
+    /// What a plugin said.
+    pub plugin: PluginAttributes,
+    /// What is odd, but valid, in the entry.
+    pub warnings: Vec<String>,
+    local: Option<Domain>,
+    opportunistic: Offer,
+    mandatory: Offer,
+}
+
+impl TlsPolicy {
+    /// The policy of a table's entry.
+    ///
+    /// # Errors
+    /// The entry is invalid, or names a level that is not built.
+    pub(crate) fn from_entry(
+        settings: &Settings,
+        client: &ClientSettings,
+        value: &str,
+        source: PolicySource,
+    ) -> Result<Self, PolicyError> {
+        let origin = source.origin().cloned();
+        let built =
+            entry::parse(value).and_then(|(level, entry)| Self::build(settings, client, level, entry));
+        built.map(|policy| Self { source, ..policy }).map_err(|reason| PolicyError::tls(reason, origin))
+    }
+
+    /// The policy of a destination without entry.
+    ///
+    /// # Errors
+    /// The configuration contradicts itself, or names a level that is not built.
+    pub(crate) fn from_default(settings: &Settings, client: &ClientSettings) -> Result<Self, PolicyError> {
+        let built = Self::build(settings, client, client.level, Attributes::default());
+        built.map_err(|reason| PolicyError::tls(reason, None))
+    }
+
+    fn build(
+        settings: &Settings,
+        client: &ClientSettings,
+        level: TlsLevel,
+        mut entry: Attributes,
+    ) -> Result<Self, String> {
+        if !settings.built_levels.contains(&level) {
+            return Err(format!(
+                "level {level} is not supported by this version, and nothing weaker will do"
+            ));
+        }
+        let (opportunistic, mandatory) = offers(client, level, &entry)?;
+        let fingerprints = fingerprints(client, level, &mut entry)?;
+        let matches = match level {
+            TlsLevel::Verify | TlsLevel::Secure if !entry.matches.is_empty() => {
+                MatchNames::parse(&entry.matches.join(":"))
+            }
+            TlsLevel::Verify => client.verify_cert_match.clone(),
+            _ => client.secure_cert_match.clone(),
+        };
+        let servername = entry.servername.or_else(|| client.servername.clone());
+        if let (Some(ServerName::Invalid(text)), false) = (&servername, level == TlsLevel::None) {
+            return Err(format!("servername {text:?} is no hostname"));
+        }
+        // The configuration's anchors count only where the entry has none.
+        let files = if entry.tafiles.is_empty() { client.trust_anchor_files.clone() } else { entry.tafiles };
+        let anchors = if files.is_empty() { AnchorFiles::Default } else { AnchorFiles::Only(files.into()) };
+        Ok(Self {
+            level,
+            source: PolicySource::Default,
+            connection_reuse: entry.connection_reuse.unwrap_or(client.connection_reuse),
+            enable_rpk: entry.enable_rpk.unwrap_or(client.enable_rpk),
+            servername,
+            matches,
+            fingerprints,
+            anchors,
+            depth: client.depth,
+            wide_wildcards: client.wide_wildcards,
+            insecure_mx: client.insecure_mx,
+            dane_blind: client.dane_blind.clone(),
+            plugin: entry.plugin,
+            warnings: entry.warnings,
+            local: settings.hostname.clone(),
+            opportunistic,
+            mandatory,
+        })
+    }
+
+    /// What a connection to `host` (`None`: an address or a socket without a name) must prove.
+    ///
+    /// # Errors
+    /// At `dane` and `dane-only`, which depend on DNS: those are for [`crate::dane`] to decide.
+    pub fn demand_for(&self, nexthop: &NextHop, host: Option<&Domain>) -> Result<TlsDemand, PolicyError> {
+        match self.level {
+            TlsLevel::None => Ok(TlsDemand::Clear),
+            TlsLevel::May => Ok(TlsDemand::Opportunistic),
+            TlsLevel::Encrypt => Ok(TlsDemand::Encrypted),
+            TlsLevel::Fingerprint => Ok(TlsDemand::Fingerprint(self.fingerprints.clone())),
+            TlsLevel::Verify | TlsLevel::Secure => Ok(TlsDemand::Names(NameDemand {
+                patterns: self.matches.patterns(nexthop, host, self.local.as_ref()),
+                anchors: self.anchors.clone(),
+                depth: self.depth,
+                wide_wildcards: self.wide_wildcards,
+            })),
+            TlsLevel::Dane | TlsLevel::DaneOnly => {
+                let reason =
+                    format!("level {} depends on TLSA records, which were not asked for", self.level);
+                Err(self.error(reason))
+            }
+        }
+    }
+
+    /// What the ClientHello looks like while DANE is not in effect. `mandatory`: the effective level is above `may`.
+    #[must_use]
+    pub fn shape_for(
+        &self,
+        nexthop: &NextHop,
+        host: Option<&Domain>,
+        mandatory: bool,
+        client: Arc<[ClientCertificate]>,
+    ) -> TlsShape {
+        let sni = match &self.servername {
+            None | Some(ServerName::Invalid(_)) => None,
+            // RFC 6066 §3: an address is no server name.
+            Some(ServerName::Hostname) => host.cloned(),
+            Some(ServerName::NextHop) => nexthop.domain().cloned(),
+            Some(ServerName::Name(name)) => Some(name.clone()),
+        };
+        self.shape(sni, mandatory, client)
+    }
+
+    /// What the ClientHello looks like under DANE: RFC 7672 §8.1, the TLSA base domain is the server name.
+    #[must_use]
+    pub fn dane_shape(&self, base: &Domain, client: Arc<[ClientCertificate]>) -> TlsShape {
+        self.shape(Some(base.clone()), true, client)
+    }
+
+    fn shape(&self, sni: Option<Domain>, mandatory: bool, client: Arc<[ClientCertificate]>) -> TlsShape {
+        let offer = if mandatory { &self.mandatory } else { &self.opportunistic };
+        TlsShape {
+            sni,
+            tls12: offer.protocols.tls12,
+            tls13: offer.protocols.tls13,
+            suites: Arc::clone(&offer.suites),
+            client,
+        }
+    }
+
+    /// A fault of this policy, with the line that it comes from.
+    pub(crate) fn error(&self, reason: String) -> PolicyError {
+        PolicyError::tls(reason, self.source.origin().cloned())
+    }
+}
+
+/// What is offered below and above `may`. Only what the level can lead to must be sound.
+fn offers(client: &ClientSettings, level: TlsLevel, entry: &Attributes) -> Result<(Offer, Offer), String> {
+    let opportunistic = Offer::of(&client.opportunistic, entry);
+    let mandatory = Offer::of(&client.mandatory, entry);
+    match level {
+        TlsLevel::None => Ok((Offer::nothing(), Offer::nothing())),
+        TlsLevel::May => Ok((opportunistic?, Offer::nothing())),
+        TlsLevel::Dane => Ok((opportunistic?, mandatory?)),
+        TlsLevel::Encrypt
+        | TlsLevel::DaneOnly
+        | TlsLevel::Fingerprint
+        | TlsLevel::Verify
+        | TlsLevel::Secure => Ok((Offer::nothing(), mandatory?)),
+    }
+}
+
+/// The entry's fingerprints replace the configuration's. At level `fingerprint` there must be one.
+fn fingerprints(
+    client: &ClientSettings,
+    level: TlsLevel,
+    entry: &mut Attributes,
+) -> Result<FingerprintDemand, String> {
+    let digest = client.fingerprint_digest;
+    let none = FingerprintDemand { digest, accepted: Arc::new([]) };
+    if level != TlsLevel::Fingerprint {
+        return Ok(none);
+    }
+    let accepted: Vec<Fingerprint> = if entry.matches.is_empty() {
+        client.fingerprints.clone()
+    } else {
+        let (good, complaints) = parse_fingerprints(&entry.matches.join("|"), digest);
+        entry.warnings.extend(complaints.iter().map(|complaint| format!("{complaint}")));
+        good
+    };
+    if accepted.is_empty() {
+        return Err("level fingerprint, but no fingerprints to match".into());
+    }
+    Ok(FingerprintDemand { accepted: accepted.into(), ..none })
+}
