@@ -1,6 +1,7 @@
 //! The words in which a server says no.
 
 use alloc::{borrow::Cow, string::String};
+use core::fmt;
 
 use waxseal_types::EnhancedStatus;
 
@@ -30,6 +31,13 @@ impl Refusal {
         const LONGEST: usize = 480;
         let clean = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
         Self { code, status, text: Cow::Owned(text.chars().take(LONGEST).map(clean).collect::<String>()) }
+    }
+}
+
+impl fmt::Display for Refusal {
+    /// As on the wire, without its CRLF.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.code, self.status, self.text)
     }
 }
 

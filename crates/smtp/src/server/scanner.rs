@@ -67,7 +67,7 @@ impl Scanner {
                     self.place = Place::Dot;
                 }
                 Place::LineStart => self.place = Place::Text,
-                Place::Text => at += self.to_line_end(&input[at..]),
+                Place::Text => at += self.pass_text(&input[at..]),
                 Place::Cr => at += self.behind_cr(byte),
                 Place::Dot if byte == b'\r' => {
                     at += 1;
@@ -98,7 +98,7 @@ impl Scanner {
                     self.leading_dots |= byte == b'.';
                     self.place = Place::Text;
                 }
-                Place::Text | Place::Dot | Place::DotCr => at += self.to_line_end(&input[at..]),
+                Place::Text | Place::Dot | Place::DotCr => at += self.pass_text(&input[at..]),
                 Place::Cr => at += self.behind_cr(byte),
             }
         }
@@ -125,7 +125,7 @@ impl Scanner {
     }
 
     /// Passes over text until something decides; gives the number of octets passed.
-    fn to_line_end(&mut self, input: &[u8]) -> usize {
+    fn pass_text(&mut self, input: &[u8]) -> usize {
         let Some(ahead) = memchr3(b'\r', b'\n', 0, input) else { return input.len() };
         if input[ahead] == b'\r' {
             self.place = Place::Cr;

@@ -5,7 +5,7 @@ use core::fmt::{self, Write};
 
 use bytes::{Buf, BytesMut};
 use memchr::memchr;
-use waxseal_types::{EnhancedStatus, QueueId, Recipient};
+use waxseal_types::{Mailbox, QueueId, Recipient};
 
 use super::{
     Hello, Message, Refusal, Settings, Transaction,
@@ -87,6 +87,7 @@ pub struct Session {
     errors: usize,
     junk: usize,
     overshoot: usize,
+    last_refusal: Option<Refusal>,
 }
 
 impl Session {
@@ -109,6 +110,7 @@ impl Session {
             errors: 0,
             junk: 0,
             overshoot: 0,
+            last_refusal: None,
         }
     }
 
@@ -153,6 +155,20 @@ impl Session {
     #[must_use]
     pub const fn is_receiving(&self) -> bool {
         self.scanner.is_some()
+    }
+
+    /// Whether the next octets belong to a text, wanted or not, and the client's time depends on how fast they come.
+    #[must_use]
+    pub const fn in_transfer(&self) -> bool {
+        match self.phase {
+            Phase::Text | Phase::Chunk { .. } | Phase::Skip { .. } => true,
+            Phase::Command | Phase::LongLine | Phase::Closed => false,
+        }
+    }
+
+    /// The last refusal since this was asked, for the log.
+    pub const fn take_refusal(&mut self) -> Option<Refusal> {
+        self.last_refusal.take()
     }
 
     /// Octets of text held in memory.
@@ -291,13 +307,14 @@ impl Session {
         if self.transaction.is_some() {
             return Err(Refusal::NESTED_MAIL);
         }
-        let (transaction, size) = parse_mail(argument)?;
+        let (mut transaction, size) = parse_mail(argument)?;
         // RFC 1870 §6.1: a message that is declared too large need not be sent at all.
         if size.is_some_and(|size| {
             usize::try_from(size).map_or(true, |size| size > self.settings.message_size_limit)
         }) {
             return Err(Refusal::TOO_LARGE);
         }
+        transaction.sender = transaction.sender.map(|sender| qualified(sender, &self.settings.hostname));
         host.mail(&transaction)?;
         self.transaction = Some(transaction);
         self.ok("2.1.0 Ok")
@@ -317,8 +334,10 @@ impl Session {
             }
             return Err(Refusal::TOO_MANY_RECIPIENTS);
         }
-        let recipient = parse_rcpt(argument, transaction.smtputf8)
-            .and_then(|recipient| host.recipient(transaction, &recipient).map(|()| recipient));
+        let recipient = parse_rcpt(argument, transaction.smtputf8).and_then(|mut recipient| {
+            recipient.mailbox = qualified(recipient.mailbox, &self.settings.hostname);
+            host.recipient(transaction, &recipient).map(|()| recipient)
+        });
         match recipient {
             Ok(recipient) => transaction.recipients.push(recipient),
             Err(refusal) => {
@@ -385,9 +404,8 @@ impl Session {
     }
 
     pub(super) fn refuse(&mut self, refusal: &Refusal) {
-        let Refusal { code, status, text } = refusal;
-        let status: &EnhancedStatus = status;
-        self.say(format_args!("{code} {status} {text}\r\n"));
+        self.say(format_args!("{refusal}\r\n"));
+        self.last_refusal = Some(refusal.clone());
     }
 
     /// Refuses, and counts it as an error of the client.
@@ -411,6 +429,14 @@ fn line_end(input: &[u8]) -> Option<usize> {
         from = at + 1;
     }
     None
+}
+
+/// RFC 5321 §4.1.1.3: a bare `postmaster` is the one of this host. It stays bare where the host has no name that can stand in an address.
+fn qualified(mailbox: Mailbox, hostname: &str) -> Mailbox {
+    if mailbox.domain().is_some() {
+        return mailbox;
+    }
+    Mailbox::new(&alloc::format!("{mailbox}@{hostname}")).unwrap_or(mailbox)
 }
 
 /// The name for `Received:` and logs. RFC 5321 §4.1.4 forbids to refuse mail because of it, so it is made harmless instead.

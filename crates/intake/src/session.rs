@@ -1,0 +1,193 @@
+//! One client: octets to the machine, replies back, and the clock.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::watch,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use waxseal_smtp::server::{Message, Refusal, Session, Step};
+use waxseal_spool::{Accept, Gathering};
+
+use crate::{
+    client::Client,
+    host::Door,
+    intake::{Intake, Share},
+};
+
+/// Room for a read: commands, and the message of usual size at once.
+const READ: usize = 16 << 10;
+/// Room for a read within a large text.
+const LARGE_READ: usize = 64 << 10;
+/// How long a client that is being sent away may take to read why.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// How long, and how much, is read from a client that does not hear the end: closing at once would make its system throw our last reply away.
+const LINGER: (Duration, usize) = (Duration::from_secs(1), 1 << 20);
+
+/// Serves one client to the end.
+pub(crate) async fn run<S>(stream: S, client: Client, intake: Arc<Intake>, accept: Arc<dyn Accept>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let label = Arc::clone(&client.label);
+    let admission = intake.clients.admit(&client, &intake.settings);
+    let mut machine = Session::new(Arc::clone(&intake.protocol));
+    if let Err(refusal) = &admission {
+        machine.output().clear();
+        machine.close(refusal);
+    }
+    let mut driver = Driver {
+        stream,
+        machine,
+        input: BytesMut::new(),
+        deadline: Instant::now() + intake.settings.timeout,
+        gathering: None,
+        share: Share::new(Arc::clone(&intake)),
+        closing: intake.closing.subscribe(),
+        door: Door::new(Arc::clone(&intake), Arc::clone(&accept), client),
+        intake,
+        accept,
+        label,
+    };
+    if let Err(error) = driver.run().await {
+        tracing::debug!(client = %driver.label, %error, "connection lost");
+    }
+    drop(admission);
+}
+
+struct Driver<S> {
+    stream: S,
+    machine: Session,
+    input: BytesMut,
+    /// When the client's time for what it is doing is over.
+    deadline: Instant,
+    /// Held while a text is coming in.
+    gathering: Option<Gathering>,
+    share: Share,
+    closing: watch::Receiver<bool>,
+    door: Door,
+    intake: Arc<Intake>,
+    accept: Arc<dyn Accept>,
+    label: Arc<str>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    async fn run(&mut self) -> io::Result<()> {
+        loop {
+            let step = self.machine.advance(&mut self.input, &mut self.door);
+            self.account();
+            match step {
+                Step::Read => {
+                    self.flush().await?;
+                    if !self.read().await? {
+                        return Ok(());
+                    }
+                }
+                Step::Message(message) => self.commit(*message).await,
+                Step::Pause => {
+                    self.flush().await?;
+                    sleep(self.intake.settings.error_delay).await;
+                }
+                // Not offered: the server's certificate comes with another part of this program.
+                Step::StartTls => self.machine.close(&Refusal::LOCAL_ERROR),
+                Step::Close => return self.farewell().await,
+            }
+        }
+    }
+
+    /// Tells the others what this session is doing.
+    fn account(&mut self) {
+        if !self.machine.is_receiving() {
+            self.gathering = None;
+        } else if self.gathering.is_none() {
+            self.gathering = Some(self.accept.gathering());
+        }
+        if !self.share.set(self.machine.held()) {
+            self.machine.close(&Refusal::TOO_BUSY);
+        }
+    }
+
+    /// Hands the message over and waits, however long that takes and whether or not the client is still there: whoever has a copy of the message
+    /// decides what became of it, and that is now the spool.
+    async fn commit(&mut self, message: Message) {
+        self.share.set(message.text.len());
+        let outcome = self.door.commit(message).await;
+        match &outcome {
+            Ok(id) => tracing::debug!(queue_id = %id, client = %self.label, "accepted"),
+            Err(refusal) => tracing::warn!(client = %self.label, ?refusal, "message not taken"),
+        }
+        self.share.set(0);
+        self.machine.settle(outcome);
+    }
+
+    /// Writes all replies at once. Whoever was answered has the full time for what comes next.
+    async fn flush(&mut self) -> io::Result<()> {
+        if self.machine.output().is_empty() {
+            return Ok(());
+        }
+        self.write(self.intake.settings.timeout).await?;
+        self.deadline = Instant::now() + self.intake.settings.timeout;
+        Ok(())
+    }
+
+    async fn write(&mut self, patience: Duration) -> io::Result<()> {
+        if let Some(refusal) = self.machine.take_refusal() {
+            tracing::info!(client = %self.label, reply = %refusal, "refused");
+        }
+        let output = self.machine.output();
+        timeout(patience, self.stream.write_all(output)).await??;
+        output.clear();
+        Ok(())
+    }
+
+    /// Waits for octets; `false` when the client has gone. A client that is too slow, or in the way of the shutdown, is sent away by the machine.
+    async fn read(&mut self) -> io::Result<bool> {
+        let receiving = self.machine.is_receiving();
+        let large = self.machine.held() > LARGE_READ;
+        self.input.reserve(if large { LARGE_READ } else { READ });
+        let read = tokio::select! {
+            biased;
+            read = self.stream.read_buf(&mut self.input) => read?,
+            // RFC 5321 §3.8: a server that is shut down says 421, and does so between commands.
+            _ = self.closing.wait_for(|closing| *closing), if !receiving => {
+                self.machine.close(&Refusal::SHUTTING_DOWN);
+                return Ok(true);
+            }
+            () = sleep_until(self.deadline) => {
+                self.machine.close(&Refusal::TIMEOUT);
+                return Ok(true);
+            }
+        };
+        if self.machine.in_transfer() {
+            self.extend_deadline(read);
+        }
+        Ok(read > 0)
+    }
+
+    /// postconf(5) smtpd_min_data_rate: a text has no deadline as a whole, but each octet buys only so much time.
+    fn extend_deadline(&mut self, octets: usize) {
+        let rate = self.intake.settings.min_data_rate.max(1);
+        let bought = Duration::from_micros((octets as u64).saturating_mul(1_000_000) / rate);
+        self.deadline = (self.deadline + bought).min(Instant::now() + self.intake.settings.timeout);
+    }
+
+    /// The last words, and time to hear them.
+    async fn farewell(&mut self) -> io::Result<()> {
+        self.gathering = None;
+        self.write(FAREWELL).await?;
+        self.stream.shutdown().await?;
+        let (patience, mut octets) = LINGER;
+        let linger = async {
+            while octets > 0 {
+                self.input.clear();
+                self.input.reserve(READ);
+                let read = self.stream.read_buf(&mut self.input).await?;
+                octets = if read == 0 { 0 } else { octets.saturating_sub(read) };
+            }
+            Ok(())
+        };
+        timeout(patience, linger).await.unwrap_or(Ok(()))
+    }
+}
