@@ -1,0 +1,129 @@
+//! `texthash:` files (postmap(1), "TEXT FILE FORMAT").
+
+use crate::{
+    TableError, Warning,
+    entries::{Added, Entries},
+    lines::logical_lines,
+};
+
+/// Reads a whole file's text. What Postfix skips with a warning is skipped with a warning.
+pub(crate) fn parse(path: &str, text: &[u8]) -> Result<(Entries, Vec<Warning>), TableError> {
+    if !text.is_empty() && !text.ends_with(b"\n") {
+        return Err(TableError::Unfinished(path.to_owned()));
+    }
+    let (mut entries, mut warnings) = (Entries::default(), Vec::new());
+    let mut warn = |line: u32, problem: &str, text: &str| {
+        let text: String = text.chars().take(80).collect();
+        warnings.push(Warning { place: format!("{path}:{line}"), text: format!("{problem}: {text:?}") });
+    };
+    // A line that is not UTF-8 is one that Postfix skips; its neighbours are sound.
+    let text = String::from_utf8_lossy(text);
+    for logical in logical_lines(&text) {
+        let (line, text) = (logical.line, &*logical.text);
+        if text.starts_with(|c: char| c.is_ascii_whitespace()) {
+            warn(line, "a logical line must not start with white space (line ignored)", text);
+            continue;
+        }
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            warn(line, "not UTF-8 (line ignored)", text);
+            continue;
+        }
+        let Some((key, value)) = key_and_value(text) else {
+            warn(line, "unbalanced '\"' (line ignored)", text);
+            continue;
+        };
+        if value.is_empty() {
+            warn(line, "expected a key, white space and a value (line ignored)", text);
+            continue;
+        }
+        if key.ends_with(':') {
+            warn(line, "key with a colon at its end, as in an alias file", text);
+        }
+        match entries.add(&fold(key), value, line) {
+            Added::New => {}
+            Added::Duplicate(first) => {
+                return Err(TableError::Duplicate {
+                    path: path.to_owned(),
+                    line,
+                    first,
+                    key: key.to_owned(),
+                });
+            }
+            Added::Full => return Err(TableError::TooLarge(path.to_owned())),
+        }
+    }
+    entries.shrink();
+    Ok((entries, warnings))
+}
+
+/// The key ends at the first white space outside quotes; the quotes stay. `None` where a quote does not end.
+fn key_and_value(text: &str) -> Option<(&str, &str)> {
+    let (mut quoted, mut escaped) = (false, false);
+    let end = text.find(|c: char| {
+        if escaped {
+            escaped = false;
+        } else if c == '\\' {
+            escaped = true;
+        } else if c == '"' {
+            quoted = !quoted;
+        } else {
+            return c.is_ascii_whitespace() && !quoted;
+        }
+        false
+    });
+    if quoted {
+        return None;
+    }
+    let (key, value) = text.split_at(end.unwrap_or(text.len()));
+    Some((key, value.trim_matches(|c: char| c.is_ascii_whitespace())))
+}
+
+/// Keys compare without regard to case, beyond ASCII, too (Postfix with `smtputf8_enable`).
+pub(crate) fn fold(key: &str) -> std::borrow::Cow<'_, str> {
+    if key.is_ascii() {
+        if key.bytes().any(|b| b.is_ascii_uppercase()) { key.to_ascii_lowercase().into() } else { key.into() }
+    } else {
+        key.to_lowercase().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Vec<Option<String>>, Vec<String>) {
+        let (entries, warnings) = parse("/t", text.as_bytes()).unwrap();
+        let keys = ["a", "a b", "\"a b\"", "x:", "bücher.example", "the"];
+        let got =
+            keys.iter().map(|key| entries.get(key).map(|(value, line)| format!("{value}@{line}"))).collect();
+        (got, warnings.into_iter().map(|warning| warning.place).collect())
+    }
+
+    #[test]
+    fn entries_are_read_as_postmap_reads_them() {
+        let text = "# comment\nA  b c \t\n\"a b\"\tquoted\nx: y\nonly\n\"open x\n  more\nBÜCHER.example may\nthe\n  answer\n# no\n is\n";
+        let (got, warned) = read(text);
+        let expected = ["b c@2", "", "quoted@3", "y@4", "may@8", "answer is@9"];
+        let got: Vec<String> = got.into_iter().map(Option::unwrap_or_default).collect();
+        assert_eq!(got, expected);
+        assert_eq!(warned, ["/t:4", "/t:5", "/t:6"]);
+    }
+
+    #[test]
+    fn a_duplicate_makes_the_whole_table_unusable() {
+        let error = parse("/t", b"a may\nb may\nB none\n").unwrap_err();
+        assert_eq!(error.to_string(), "/t:3: duplicate entry \"B\" (first in line 2); remove one of them");
+    }
+
+    #[test]
+    fn a_file_without_a_final_newline_is_half_written() {
+        assert!(matches!(parse("/t", b"a may\nb sec"), Err(TableError::Unfinished(_))));
+        assert!(parse("/t", b"").is_ok());
+    }
+
+    #[test]
+    fn a_line_that_is_not_utf8_is_skipped() {
+        let (entries, warnings) = parse("/t", b"a\xff may\nb may\n").unwrap();
+        assert_eq!((entries.len(), warnings.len()), (1, 1));
+    }
+}
