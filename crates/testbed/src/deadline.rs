@@ -7,7 +7,6 @@ use std::{future::Future, panic::Location, time::Duration};
 /// # Panics
 ///
 /// When the limit has passed, with the place of the call.
-#[expect(clippy::manual_async_fn, reason = "#[track_caller] does nothing on an async fn")]
 #[expect(clippy::panic, reason = "a missed deadline is a failed test")]
 #[track_caller]
 pub fn within<F: Future>(limit: Duration, future: F) -> impl Future<Output = F::Output> {

@@ -117,13 +117,13 @@ async fn chunks_make_a_message() {
         ("EHLO a", "250-"),
         ("MAIL FROM:<>", "250 "),
         ("RCPT TO:<y@x>", "250 "),
-        ("BDAT 3\r\n.\r", "250 "),
-        ("BDAT 3 LAST\r\n\na", "250 "),
+        ("BDAT 4\r\n.\r", "250 "),
+        ("BDAT 3 LAST\r\na", "250 "),
     ];
     dialogue(&peer, &steps).await;
     let messages = within(LIMIT, peer.wait_for(1)).await;
     assert!(messages[0].chunked);
-    assert_eq!(messages[0].data, b".\r\n\na\r");
+    assert_eq!(messages[0].data, b".\r\r\na\r\n");
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn a_session_is_resumed_and_both_ends_know() {
 #[tokio::test]
 async fn wrong_certificates_are_wrong() {
     let authority = Authority::new("CA").expect("a CA");
-    let other = Authority::new("CA").expect("a CA");
+    let other = Authority::new("Another CA").expect("a CA");
     let leaf = || authority.leaf(&["mx.example.com"]);
     for (certificate, expected) in [
         (leaf().issue(), ""),
