@@ -1,47 +1,259 @@
-//! The store.
+//! The store: which files, read when, and what of them is in force.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
-use waxseal_types::{AnchorFiles, ClientCertificate, Protocol};
+use parking_lot::Mutex;
+use waxseal_types::{AnchorFiles, ClientCertificate, Protocol, UnixTime};
 
-use crate::{Anchors, Error, Notice, Settings};
+use crate::{
+    Anchor, AnchorRules, Anchors, Error, Notice, Settings, StoreSettings, client, file, load,
+    watched::{Times, Watched},
+};
 
-/// All trust of one process. Shared by `Arc`; asking takes a short lock, never while a file is read for somebody else.
+/// All trust of one process: the files that are configured, and those that policies name.
+///
+/// It is asked, and answers with snapshots. At most once a second it looks whether a file changed, when that file is asked for.
+/// Each question has a form that takes the time, which the others read from the system's clock.
 #[derive(Debug)]
 pub struct Store {
-    _settings: Settings,
+    settings: Settings,
+    state: Mutex<State>,
 }
 
+#[derive(Debug)]
+struct State {
+    smtp: Side,
+    lmtp: Side,
+    files: HashMap<PathBuf, Watched<Arc<[Arc<Anchor>]>>>,
+    sets: HashMap<Arc<[String]>, Set>,
+    pending: Vec<Notice>,
+}
+
+/// What one protocol's configuration names.
+#[derive(Debug)]
+struct Side {
+    authorities: Watched<Arc<Anchors>>,
+    client: Watched<Arc<[ClientCertificate]>>,
+}
+
+/// Several anchor files put together, and from which versions of them.
+#[derive(Debug)]
+struct Set {
+    versions: Vec<Arc<[Arc<Anchor>]>>,
+    anchors: Arc<Anchors>,
+}
+
+/// Different anchor files, and sets of them, that are kept. Policies name them, so there is an end.
+const MAX_ANCHOR_FILES: usize = 4096;
+
 impl Store {
-    /// Reads everything that is configured. A broken file is a notice, not the end: what rests on it fails when asked for.
+    /// Reads everything that is configured. A broken file is a notice, not the end: what rests on it fails when it is asked for.
     ///
     /// # Errors
     /// None at present; reserved for settings that contradict each other.
     pub fn open(settings: Settings) -> Result<(Self, Vec<Notice>), Error> {
-        Ok((Self { _settings: settings }, Vec::new()))
+        Self::open_at(settings, clock())
     }
 
-    /// The anchors of a demand.
+    /// The same at a time that is given.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_at(settings: Settings, now: UnixTime) -> Result<(Self, Vec<Notice>), Error> {
+        let state = State {
+            smtp: Side::new(&settings.smtp),
+            lmtp: Side::new(&settings.lmtp),
+            files: HashMap::new(),
+            sets: HashMap::new(),
+            pending: Vec::new(),
+        };
+        let store = Self { settings, state: Mutex::new(state) };
+        let notices = store.reload_at(now);
+        Ok((store, notices))
+    }
+
+    /// The anchors of a demand. [`AnchorFiles::Default`] without `CAfile` and `CApath` is a store that trusts nobody.
     ///
     /// # Errors
     /// The file that is needed, and what is wrong with it.
-    pub fn anchors(&self, _protocol: Protocol, files: &AnchorFiles) -> Result<Arc<Anchors>, Error> {
+    pub fn anchors(&self, protocol: Protocol, files: &AnchorFiles) -> Result<Arc<Anchors>, Error> {
+        self.anchors_at(protocol, files, clock())
+    }
+
+    /// The same at a time that is given.
+    ///
+    /// # Errors
+    /// As [`Store::anchors`].
+    pub fn anchors_at(
+        &self,
+        protocol: Protocol,
+        files: &AnchorFiles,
+        now: UnixTime,
+    ) -> Result<Arc<Anchors>, Error> {
+        let times = self.times(now);
+        let mut state = self.state.lock();
         match files {
-            AnchorFiles::Default => Ok(Arc::new(Anchors::default())),
-            AnchorFiles::Only(_) => Err(Error::Unavailable),
+            AnchorFiles::Default => {
+                let settings = self.settings_of(protocol);
+                let side = state.side(protocol);
+                let notices = side.authorities.refresh(times, false, || authorities(settings));
+                let answer = side.authorities.get(times);
+                state.pending.extend(notices);
+                answer
+            }
+            AnchorFiles::Only(paths) => state.set(paths, times),
         }
     }
 
-    /// What is shown to servers that ask.
+    /// What is shown to servers that ask, by kind of key.
     ///
     /// # Errors
     /// The file that is broken. At `may` mail goes on without a certificate, elsewhere it waits.
-    pub fn client(&self, _protocol: Protocol) -> Result<Arc<[ClientCertificate]>, Error> {
-        Ok(Arc::new([]))
+    pub fn client(&self, protocol: Protocol) -> Result<Arc<[ClientCertificate]>, Error> {
+        self.client_at(protocol, clock())
     }
 
-    /// Reads changed files again.
-    pub fn reload(&self) -> Vec<Notice> {
-        Vec::new()
+    /// The same at a time that is given.
+    ///
+    /// # Errors
+    /// As [`Store::client`].
+    pub fn client_at(&self, protocol: Protocol, now: UnixTime) -> Result<Arc<[ClientCertificate]>, Error> {
+        let times = self.times(now);
+        let settings = self.settings_of(protocol);
+        let mut state = self.state.lock();
+        let side = state.side(protocol);
+        let notices = side.client.refresh(times, false, || clients(settings));
+        let answer = side.client.get(times);
+        state.pending.extend(notices);
+        answer
     }
+
+    /// Reads all files again, changed or not (SIGHUP). The notices include what was noticed since the last call.
+    pub fn reload(&self) -> Vec<Notice> {
+        self.reload_at(clock())
+    }
+
+    /// The same at a time that is given.
+    pub fn reload_at(&self, now: UnixTime) -> Vec<Notice> {
+        let times = self.times(now);
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let mut notices = std::mem::take(&mut state.pending);
+        for (side, settings) in
+            [(&mut state.smtp, &self.settings.smtp), (&mut state.lmtp, &self.settings.lmtp)]
+        {
+            notices.extend(side.authorities.refresh(times, true, || authorities(settings)));
+            notices.extend(side.client.refresh(times, true, || clients(settings)));
+            for path in &settings.anchor_files {
+                state.files.entry(path.clone()).or_insert_with(|| Watched::new(vec![path.clone()]));
+            }
+        }
+        for (path, watched) in &mut state.files {
+            notices.extend(watched.refresh(times, true, || anchor_file(path, now)));
+        }
+        notices.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.path.cmp(&b.path)));
+        notices.dedup();
+        notices
+    }
+
+    /// What was noticed about files that changed since the last call.
+    pub fn notices(&self) -> Vec<Notice> {
+        std::mem::take(&mut self.state.lock().pending)
+    }
+
+    const fn settings_of(&self, protocol: Protocol) -> &StoreSettings {
+        match protocol {
+            Protocol::Smtp => &self.settings.smtp,
+            Protocol::Lmtp => &self.settings.lmtp,
+        }
+    }
+
+    const fn times(&self, now: UnixTime) -> Times {
+        Times { now, quiet: self.settings.quiet, stale: self.settings.stale_limit }
+    }
+}
+
+impl Side {
+    fn new(settings: &StoreSettings) -> Self {
+        let ca = [&settings.ca_file, &settings.ca_path];
+        let pair = [&settings.cert_file, &settings.key_file, &settings.eccert_file, &settings.eckey_file];
+        let client = pair.into_iter().flatten().chain(&settings.chain_files).cloned().collect();
+        Self {
+            authorities: Watched::new(ca.into_iter().flatten().cloned().collect()),
+            client: Watched::new(client),
+        }
+    }
+}
+
+impl State {
+    const fn side(&mut self, protocol: Protocol) -> &mut Side {
+        match protocol {
+            Protocol::Smtp => &mut self.smtp,
+            Protocol::Lmtp => &mut self.lmtp,
+        }
+    }
+
+    /// The anchors of these files; each of them must be usable.
+    fn set(&mut self, paths: &Arc<[String]>, times: Times) -> Result<Arc<Anchors>, Error> {
+        let mut versions = Vec::new();
+        for path in paths.iter() {
+            let path = Path::new(path);
+            if !self.files.contains_key(path) && self.files.len() >= MAX_ANCHOR_FILES {
+                return Err(Error::TooMany { limit: MAX_ANCHOR_FILES });
+            }
+            let watched =
+                self.files.entry(path.to_owned()).or_insert_with(|| Watched::new(vec![path.to_owned()]));
+            self.pending.extend(watched.refresh(times, false, || anchor_file(path, times.now)));
+            versions.push(watched.get(times)?);
+        }
+        if let Some(set) = self.sets.get(paths).filter(|set| same(&set.versions, &versions)) {
+            return Ok(set.anchors.clone());
+        }
+        let list = versions.iter().flat_map(|version| version.iter().cloned()).collect();
+        let anchors = Arc::new(Anchors::new(AnchorRules::Explicit, list));
+        if self.sets.len() >= MAX_ANCHOR_FILES {
+            self.sets.clear();
+        }
+        self.sets.insert(paths.clone(), Set { versions, anchors: anchors.clone() });
+        Ok(anchors)
+    }
+}
+
+fn same(old: &[Arc<[Arc<Anchor>]>], new: &[Arc<[Arc<Anchor>]>]) -> bool {
+    old.len() == new.len() && old.iter().zip(new).all(|(old, new)| Arc::ptr_eq(old, new))
+}
+
+fn authorities(settings: &StoreSettings) -> Result<(Arc<Anchors>, Vec<Notice>), Error> {
+    let (list, mut notices) = match &settings.ca_file {
+        Some(path) => load::authorities(path, &file::read(path)?)?,
+        None => (Vec::new(), Vec::new()),
+    };
+    let mut anchors = Anchors::new(AnchorRules::Authorities, list);
+    if let Some(path) = &settings.ca_path {
+        // OpenSSL reads the directory when it needs it, and takes one that is missing for an empty one.
+        if !path.is_dir() {
+            let text = "is no directory; nothing is trusted for it".to_owned();
+            notices.push(Notice { severity: crate::Severity::Alert, path: path.clone(), text });
+        }
+        anchors = anchors.with_directory(path);
+    }
+    Ok((Arc::new(anchors), notices))
+}
+
+fn clients(settings: &StoreSettings) -> Result<(Arc<[ClientCertificate]>, Vec<Notice>), Error> {
+    client::configured(settings).map(|(found, notices)| (found.into(), notices))
+}
+
+fn anchor_file(path: &Path, now: UnixTime) -> Result<(Arc<[Arc<Anchor>]>, Vec<Notice>), Error> {
+    load::anchor_file(path, &file::read(path)?, now).map(|(found, notices)| (found.into(), notices))
+}
+
+fn clock() -> UnixTime {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixTime::from_micros(u64::try_from(now.as_micros()).unwrap_or(u64::MAX))
 }
