@@ -1,0 +1,144 @@
+//! transport(5): keys, their order, and what entries leave open.
+
+use waxseal_policy::{
+    Origin, PolicyError, Route, RouteKind, RouteLookup, Settings, Step, TableAnswer, TableName,
+};
+use waxseal_types::{Domain, Mailbox, Protocol};
+
+fn route(
+    settings: &Settings,
+    to: &str,
+    entries: &[(&str, &str)],
+) -> (Result<Route, PolicyError>, Vec<String>) {
+    let mut lookup = RouteLookup::new(settings, &Mailbox::new(to).unwrap());
+    let mut asked = Vec::new();
+    loop {
+        let answer = match lookup.step() {
+            Step::Done(result) => return (result, asked),
+            Step::NeedKey { table, key } => {
+                asked.push(key.to_owned());
+                let found = entries.iter().find(|(known, _)| *known == key);
+                found.map_or(TableAnswer::Absent, |(_, value)| TableAnswer::Found {
+                    value: (*value).to_owned(),
+                    origin: Origin::new(table.clone(), "transport:1", key),
+                })
+            }
+        };
+        lookup.answer(answer);
+    }
+}
+
+fn settings() -> Settings {
+    Settings { transport_maps: vec![TableName::new("t")], ..Settings::default() }
+}
+
+/// A route in one line.
+fn shown(route: Result<Route, PolicyError>) -> String {
+    match route.map(|route| route.kind) {
+        Ok(RouteKind::Deliver { protocol, nexthop, alternatives }) => {
+            let more: String = alternatives.iter().map(|hop| format!(" {hop}")).collect();
+            format!("{} {nexthop}{more}", protocol.as_str())
+        }
+        Ok(RouteKind::Error(status, text)) => format!("error {status} {text}"),
+        Ok(RouteKind::Retry(status, text)) => format!("retry {status} {text}"),
+        Ok(RouteKind::Discard(text)) => format!("discard {text}"),
+        Err(error) => format!("{} {}", error.status(), error.reason),
+    }
+}
+
+#[test]
+fn keys_go_from_the_whole_address_to_the_star() {
+    let asked = route(&settings(), "User+Ext@Sub.Example.com", &[]).1;
+    assert_eq!(
+        asked,
+        ["User+Ext@sub.example.com", "User@sub.example.com", "sub.example.com", ".example.com", ".com", "*"]
+    );
+    let whole = Settings { recipient_delimiter: String::new(), ..settings() };
+    assert_eq!(route(&whole, "a+b@example.com", &[]).1, ["a+b@example.com", "example.com", ".com", "*"]);
+    assert_eq!(route(&settings(), "a@[192.0.2.1]", &[]).1, ["a@[192.0.2.1]", "[192.0.2.1]", "*"]);
+    let dash = Settings { recipient_delimiter: "-".into(), ..settings() };
+    for whole in ["owner-list@a.test", "list-request@a.test", "mailer-daemon@a.test", "-x@a.test"] {
+        assert_eq!(route(&dash, whole, &[]).1.len(), 4, "{whole}");
+    }
+}
+
+#[test]
+fn an_entry_says_transport_and_next_hop_or_leaves_them_open() {
+    let table = [
+        ("smtp:[mx.example.net]:25", "smtp [mx.example.net]:25"),
+        ("relay:example.net", "smtp example.net"),
+        ("smtp:[MX.example.net]:smtp, example.net:587", "smtp [mx.example.net]:smtp example.net:587"),
+        ("smtp:", "smtp example.com"),
+        ("smtp", "smtp example.com"),
+        (":example.net", "smtp example.net"),
+        (":", "smtp [relay.example.org]"),
+        ("lmtp:inet:mx.example.net:24", "lmtp mx.example.net:24"),
+        ("lmtp:[mx.example.net]", "lmtp [mx.example.net]"),
+        ("lmtp:unix:/run/dovecot/lmtp", "lmtp unix:/run/dovecot/lmtp"),
+        ("error:5.1.2 no such place", "error 5.1.2 no such place"),
+        ("error:closed", "error 5.0.0 closed"),
+        ("error:", "error 5.0.0 mail for this address bounces"),
+        ("retry:5.3.0 wait", "retry 4.3.0 wait"),
+        ("retry:4.4.1 wait", "retry 4.4.1 wait"),
+        ("discard:", "discard "),
+        ("smtp:unix:/run/x", "4.3.5 bad next hop \"unix:/run/x\": SMTP does not go over unix-domain sockets"),
+        ("smtp:[mx", "4.3.5 bad next hop \"[mx\": brackets do not match in next hop \"[mx\""),
+        ("local:", "4.3.5 transport \"local\" is none of smtp, relay, lmtp, error, retry and discard"),
+    ];
+    let settings = Settings { relayhost: vec!["[relay.example.org]".parse().unwrap()], ..settings() };
+    for (value, expected) in table {
+        let got = route(&settings, "a@example.com", &[("example.com", value)]).0;
+        let origin = got.as_ref().map_or_else(|error| error.origin.clone(), |route| route.origin.clone());
+        assert_eq!(shown(got), expected, "{value}");
+        assert_eq!(origin.unwrap().to_string(), "transport:1");
+    }
+}
+
+#[test]
+fn without_an_entry_the_relayhost_or_the_domain_gets_the_mail() {
+    assert_eq!(shown(route(&settings(), "a@Example.com.", &[]).0), "smtp example.com");
+    assert_eq!(shown(route(&settings(), "a@[IPv6:2001:db8::1]", &[]).0), "smtp [ipv6:2001:db8::1]");
+    let relay = Settings {
+        relayhost: vec!["a.test".parse().unwrap(), "[b.test]:587".parse().unwrap()],
+        ..settings()
+    };
+    assert_eq!(shown(route(&relay, "a@example.com", &[]).0), "smtp a.test [b.test]:587");
+    assert!(shown(route(&settings(), "postmaster", &[]).0).starts_with("4.3.5 the recipient has no domain"));
+    let named = Settings { hostname: Some(Domain::new("host.example.com").unwrap()), ..settings() };
+    assert_eq!(shown(route(&named, "postmaster", &[]).0), "smtp host.example.com");
+}
+
+#[test]
+fn the_cases_of_postfix_transport_test() {
+    // trivial-rewrite/transport.in, with channels that exist here: `smtp` for channel0, `lmtp` for the others.
+    let wildcard: &[(&str, &str)] = &[("*", "smtp:nexthop0"), ("rcpt1@example1.com", "lmtp:nexthop1")];
+    let subdomain: &[(&str, &str)] = &[("example", ":example-result"), (".example", ":dot-example-result")];
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+    let table: &[Case<'_>] = &[
+        (wildcard, "rcpt1+ext1@example1.com", "lmtp nexthop1"),
+        (wildcard, "rcpt2@example2", "smtp nexthop0"),
+        (&[("*", "lmtp")], "rcpt2@example2", "lmtp example2"),
+        (&[("*", ":nexthop0")], "rcpt2@example2", "smtp nexthop0"),
+        (&[("*", ":")], "rcpt2@example2", "smtp example2"),
+        (subdomain, "foo@example", "smtp example-result"),
+        (subdomain, "foo@sub.example", "smtp dot-example-result"),
+        (subdomain, "foo@sub.sub.example", "smtp dot-example-result"),
+        (subdomain, "plain1+ext@other-example", "smtp other-example"),
+    ];
+    for (entries, to, expected) in table {
+        assert_eq!(shown(route(&settings(), to, entries).0), *expected, "{to}");
+    }
+    assert_eq!(Protocol::Lmtp.as_str(), "lmtp");
+}
+
+#[test]
+fn a_transport_table_that_fails_parks_the_recipient() {
+    let settings = settings();
+    let mut lookup = RouteLookup::new(&settings, &Mailbox::new("a@example.com").unwrap());
+    lookup.answer(TableAnswer::TempFail("gone".into()));
+    let Step::Done(Err(error)) = lookup.step() else { panic!() };
+    assert_eq!(
+        (error.status().to_string().as_str(), error.reason.as_str()),
+        ("4.3.5", "table t lookup error: gone")
+    );
+}
