@@ -60,7 +60,7 @@ fn files() -> Vec<String> {
 }
 
 fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    fs::read_to_string(root().join(path)).expect(path)
 }
 
 /// Every Rust file, with those that only tests bring in marked as such.

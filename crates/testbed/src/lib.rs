@@ -36,12 +36,15 @@
 //! ```
 
 mod ca;
+mod client;
 mod deadline;
+pub mod dns;
 mod error;
 mod peer;
 mod tls;
 
 pub use ca::{Authority, Certificate, KeyKind, Leaf};
+pub use client::Client;
 pub use deadline::within;
 pub use error::Error;
 pub use peer::{Act, Builder, Event, Gate, Handshake, Happening, Message, Peer, Step, TlsSeen, TlsVersions};

@@ -1,6 +1,9 @@
 //! What a peer saw.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
 use tokio::sync::Notify;
 
@@ -58,6 +61,8 @@ pub struct Message {
     pub data: Vec<u8>,
     /// Whether it came by BDAT.
     pub chunked: bool,
+    /// When it was whole.
+    pub received: Instant,
 }
 
 impl Message {

@@ -1,6 +1,6 @@
 //! One connection of a peer.
 
-use std::{collections::HashMap, io, sync::Arc};
+use std::{collections::HashMap, io, sync::Arc, time::Instant};
 
 use tokio::net::TcpStream;
 
@@ -266,6 +266,7 @@ impl Session {
             recipient_parameters,
             data,
             chunked,
+            received: Instant::now(),
         });
         let mut flow = Flow::On(0);
         for reply in 0..replies {

@@ -1,0 +1,9 @@
+//! The real binary, from outside: killed, traced, badly configured.
+//!
+//! Peers and clients are the testbed's. Nothing here needs root; what needs `strace` is ignored unless asked for.
+
+mod bad_input;
+mod daemon;
+mod first_start;
+mod kill_nine;
+mod trace_order;

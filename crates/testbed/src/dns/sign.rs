@@ -1,0 +1,134 @@
+//! Keys, signatures and proofs of absence.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use hickory_proto::{
+    dnssec::{
+        Algorithm, DigestType, SigningKey, TBS,
+        crypto::EcdsaSigningKey,
+        rdata::{DNSKEY, DNSSECRData, NSEC, RRSIG, SigInput},
+    },
+    rr::{DNSClass, Name, RData, Record, RecordType, SerialNumber},
+};
+
+use super::{
+    world::{Part, Sets},
+    zone::{Break, Cut},
+};
+
+const DAY: u32 = 86_400;
+
+/// A zone's keys: one signs the keys, one signs the rest.
+pub(super) struct Keys {
+    ksk: EcdsaSigningKey,
+    zsk: EcdsaSigningKey,
+    ksk_record: DNSKEY,
+    zsk_record: DNSKEY,
+}
+
+impl Keys {
+    pub(super) fn generate() -> Result<Self, String> {
+        let (ksk, ksk_record) = generate(true)?;
+        let (zsk, zsk_record) = generate(false)?;
+        Ok(Self { ksk, zsk, ksk_record, zsk_record })
+    }
+
+    pub(super) fn records(&self) -> [DNSKEY; 2] {
+        [self.ksk_record.clone(), self.zsk_record.clone()]
+    }
+
+    pub(super) fn tag(&self) -> Result<u16, String> {
+        self.ksk_record.calculate_key_tag().map_err(|problem| problem.to_string())
+    }
+
+    pub(super) fn digest(&self, apex: &Name) -> Result<Vec<u8>, String> {
+        let digest =
+            self.ksk_record.to_digest(apex, DigestType::SHA256).map_err(|problem| problem.to_string())?;
+        Ok(digest.as_ref().to_vec())
+    }
+
+    /// The key that a resolver may be told to trust, as a line of a zone file.
+    pub(super) fn anchor(&self, apex: &Name) -> String {
+        format!("{apex} 300 IN DNSKEY {}\n", self.ksk_record)
+    }
+
+    fn signer(&self, kind: RecordType) -> (&EcdsaSigningKey, &DNSKEY) {
+        if kind == RecordType::DNSKEY { (&self.ksk, &self.ksk_record) } else { (&self.zsk, &self.zsk_record) }
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keys({:?})", self.tag())
+    }
+}
+
+fn generate(secure_entry_point: bool) -> Result<(EcdsaSigningKey, DNSKEY), String> {
+    let algorithm = Algorithm::ECDSAP256SHA256;
+    let der = EcdsaSigningKey::generate_pkcs8(algorithm).map_err(|problem| problem.to_string())?;
+    let key = EcdsaSigningKey::from_pkcs8(&der, algorithm).map_err(|problem| problem.to_string())?;
+    let public = key.to_public_key().map_err(|problem| problem.to_string())?;
+    Ok((key, DNSKEY::new(true, secure_entry_point, false, public)))
+}
+
+/// Whether the zone signs what it says.
+pub(super) fn is_signed(part: &Part) -> bool {
+    !matches!(part.cut, Cut::Insecure | Cut::Broken(Break::Unsigned | Break::UnknownAlgorithm))
+}
+
+/// The signature over an RRset; `labels` are those of its source, fewer than the owner's for a wildcard.
+pub(super) fn signature(part: &Part, set: &[Record], labels: u8) -> Option<Record> {
+    let first = set.first()?;
+    let (key, record) = part.keys.signer(first.record_type());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs() as u32;
+    let (inception, expiration) = match part.cut {
+        Cut::Broken(Break::Expired) => (now - 30 * DAY, now - 2 * DAY),
+        Cut::Broken(Break::NotYetValid) => (now + DAY, now + 30 * DAY),
+        Cut::Secure | Cut::Insecure | Cut::Broken(_) => (now - DAY, now + 20 * DAY),
+    };
+    let input = SigInput {
+        type_covered: first.record_type(),
+        algorithm: Algorithm::ECDSAP256SHA256,
+        num_labels: labels,
+        original_ttl: first.ttl,
+        sig_expiration: SerialNumber::new(expiration),
+        sig_inception: SerialNumber::new(inception),
+        key_tag: record.calculate_key_tag().ok()?,
+        signer_name: part.apex.clone(),
+    };
+    let signed = TBS::from_input(&first.name, DNSClass::IN, &input, set.iter()).ok()?;
+    let signature = RRSIG::from_sig(input, key.sign(&signed).ok()?);
+    Some(Record::from_rdata(first.name.clone(), first.ttl, RData::DNSSEC(DNSSECRData::RRSIG(signature))))
+}
+
+/// The same record with one bit of the signature turned.
+pub(super) fn spoiled(record: &Record) -> Record {
+    let RData::DNSSEC(DNSSECRData::RRSIG(signature)) = &record.data else { return record.clone() };
+    let mut octets = signature.sig().to_vec();
+    if let Some(octet) = octets.get_mut(7) {
+        *octet ^= 0x10;
+    }
+    let wrong = RRSIG::from_sig(signature.input().clone(), octets);
+    Record::from_rdata(record.name.clone(), record.ttl, RData::DNSSEC(DNSSECRData::RRSIG(wrong)))
+}
+
+/// The NSEC record at or before `name` (RFC 4034 §4).
+pub(super) fn nsec(part: &Part, name: &Name, ttl: u32) -> Option<Record> {
+    let names = &part.names;
+    let (owner, sets) = names.range(..=name.clone()).next_back()?;
+    let next = next_after(names, owner)?;
+    let types = sets.keys().copied().chain([RecordType::RRSIG, RecordType::NSEC]);
+    let data = RData::DNSSEC(DNSSECRData::NSEC(NSEC::new(next, types)));
+    Some(Record::from_rdata(owner.clone(), ttl, data))
+}
+
+/// The last name's next is the first, the apex.
+fn next_after(names: &BTreeMap<Name, Sets>, owner: &Name) -> Option<Name> {
+    use std::ops::Bound::{Excluded, Unbounded};
+    let after = names.range((Excluded(owner.clone()), Unbounded)).next();
+    after.or_else(|| names.iter().next()).map(|(name, _)| name.clone())
+}
