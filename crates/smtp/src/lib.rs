@@ -13,7 +13,7 @@
 //! The crate refuses to know TLS, sockets, clocks and policy: it says *that* TLS is to be started now, and never whether a reply is good enough
 //! to go on in clear; that a reply means "try the next host" is the business of `queue`.
 //!
-//! The server half is in `server`.
+//! The server half is in [`server`].
 //!
 //! ```
 //! use waxseal_smtp::{Hello, Offer, Opening, OpeningStep, ReplyReader, Stage, StartTls};

@@ -18,8 +18,12 @@ pub(super) fn mail(envelope: &Envelope, ehlo: &Ehlo, out: &mut Vec<u8>) {
     if ehlo.eight_bit_mime && envelope.body == BodyKind::EightBitMime {
         push(out, &[" BODY=8BITMIME"]);
     }
-    let international =
-        envelope.smtputf8 || envelope.sender.iter().chain(envelope.recipients.iter().map(|r| &r.mailbox)).any(|m| !m.is_ascii());
+    let international = envelope.smtputf8
+        || envelope
+            .sender
+            .iter()
+            .chain(envelope.recipients.iter().map(|r| &r.mailbox))
+            .any(|m| !m.is_ascii());
     if ehlo.smtputf8 && international {
         push(out, &[" SMTPUTF8"]);
     }
@@ -49,7 +53,8 @@ pub(super) fn rcpt(recipient: &Recipient, ehlo: &Ehlo, out: &mut Vec<u8>) {
 
 /// A parameter's value was checked when it came in; that it cannot break out of the command is made sure here all the same.
 fn push_parameter(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
-    let harmless = |value: &&str| !value.is_empty() && !value.chars().any(|c| c.is_control() || c.is_whitespace());
+    let harmless =
+        |value: &&str| !value.is_empty() && !value.chars().any(|c| c.is_control() || c.is_whitespace());
     if let Some(value) = value.filter(harmless) {
         push(out, &[name, value]);
     }

@@ -175,7 +175,9 @@ impl Opening {
                 out.extend_from_slice(b"STARTTLS\r\n");
                 OpeningStep::Await(Stage::StartTls)
             }
-            StartTls::IfOffered | StartTls::Required if self.ehlo.extended => self.without_tls(Offer::NotOffered),
+            StartTls::IfOffered | StartTls::Required if self.ehlo.extended => {
+                self.without_tls(Offer::NotOffered)
+            }
             StartTls::IfOffered | StartTls::Required => self.without_tls(Offer::EhloRefused),
         }
     }
@@ -279,8 +281,16 @@ mod tests {
             (IfOffered, &[greeting, EHLO, "354 what\r\n"], "ready Refused 354 pipelining=true"),
             (IfOffered, &[greeting, EHLO, "421 bye\r\n"], "refused while sending STARTTLS: 421 bye"),
             (IfOffered, &[greeting, "500 what\r\n", "250 mx\r\n"], "ready EhloRefused pipelining=false"),
-            (IfOffered, &[greeting, "500 what\r\n", "550 no\r\n"], "refused while performing the HELO or EHLO handshake: 550 no"),
-            (IfOffered, &[greeting, "421 bye\r\n"], "refused while performing the HELO or EHLO handshake: 421 bye"),
+            (
+                IfOffered,
+                &[greeting, "500 what\r\n", "550 no\r\n"],
+                "refused while performing the HELO or EHLO handshake: 550 no",
+            ),
+            (
+                IfOffered,
+                &[greeting, "421 bye\r\n"],
+                "refused while performing the HELO or EHLO handshake: 421 bye",
+            ),
             (Required, &[greeting, PLAIN], "STARTTLS was required and cannot be had"),
             (Required, &[greeting, EHLO, no], "STARTTLS was required and cannot be had"),
             (Required, &[greeting, "502 what\r\n", "250 mx\r\n"], "STARTTLS was required and cannot be had"),

@@ -219,7 +219,8 @@ mod tests {
 
     #[test]
     fn rfc5321_4_2_replies_are_read_however_they_are_split() {
-        let one = |code, status: Option<&str>, text: &str| Ok(vec![(code, status.map(String::from), text.into())]);
+        let one =
+            |code, status: Option<&str>, text: &str| Ok(vec![(code, status.map(String::from), text.into())]);
         let bad = |text: &str| Err(ReplyError::Malformed(text.into()));
         let table: [(&[u8], Outcome); 27] = [
             (b"220 mx.example.com ESMTP\r\n", one(220, None, "mx.example.com ESMTP")),
@@ -231,7 +232,10 @@ mod tests {
             // Mixed codes: the last line's counts.
             (b"250-a\r\n550 b\r\n", one(550, None, "a b")),
             (b"550 5.1.1 unknown\r\n", one(550, Some("5.1.1"), "5.1.1 unknown")),
-            (b"550-5.1.1 unknown\r\n550 5.1.1 really\r\n", one(550, Some("5.1.1"), "5.1.1 unknown 5.1.1 really")),
+            (
+                b"550-5.1.1 unknown\r\n550 5.1.1 really\r\n",
+                one(550, Some("5.1.1"), "5.1.1 unknown 5.1.1 really"),
+            ),
             // An enhanced code of another class says nothing.
             (b"450 5.1.1 unknown\r\n", one(450, None, "5.1.1 unknown")),
             (b"354 go\r\n", one(354, None, "go")),
@@ -290,7 +294,8 @@ mod tests {
 
     #[test]
     fn long_texts_are_read_and_only_partly_kept() {
-        let wire = [format!("250-{}\r\n", "x".repeat(2000)).repeat(99).into_bytes(), b"250 end\r\n".to_vec()].concat();
+        let wire = [format!("250-{}\r\n", "x".repeat(2000)).repeat(99).into_bytes(), b"250 end\r\n".to_vec()]
+            .concat();
         let mut reader = ReplyReader::new();
         let reply = reader.read(&mut &wire[..]).unwrap().unwrap();
         assert_eq!((reply.code, reply.text.len()), (250, TEXT_LIMIT));

@@ -73,7 +73,9 @@ impl DataText {
     pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
         let last = self.inserts.last().map_or(0, |(at, _)| *at);
         let starts = core::iter::once(0).chain(self.inserts.iter().map(|(at, _)| *at));
-        let parts = starts.zip(&self.inserts).flat_map(|(from, (to, insert))| [&self.body[from..*to], insert.octets()]);
+        let parts = starts
+            .zip(&self.inserts)
+            .flat_map(|(from, (to, insert))| [&self.body[from..*to], insert.octets()]);
         // A last line without an end gets one.
         let open: &[u8] = if self.ends_open { b"\r\n" } else { b"" };
         parts.chain([&self.body[last..], open, END]).filter(|segment| !segment.is_empty())

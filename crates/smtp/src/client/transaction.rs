@@ -2,9 +2,9 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use waxseal_types::{Envelope, EnhancedStatus, Protocol, Reply};
+use waxseal_types::{EnhancedStatus, Envelope, Protocol, Reply};
 
-use super::{commands, ehlo::Ehlo};
+use super::{commands, ehlo::Ehlo, text::BareLineEnd};
 use crate::Stage;
 
 /// Most commands in one flight. RFC 2920 §3.1 warns of both sides waiting for the other with full windows; the replies to this many fit any window.
@@ -41,6 +41,9 @@ pub enum Unsupported {
         /// Of the server.
         limit: u64,
     },
+    /// RFC 5321 §2.3.8: the text has a bare CR or LF.
+    #[error(transparent)]
+    BareLineEnd(#[from] BareLineEnd),
 }
 
 /// The reply makes no sense here: client and server are no longer in step, and the connection must be closed.
@@ -228,6 +231,14 @@ impl Transaction {
     /// The text and the final dot have been written.
     pub fn text_sent(&mut self) {
         self.phase = Phase::Final;
+    }
+
+    /// The text could not be written to its end, and the server had already said this.
+    pub fn text_refused(&mut self, reply: &Reply) {
+        for target in self.targets.iter_mut().filter(|target| target.accepted && target.settled.is_none()) {
+            target.settled = Some(Settled::Rejected { stage: Stage::Body, reply: reply.clone() });
+        }
+        self.close();
     }
 
     /// Whether the reply to the final dot is owed: who loses the connection now does not know what became of the message.

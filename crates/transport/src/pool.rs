@@ -1,0 +1,160 @@
+//! Idle connections.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep_until};
+
+use crate::{Session, Settings, StarttlsOutcome, TlsUse, shape::Key};
+
+/// How long an idle connection is given to take our QUIT.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// The idle connections of one connector. Taken newest first, so that those that are not needed grow old.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    settings: Arc<Settings>,
+    shelf: Mutex<Shelf>,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    idle: HashMap<Key, Vec<Idle>>,
+    count: usize,
+    /// Whether a task is waiting for the next one to grow too old.
+    watched: bool,
+}
+
+#[derive(Debug)]
+struct Idle {
+    session: Session,
+    until: Instant,
+}
+
+impl Pool {
+    pub(crate) fn new(settings: Arc<Settings>) -> Self {
+        Self { settings, shelf: Mutex::default() }
+    }
+
+    /// An idle connection of this shape that is fit for this use. Those that are found to be unfit are closed.
+    pub(crate) fn take(&self, key: &Key, tls: &TlsUse) -> Option<Session> {
+        let mut shelf = self.shelf.lock();
+        let now = Instant::now();
+        let mut found = None;
+        let list = shelf.idle.get_mut(key)?;
+        let mut removed = 0;
+        while let Some(mut idle) = list.pop() {
+            removed += 1;
+            // An octet on an idle connection answers nothing we asked: a farewell at best.
+            if idle.until > now
+                && idle.session.usable()
+                && suits(&idle.session, tls)
+                && idle.session.is_quiet()
+            {
+                found = Some(idle.session);
+                break;
+            }
+        }
+        if list.is_empty() {
+            shelf.idle.remove(key);
+        }
+        shelf.count -= removed;
+        found
+    }
+
+    /// Keeps a session for the next message, or gives it back where it is not to be kept.
+    pub(crate) fn put(self: &Arc<Self>, mut session: Session) -> Result<(), Session> {
+        if !session.usable() || !session.is_quiet() || self.settings.cache_time_limit.is_zero() {
+            return Err(session);
+        }
+        let until = Instant::now() + self.settings.cache_time_limit;
+        let mut shelf = self.shelf.lock();
+        if shelf.count >= self.settings.max_idle {
+            return Err(session);
+        }
+        let list = shelf.idle.entry(session.key).or_default();
+        if list.len() >= self.settings.max_idle_per_key {
+            return Err(session);
+        }
+        list.push(Idle { session, until });
+        shelf.count += 1;
+        if !std::mem::replace(&mut shelf.watched, true) {
+            tokio::spawn(watch(Arc::downgrade(self), until));
+        }
+        Ok(())
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.shelf.lock().count
+    }
+
+    /// Takes all out.
+    pub(crate) fn clear(&self) -> Vec<Session> {
+        let mut shelf = self.shelf.lock();
+        shelf.count = 0;
+        shelf.idle.drain().flat_map(|(_, list)| list).map(|idle| idle.session).collect()
+    }
+
+    /// Takes out what is too old, and says when to look again; `None` where nothing is left, and then nobody is watching any more.
+    fn expire(&self) -> (Vec<Session>, Option<Instant>) {
+        let now = Instant::now();
+        let mut shelf = self.shelf.lock();
+        let mut old = Vec::new();
+        let mut next: Option<Instant> = None;
+        shelf.idle.retain(|_, list| {
+            // Oldest first in each list.
+            let expired = list.iter().take_while(|idle| idle.until <= now).count();
+            old.extend(list.drain(..expired).map(|idle| idle.session));
+            next = list.first().map(|idle| idle.until).into_iter().chain(next).min();
+            !list.is_empty()
+        });
+        shelf.count -= old.len();
+        shelf.watched = next.is_some();
+        (old, next)
+    }
+}
+
+/// A connection that stayed in clear because STARTTLS was not to be had serves those who only wished for it.
+fn suits(session: &Session, tls: &TlsUse) -> bool {
+    match (tls, &session.report.starttls) {
+        (TlsUse::Required(_) | TlsUse::Implicit(_), StarttlsOutcome::Established(_)) => true,
+        (
+            TlsUse::Required(_) | TlsUse::Implicit(_),
+            StarttlsOutcome::NotWanted
+            | StarttlsOutcome::NotOffered
+            | StarttlsOutcome::EhloRefused
+            | StarttlsOutcome::Refused(_),
+        ) => false,
+        // The key already tells connections that asked for STARTTLS from those that did not.
+        (
+            TlsUse::Never | TlsUse::IfOffered(_),
+            StarttlsOutcome::NotWanted
+            | StarttlsOutcome::NotOffered
+            | StarttlsOutcome::EhloRefused
+            | StarttlsOutcome::Refused(_)
+            | StarttlsOutcome::Established(_),
+        ) => true,
+    }
+}
+
+/// Says goodbye on connections that were idle for too long. One task for a pool, and none while the pool is empty.
+async fn watch(pool: Weak<Pool>, mut until: Instant) {
+    loop {
+        sleep_until(until).await;
+        let Some(pool) = pool.upgrade() else { return };
+        let (old, next) = pool.expire();
+        drop(pool);
+        for session in old {
+            let _ = tokio::time::timeout(FAREWELL, session.quit()).await;
+        }
+        match next {
+            Some(next) => until = next,
+            None => return,
+        }
+    }
+}
