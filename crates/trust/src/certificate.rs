@@ -23,6 +23,7 @@ struct Inner {
     tbs: Range<usize>,
     spki: Range<usize>,
     algorithm: Range<usize>,
+    parameters: Range<usize>,
     same_algorithm: bool,
     signature: Range<usize>,
     version: u8,
@@ -43,8 +44,10 @@ pub struct NotACertificate;
 pub struct Signed<'a> {
     /// The signed octets.
     pub message: &'a [u8],
-    /// The whole AlgorithmIdentifier.
+    /// The object identifier of the algorithm.
     pub algorithm: &'a [u8],
+    /// What follows it in the AlgorithmIdentifier: parameters, NULL, or nothing.
+    pub parameters: &'a [u8],
     /// Whether the algorithm inside the signed octets is the same (RFC 5280 §4.1.1.2).
     pub same_algorithm: bool,
     /// The signature.
@@ -114,6 +117,7 @@ impl Certificate {
         Signed {
             message: &self.0.der[self.0.tbs.clone()],
             algorithm: &self.0.der[self.0.algorithm.clone()],
+            parameters: &self.0.der[self.0.parameters.clone()],
             same_algorithm: self.0.same_algorithm,
             signature: &self.0.der[self.0.signature.clone()],
         }
@@ -140,8 +144,11 @@ impl Certificate {
     #[must_use]
     pub fn is_root(&self) -> bool {
         let ids = &self.0.extensions;
-        let other_key =
-            ids.authority_key.as_ref().zip(ids.subject_key.as_ref()).is_some_and(|(authority, own)| authority != own);
+        let other_key = ids
+            .authority_key
+            .as_ref()
+            .zip(ids.subject_key.as_ref())
+            .is_some_and(|(authority, own)| authority != own);
         self.is_self_issued() && !other_key
     }
 
@@ -211,10 +218,13 @@ fn read(der: &[u8]) -> Option<Inner> {
     if !fields.is_empty() {
         return None;
     }
+    let mut identifier = Reader::new(algorithm.value);
+    let oid = identifier.take(der::OID)?;
     Some(Inner {
         tbs: place(der, tbs.whole)?,
         spki: place(der, spki.whole)?,
-        algorithm: place(der, algorithm.whole)?,
+        algorithm: place(der, oid)?,
+        parameters: place(der, identifier.rest())?,
         same_algorithm: algorithm.whole == inner_algorithm.whole,
         signature: place(der, signature)?,
         version,
@@ -233,7 +243,8 @@ fn time(element: &der::Element<'_>) -> Option<i64> {
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let two = |at: usize| digits.get(at..at + 2).map(|d| i64::from(d[0] - b'0') * 10 + i64::from(d[1] - b'0'));
+    let two =
+        |at: usize| digits.get(at..at + 2).map(|d| i64::from(d[0] - b'0') * 10 + i64::from(d[1] - b'0'));
     let (year, rest) = match (element.tag, digits.len()) {
         // RFC 5280 §4.1.2.5.1: 50 to 99 are of the last century.
         (0x17, 12) => (two(0)? + if two(0)? < 50 { 2000 } else { 1900 }, 2),
@@ -300,10 +311,18 @@ mod tests {
         assert_eq!(at(0x17, b"500101000000Z"), Some(-631_152_000));
         assert_eq!(at(0x18, b"20240229120000Z"), Some(1_709_208_000));
         assert_eq!(at(0x18, b"99991231235959Z"), Some(253_402_300_799));
-        for bad in [&b"7001010000Z"[..], b"700101000000", b"700101000000+0000", b"70010100000xZ", b"701301000000Z", b"Z"] {
+        for bad in [
+            &b"7001010000Z"[..],
+            b"700101000000",
+            b"700101000000+0000",
+            b"70010100000xZ",
+            b"701301000000Z",
+            b"Z",
+        ] {
             assert_eq!(at(0x17, bad), None, "{bad:?}");
         }
-        for bad in [&b"20230229120000Z"[..], b"20240101240000Z", b"20240101120000.5Z", b"240101120000Z", b""] {
+        for bad in [&b"20230229120000Z"[..], b"20240101240000Z", b"20240101120000.5Z", b"240101120000Z", b""]
+        {
             assert_eq!(at(0x18, bad), None, "{bad:?}");
         }
     }

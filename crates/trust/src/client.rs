@@ -84,7 +84,8 @@ fn pair(certificate: &Path, key: &Path) -> Result<(ClientCertificate, Vec<Notice
 /// A chain file: keys, each with its certificates behind it (postconf(5), `smtp_tls_chain_files`).
 fn chains(path: &Path, text: &[u8]) -> Result<Vec<ClientCertificate>, Error> {
     let order = |index, cause| Error::Order { path: path.into(), index, cause };
-    let (mut found, mut current): (Vec<ClientCertificate>, Option<(usize, ClientCertificate)>) = Default::default();
+    let (mut found, mut current): (Vec<ClientCertificate>, Option<(usize, ClientCertificate)>) =
+        Default::default();
     for block in pem::blocks(text) {
         if is_key(&block) {
             if let Some((index, done)) = current.take() {
@@ -107,7 +108,9 @@ fn chains(path: &Path, text: &[u8]) -> Result<Vec<ClientCertificate>, Error> {
         }
     }
     match current {
-        Some((index, last)) if last.chain.is_empty() => Err(order(index, "the key is not followed by a certificate")),
+        Some((index, last)) if last.chain.is_empty() => {
+            Err(order(index, "the key is not followed by a certificate"))
+        }
         Some((_, last)) => {
             found.push(last);
             Ok(found)

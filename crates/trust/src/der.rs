@@ -42,6 +42,11 @@ impl<'a> Reader<'a> {
         self.0.is_empty()
     }
 
+    /// What has not been read.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
     /// The next identifier octet, not yet taken.
     pub(crate) fn peek(&self) -> Option<u8> {
         self.0.first().copied()
@@ -103,9 +108,14 @@ mod tests {
 
     #[test]
     fn bad_lengths_end_the_walk() {
-        for bad in
-            [&[][..], &[0x30], &[0x30, 0x01], &[0x30, 0x80, 0, 0], &[0x30, 0x85, 0, 0, 0, 0, 1, 0], &[0x1f, 1, 0]]
-        {
+        for bad in [
+            &[][..],
+            &[0x30],
+            &[0x30, 0x01],
+            &[0x30, 0x80, 0, 0],
+            &[0x30, 0x85, 0, 0, 0, 0, 1, 0],
+            &[0x1f, 1, 0],
+        ] {
             assert!(Reader::new(bad).next().is_none(), "{bad:x?}");
         }
         let mut reader = Reader::new(&[0x04, 0x81, 0x01, 0xaa, 0x05, 0x00]);

@@ -109,7 +109,9 @@ impl Extensions {
             [0x55, 0x1d, 37] => keep(&mut self.extended, extended(value), "extKeyUsage"),
             // cRLDistributionPoints, certificatePolicies, policyMappings, policyConstraints, inhibitAnyPolicy and Netscape's
             // certificate type change nothing where no policy is asked for and no revocation list is read.
-            [0x55, 0x1d, 31 | 32 | 33 | 36 | 54] | [0x60, 0x86, 0x48, 0x01, 0x86, 0xf8, 0x42, 0x01, 0x01] => None,
+            [0x55, 0x1d, 31 | 32 | 33 | 36 | 54] | [0x60, 0x86, 0x48, 0x01, 0x86, 0xf8, 0x42, 0x01, 0x01] => {
+                None
+            }
             _ => self.unknown(critical),
         };
         self.malformed = self.malformed.or(malformed);

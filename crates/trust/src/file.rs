@@ -49,7 +49,8 @@ fn inode(_: &Metadata) -> u64 {
 
 /// The whole file, if it is one and not too large.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let unreadable = |cause: std::io::Error| Error::Unreadable { path: path.into(), cause: cause.to_string() };
+    let unreadable =
+        |cause: std::io::Error| Error::Unreadable { path: path.into(), cause: cause.to_string() };
     let file = File::open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.is_dir() {
         return Err(Error::Unreadable { path: path.into(), cause: "it is a directory".into() });

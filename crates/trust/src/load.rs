@@ -30,7 +30,9 @@ pub fn authorities(path: &Path, text: &[u8]) -> Loaded {
             cause: cause.to_string(),
         };
         let certificate = match (block.label.as_str(), &block.contents) {
-            ("CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE", Err(bad)) => return Err(broken(bad)),
+            ("CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE", Err(bad)) => {
+                return Err(broken(bad));
+            }
             ("CERTIFICATE" | "X509 CERTIFICATE", Ok(contents)) => Certificate::parse(contents),
             ("TRUSTED CERTIFICATE", Ok(contents)) => {
                 let mut reader = Reader::new(contents);
@@ -82,7 +84,10 @@ pub fn anchor_file(path: &Path, text: &[u8], now: UnixTime) -> Loaded {
                     continue;
                 }
                 if has_expired(&anchor, now) {
-                    warn(format!("block {}: {anchor} has expired; trust anchors count all the same", block.index));
+                    warn(format!(
+                        "block {}: {anchor} has expired; trust anchors count all the same",
+                        block.index
+                    ));
                 }
                 found.push(Arc::new(anchor));
             }

@@ -187,7 +187,8 @@ fn text(value: &Element<'_>) -> Option<Vec<u8>> {
         }
         // BMPString.
         0x1e if value.value.len().is_multiple_of(2) => {
-            let units = value.value.as_chunks::<2>().0.iter().map(|pair| u32::from(u16::from_be_bytes(*pair)));
+            let units =
+                value.value.as_chunks::<2>().0.iter().map(|pair| u32::from(u16::from_be_bytes(*pair)));
             units.map(char::from_u32).collect::<Option<String>>().map(String::into_bytes)
         }
         // UniversalString.

@@ -121,7 +121,10 @@ mod tests {
             -----BEGIN PUBLIC KEY-----  \n//8=\n-----END PUBLIC KEY-----";
         let found = blocks(text);
         assert_eq!(found.len(), 2);
-        assert_eq!((found[0].label.as_str(), found[0].contents.clone()), ("CERTIFICATE", Ok(vec![0, 1, 2, 3])));
+        assert_eq!(
+            (found[0].label.as_str(), found[0].contents.clone()),
+            ("CERTIFICATE", Ok(vec![0, 1, 2, 3]))
+        );
         assert_eq!((found[1].index, found[1].contents.clone()), (2, Ok(vec![255, 255])));
     }
 

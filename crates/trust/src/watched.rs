@@ -39,7 +39,8 @@ impl<T: Clone> Watched<T> {
         forced: bool,
         read: impl FnOnce() -> Result<(T, Vec<Notice>), Error>,
     ) -> Vec<Notice> {
-        let soon = self.looked.is_some_and(|looked| looked <= times.now && times.now.since(looked) < times.quiet);
+        let soon =
+            self.looked.is_some_and(|looked| looked <= times.now && times.now.since(looked) < times.quiet);
         if soon && !forced {
             return Vec::new();
         }

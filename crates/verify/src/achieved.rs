@@ -54,7 +54,6 @@ pub struct Verified {
 }
 
 impl Verified {
-    #[expect(dead_code, reason = "the checks that prove something are built next")]
     pub(crate) const fn new(demand: DemandDigest, proof: String) -> Self {
         Self { demand, proof }
     }

@@ -1,8 +1,19 @@
 //! The verdict.
 
-use waxseal_types::{TlsDemand, TlsFacts};
+use std::fmt;
 
-use crate::{Question, Refused, RefusedKind, TlsAchieved, Verdict, clearance::compare};
+use waxseal_trust::{AnchorRules, Anchors, Certificate};
+use waxseal_types::{DaneDemand, FingerprintDemand, NameDemand, Proof, TlsDemand, TlsFacts};
+
+use crate::{
+    DemandDigest, Question, Refused, RefusedKind, TlsAchieved, Verdict, Verified,
+    chain::{Chain, describe},
+    clearance::compare,
+    dane::{DaneFailure, check_dane},
+    failure::{PathFailure, Problem},
+    fingerprint, names,
+    path::{self, DEFAULT_DEPTH, End, Rules, Trust},
+};
 
 /// Judges one connection under one demand.
 ///
@@ -10,29 +21,168 @@ use crate::{Question, Refused, RefusedKind, TlsAchieved, Verdict, clearance::com
 /// verdict is never carried over.
 #[must_use]
 pub fn judge(question: &Question) -> Verdict {
-    let (achieved, why) = match &question.facts {
-        None => (TlsAchieved::Clear, None),
-        Some(facts) => achieve(question, facts),
+    let (achieved, matched, why) = match &question.facts {
+        None => (TlsAchieved::Clear, None, None),
+        Some(facts) => achieve(question, facts).parts(),
     };
     let outcome = compare(question, &achieved, why);
+    let detail = match (&outcome, &question.facts) {
+        (Err(_), Some(facts)) => describe(&facts.chain),
+        (Ok(_), _) | (Err(_), None) => Vec::new(),
+    };
     Verdict {
         status: achieved.status(),
-        matched: achieved.verified().map(|verified| verified.proof().to_owned()),
-        detail: Vec::new(),
+        matched: achieved.verified().map(|verified| verified.proof().to_owned()).or(matched),
+        detail,
         outcome,
         achieved,
     }
 }
 
-fn achieve(question: &Question, _facts: &TlsFacts) -> (TlsAchieved, Option<Refused>) {
-    let not_yet = |level: &str| {
-        let reason = format!("Server certificate not verified: level {level} is not built yet");
-        (TlsAchieved::Encrypted, Some(Refused::new(RefusedKind::NotTrusted, reason)))
-    };
+/// What the checks of one demand came to.
+enum Found {
+    Proven(TlsAchieved),
+    /// A trusted chain, and the anchor it leads to; what was demanded besides is missing, if anything was.
+    Trusted(String, Option<Refused>),
+    Nothing(Option<Refused>),
+}
+
+impl Found {
+    fn parts(self) -> (TlsAchieved, Option<String>, Option<Refused>) {
+        match self {
+            Self::Proven(achieved) => (achieved, None, None),
+            Self::Trusted(anchor, why) => (TlsAchieved::Trusted, Some(anchor), why),
+            Self::Nothing(why) => (TlsAchieved::Encrypted, None, why),
+        }
+    }
+}
+
+fn achieve(question: &Question, facts: &TlsFacts) -> Found {
     match &*question.demand {
-        TlsDemand::Clear | TlsDemand::Opportunistic | TlsDemand::Encrypted => (TlsAchieved::Encrypted, None),
-        TlsDemand::Fingerprint(_) => not_yet("fingerprint"),
-        TlsDemand::Names(_) => not_yet("verify or secure"),
-        TlsDemand::Dane(_) => not_yet("dane"),
+        TlsDemand::Clear | TlsDemand::Opportunistic | TlsDemand::Encrypted => status_only(question, facts),
+        TlsDemand::Fingerprint(demand) => by_fingerprint(question, demand, facts),
+        TlsDemand::Names(demand) => by_name(question, demand, facts),
+        TlsDemand::Dane(demand) => by_dane(question, demand, facts),
+    }
+}
+
+fn refused(kind: RefusedKind, cause: impl fmt::Display) -> Option<Refused> {
+    // Postfix's words, then ours.
+    Some(Refused::new(kind, format!("Server certificate not verified: {cause}")))
+}
+
+fn verified(question: &Question, proof: String) -> Verified {
+    Verified::new(DemandDigest::of(&question.demand), proof)
+}
+
+/// Nothing of the peer is demanded: the chain decides between two words in the log.
+fn status_only(question: &Question, facts: &TlsFacts) -> Found {
+    let Some(anchors) = question.anchors.as_deref().filter(|anchors| !anchors.is_empty()) else {
+        return Found::Nothing(None);
+    };
+    let rules = Rules { must_match: false, depth: DEFAULT_DEPTH, now: question.now };
+    let path = Chain::read(&facts.chain)
+        .and_then(|chain| path::find(&chain.certificates, Trust::Anchors(anchors), rules));
+    path.map_or(Found::Nothing(None), |path| Found::Trusted(format!("anchor {}", Under(&path.end)), None))
+}
+
+fn by_fingerprint(question: &Question, demand: &FingerprintDemand, facts: &TlsFacts) -> Found {
+    let leaf = facts.chain.first().map(Vec::as_slice).unwrap_or_default();
+    if leaf.is_empty() {
+        return Found::Nothing(refused(RefusedKind::BadCertificate, "no certificate was presented"));
+    }
+    if let Some(proof) = fingerprint::matching(demand, leaf) {
+        return Found::Proven(TlsAchieved::Fingerprint(verified(question, proof)));
+    }
+    if !fingerprint::any_possible(demand) {
+        let cause = "all fingerprints unusable: none has the length of the digest";
+        return Found::Nothing(refused(RefusedKind::NothingToMatch, cause));
+    }
+    let cause = "neither the certificate nor its public key has a listed fingerprint";
+    Found::Nothing(refused(RefusedKind::FingerprintMismatch, cause))
+}
+
+fn by_name(question: &Question, demand: &NameDemand, facts: &TlsFacts) -> Found {
+    let Some(anchors) = question.anchors.as_deref() else {
+        return Found::Nothing(refused(RefusedKind::NothingToMatch, "no trust anchors are available"));
+    };
+    let chain = match Chain::read(&facts.chain) {
+        Ok(chain) => chain,
+        Err(failure) => return Found::Nothing(path_refused(&failure)),
+    };
+    let leaf = &chain.certificates[0];
+    let anchor = match listed_leaf(anchors, leaf) {
+        Some(anchor) => anchor,
+        None => {
+            let rules = Rules { must_match: true, depth: usize::from(demand.depth), now: question.now };
+            match path::find(&chain.certificates, Trust::Anchors(anchors), rules) {
+                Ok(path) => Under(&path.end).to_string(),
+                Err(failure) => return Found::Nothing(path_refused(&failure)),
+            }
+        }
+    };
+    match names::matching(leaf, &demand.patterns, demand.wide_wildcards) {
+        Some(name) => {
+            let proof = format!("name {name} under anchor {anchor}");
+            Found::Proven(TlsAchieved::Names(verified(question, proof)))
+        }
+        None => {
+            let cause = format!("hostname mismatch: the certificate is for {}", names::listed(leaf));
+            Found::Trusted(format!("anchor {anchor}"), refused(RefusedKind::NameMismatch, cause))
+        }
+    }
+}
+
+/// A server's own certificate or key in a trust anchor file is matched as such: no dates, no chain; the name counts all the same.
+fn listed_leaf(anchors: &Anchors, leaf: &Certificate) -> Option<String> {
+    match anchors.rules() {
+        AnchorRules::Explicit => anchors.find(leaf).map(|anchor| anchor.to_string()),
+        AnchorRules::Authorities => None,
+    }
+}
+
+fn by_dane(question: &Question, demand: &DaneDemand, facts: &TlsFacts) -> Found {
+    match check_dane(&demand.records, &demand.names, &facts.chain, question.now) {
+        Ok(found) => {
+            let verified = verified(question, found.to_string());
+            Found::Proven(match demand.mx {
+                Proof::Secure => TlsAchieved::Dane(verified),
+                // RFC 7672 §2.2.1: the host is the right one; that it is the destination's, nobody has signed.
+                Proof::Insecure => TlsAchieved::DaneInsecureMx(verified),
+            })
+        }
+        Err(failure) => {
+            let kind = match &failure {
+                DaneFailure::NothingUsable(_) => RefusedKind::NothingToMatch,
+                DaneFailure::NoMatch(_) => RefusedKind::TlsaMismatch,
+                DaneFailure::Name { .. } => RefusedKind::NameMismatch,
+                DaneFailure::Path(failure) => kind_of(failure),
+            };
+            Found::Nothing(refused(kind, failure))
+        }
+    }
+}
+
+fn path_refused(failure: &PathFailure) -> Option<Refused> {
+    refused(kind_of(failure), failure)
+}
+
+fn kind_of(failure: &PathFailure) -> RefusedKind {
+    match &failure.problem {
+        problem if problem.is_time() => RefusedKind::Expired,
+        Problem::NoCertificate | Problem::Unreadable | Problem::TooMany(_) => RefusedKind::BadCertificate,
+        _ => RefusedKind::NotTrusted,
+    }
+}
+
+/// Shows where a path ended.
+struct Under<'a>(&'a End);
+
+impl fmt::Display for Under<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            End::Anchor(anchor) | End::Key(anchor) => anchor.fmt(f),
+            End::Record(record) | End::RecordKey(record) => write!(f, "TLSA {record}"),
+        }
     }
 }

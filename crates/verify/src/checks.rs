@@ -1,0 +1,117 @@
+//! What each certificate of a path must be (RFC 5280 §6.1), as OpenSSL has it for the purpose "TLS server".
+
+use waxseal_trust::{AnchorRules, Certificate, KeyKind, KeyParts};
+
+use crate::{
+    constraints,
+    failure::{PathFailure, Problem},
+    path::{End, Rules, Trust, failure},
+    signature,
+};
+
+/// Checks a whole path, whose signatures are known to be right. The server's certificate is the first.
+pub(crate) fn check(
+    path: &[Certificate],
+    end: &End,
+    trust: Trust<'_>,
+    rules: Rules,
+) -> Result<(), PathFailure> {
+    let top = path.len().saturating_sub(1);
+    let mut intermediates = 0;
+    for (depth, certificate) in path.iter().enumerate() {
+        let bad = |problem| Err(failure(Some(certificate), depth, problem));
+        let extensions = certificate.extensions();
+        if let Some(what) = extensions.malformed {
+            return bad(Problem::Malformed(what));
+        }
+        if extensions.unknown_critical {
+            return bad(Problem::UnknownCritical);
+        }
+        if depth > 0 && !may_issue(certificate, depth == top) {
+            return bad(Problem::NotAnAuthority);
+        }
+        if !serves(certificate, depth > 0) {
+            return bad(Problem::NotForServers);
+        }
+        // RFC 5280 §6.1.4 (l), (m): self-issued intermediates do not count.
+        let allowed = extensions.basic.and_then(|basic| basic.path_length);
+        if depth > 0 && allowed.is_some_and(|allowed| intermediates > allowed as usize) {
+            return bad(Problem::PathLength);
+        }
+        if depth > 0 && !certificate.is_self_issued() {
+            intermediates += 1;
+        }
+    }
+    if rules.must_match {
+        strength(path, end)?;
+    }
+    // The anchor's own dates depend on who trusts it.
+    let dated = if anchor_expires(path, end, trust) { path.len() } else { top };
+    // From the top down, as OpenSSL does: an expired authority is the more telling reason.
+    for (depth, certificate) in path.iter().enumerate().take(dated).rev() {
+        valid_now(certificate, rules).map_err(|problem| failure(Some(certificate), depth, problem))?;
+    }
+    constraints::check(path)
+}
+
+/// Whether it may have issued a certificate. Below the top it must say so outright. At the top an old root may leave it out:
+/// version 1, or a key usage that allows it (OpenSSL's `check_ca`).
+fn may_issue(certificate: &Certificate, is_top: bool) -> bool {
+    let extensions = certificate.extensions();
+    // RFC 5280 §6.1.4 (n).
+    if extensions.key_usage.is_some_and(|usage| !usage.signs_certificates()) {
+        return false;
+    }
+    match extensions.basic {
+        Some(basic) => basic.ca,
+        None if !is_top => false,
+        None => (certificate.version() == 1 && certificate.is_root()) || extensions.key_usage.is_some(),
+    }
+}
+
+/// Extended key usage counts in issuers, too. anyExtendedKeyUsage is not serverAuth, for OpenSSL.
+fn serves(certificate: &Certificate, is_issuer: bool) -> bool {
+    let extensions = certificate.extensions();
+    let extended = extensions.extended.is_none_or(|usage| usage.server);
+    extended && (is_issuer || extensions.key_usage.is_none_or(waxseal_trust::KeyUsage::serves_tls))
+}
+
+/// OpenSSL's security level 1, which Postfix sets where the peer must match: 80 bits. RSA has them from 1024 bits, SHA-1 not.
+fn strength(path: &[Certificate], end: &End) -> Result<(), PathFailure> {
+    // What nobody relies on is the signature of the certificate that is trusted itself.
+    let signed = if end.is_key() { path.len() } else { path.len().saturating_sub(1) };
+    for (depth, certificate) in path.iter().enumerate() {
+        let bad = |problem| Err(failure(Some(certificate), depth, problem));
+        let key = KeyParts::new(certificate.spki()).map(|parts| parts.kind);
+        if matches!(key, Some(KeyKind::Rsa(bits)) if bits < 1024) {
+            return bad(Problem::WeakKey);
+        }
+        if depth < signed && signature::hash(&certificate.signed()).is_some_and(signature::Hash::is_weak) {
+            return bad(Problem::WeakSignature);
+        }
+    }
+    Ok(())
+}
+
+/// Whether the dates of the certificate at the top count.
+fn anchor_expires(path: &[Certificate], end: &End, trust: Trust<'_>) -> bool {
+    let Some(top) = path.last() else { return true };
+    match (end, trust) {
+        (End::Key(_) | End::RecordKey(_), _) => true,
+        // postconf(5), smtp_tls_trust_anchor_file: "not subject to expiration".
+        (End::Anchor(_), Trust::Anchors(anchors)) => anchors.rules() == AnchorRules::Authorities,
+        // OpenSSL checks the dates of a DANE-TA root, and not of an intermediate that is an anchor; the lab decides.
+        (End::Record(_) | End::Anchor(_), _) => top.is_self_issued(),
+    }
+}
+
+fn valid_now(certificate: &Certificate, rules: Rules) -> Result<(), Problem> {
+    let now = i64::try_from(rules.now.as_secs()).unwrap_or(i64::MAX);
+    match (certificate.not_before(), certificate.not_after()) {
+        (Some(start), _) if now < start => Err(Problem::NotYetValid),
+        // RFC 5280 §4.1.2.5: valid through the second of notAfter.
+        (Some(_), Some(end)) if now > end => Err(Problem::Expired),
+        (Some(_), Some(_)) => Ok(()),
+        _ => Err(Problem::UnreadableDate),
+    }
+}
