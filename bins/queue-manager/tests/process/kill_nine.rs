@@ -72,14 +72,14 @@ async fn no_accepted_message_is_lost_in_200_kills() {
     assert_eq!(daemon.terminate().await.status.code(), Some(0));
 }
 
-/// Clients submit, the process delivers, and after so many events it is killed. Gives the time of the kill.
+/// Clients submit, the process delivers, and after so many events it is killed.
 async fn one_round(
     folder: &Path,
     config: &str,
     peer: &Peer,
     promises: &Arc<Promises>,
     (round, after): (usize, usize),
-) -> Instant {
+) -> Kill {
     let daemon = Daemon::start(folder, config).await;
     let before = (promises.count.load(Ordering::SeqCst), peer.transcript().len());
     let mut clients = JoinSet::new();
@@ -98,10 +98,17 @@ async fn one_round(
         }
     };
     within(LIMIT, enough).await;
-    let at = Instant::now();
     daemon.kill_nine().await;
+    let at = Instant::now();
     within(LIMIT, clients.join_all()).await;
-    at
+    Kill { at, connections: peer.connections() }
+}
+
+/// The end of a process.
+struct Kill {
+    at: Instant,
+    /// Connections that the peer had seen by then: all of its were among them.
+    connections: usize,
 }
 
 async fn submit_until_cut(server: SocketAddr, name: String, promises: Arc<Promises>) {
@@ -131,21 +138,21 @@ async fn all_arrived(peer: &Peer, promised: &BTreeSet<String>) {
     }
 }
 
-/// How many deliveries were repeated, and the widest gap between one that was and the next kill.
-fn duplicates(peer: &Peer, kills: &[Instant]) -> (usize, Duration) {
-    let mut arrivals: BTreeMap<(String, Vec<String>), Vec<Instant>> = BTreeMap::new();
+/// How many deliveries were repeated, and the widest gap between one that was and the kill that made it forgotten.
+fn duplicates(peer: &Peer, kills: &[Kill]) -> (usize, Duration) {
+    let mut arrivals: BTreeMap<_, Vec<(usize, Instant)>> = BTreeMap::new();
     for message in peer.accepted() {
         let marker = message.header("Subject").expect("all of ours have one");
-        arrivals.entry((marker, message.recipients)).or_default().push(message.received);
+        let process = kills.partition_point(|kill| kill.connections <= message.connection);
+        arrivals.entry((marker, message.recipients)).or_default().push((process, message.received));
     }
     let (mut copies, mut widest) = (0, Duration::ZERO);
-    for (message, times) in &arrivals {
-        for pair in times.windows(2) {
-            let kill = kills.iter().find(|kill| (pair[0]..pair[1]).contains(kill));
-            let kill =
-                kill.unwrap_or_else(|| unreachable!("{message:?} came twice without a kill in between"));
+    for (message, deliveries) in &arrivals {
+        for pair in deliveries.windows(2) {
+            let ((first, received), (second, _)) = (pair[0], pair[1]);
+            assert!(first < second, "process {first} delivered {message:?} twice");
             copies += 1;
-            widest = widest.max(*kill - pair[0]);
+            widest = widest.max(kills[first].at.saturating_duration_since(received));
         }
     }
     (copies, widest)
