@@ -1,22 +1,27 @@
 //! The bound sockets, and all that sessions share.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+    task::JoinSet,
+};
 use waxseal_smtp::server;
 use waxseal_spool::Accept;
 
 use crate::{
     Error, Settings,
-    client::Clients,
+    client::{Client, Clients},
     ids::Ids,
     listener::{Bound, Listener},
+    session,
 };
 
 /// An intake whose addresses are bound.
@@ -87,6 +92,16 @@ impl Intake {
                 Some(_) => Err(Error::Died),
             },
         }
+    }
+
+    /// Speaks with one client that came some other way, to the end. Without an address it counts as local, and may relay.
+    pub async fn attend<S>(self: Arc<Self>, stream: S, address: Option<IpAddr>, accept: Arc<dyn Accept>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let client =
+            address.map_or_else(|| Client::local(None), |address| Client::inet(address, &self.settings));
+        session::run(stream, client, self, accept).await;
     }
 
     /// Stops accepting and frees the addresses. Clients hear 421 as soon as they are not in the middle of a text; a message that is under

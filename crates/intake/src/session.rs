@@ -77,7 +77,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     async fn run(&mut self) -> io::Result<()> {
         loop {
             let step = self.machine.advance(&mut self.input, &mut self.door);
-            self.account();
+            if !self.account() {
+                self.machine.close(&Refusal::TOO_BUSY);
+                continue;
+            }
             match step {
                 Step::Read => {
                     self.flush().await?;
@@ -97,16 +100,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// Tells the others what this session is doing.
-    fn account(&mut self) {
+    /// Tells the others what this session is doing; `false` when there is no room for it.
+    fn account(&mut self) -> bool {
         if !self.machine.is_receiving() {
             self.gathering = None;
         } else if self.gathering.is_none() {
             self.gathering = Some(self.accept.gathering());
         }
-        if !self.share.set(self.machine.held()) {
-            self.machine.close(&Refusal::TOO_BUSY);
-        }
+        self.share.set(self.machine.held())
     }
 
     /// Hands the message over and waits, however long that takes and whether or not the client is still there: whoever has a copy of the message
@@ -145,6 +146,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Waits for octets; `false` when the client has gone. A client that is too slow, or in the way of the shutdown, is sent away by the machine.
     async fn read(&mut self) -> io::Result<bool> {
         let receiving = self.machine.is_receiving();
+        // Checked here as well as below: a client whose octets are always there already would never get further.
+        if !receiving && *self.closing.borrow() {
+            self.machine.close(&Refusal::SHUTTING_DOWN);
+            return Ok(true);
+        }
+        if Instant::now() >= self.deadline {
+            self.machine.close(&Refusal::TIMEOUT);
+            return Ok(true);
+        }
         let large = self.machine.held() > LARGE_READ;
         self.input.reserve(if large { LARGE_READ } else { READ });
         let read = tokio::select! {

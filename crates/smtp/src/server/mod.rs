@@ -33,6 +33,7 @@
 //! ```
 
 mod command;
+mod dialogue;
 mod header;
 mod parameters;
 mod received;

@@ -1,18 +1,13 @@
 //! The machine: commands in, replies out.
 
-use alloc::{boxed::Box, string::String, sync::Arc};
+use alloc::{boxed::Box, sync::Arc};
 use core::fmt::{self, Write};
 
 use bytes::{Buf, BytesMut};
 use memchr::memchr;
-use waxseal_types::{Mailbox, QueueId, Recipient};
+use waxseal_types::{QueueId, Recipient};
 
-use super::{
-    Hello, Message, Refusal, Settings, Transaction,
-    command::Command,
-    parameters::{parse_mail, parse_rcpt},
-    scanner::Scanner,
-};
+use super::{Hello, Message, Refusal, Settings, Transaction, command::Command, scanner::Scanner};
 
 /// What the protocol leaves to the one who runs the server. Each question is answered at once.
 pub trait Host {
@@ -73,8 +68,8 @@ pub struct Session {
     pub(super) settings: Arc<Settings>,
     output: BytesMut,
     pub(super) phase: Phase,
-    hello: Option<Hello>,
-    tls: bool,
+    pub(super) hello: Option<Hello>,
+    pub(super) tls: bool,
     pub(super) transaction: Option<Transaction>,
     /// Collects the text, from DATA or the first BDAT on.
     pub(super) scanner: Option<Scanner>,
@@ -83,10 +78,10 @@ pub struct Session {
     /// A message was given out and its answer is owed.
     pub(super) owed: bool,
     /// A recipient of this transaction was refused.
-    refused_recipient: bool,
-    errors: usize,
+    pub(super) refused_recipient: bool,
+    pub(super) errors: usize,
     junk: usize,
-    overshoot: usize,
+    pub(super) overshoot: usize,
     last_refusal: Option<Refusal>,
 }
 
@@ -282,97 +277,6 @@ impl Session {
         None
     }
 
-    fn hello(&mut self, name: &str, extended: bool) -> Result<(), Refusal> {
-        // RFC 5321 §4.1.4: a second hello is as good as RSET.
-        self.reset();
-        self.hello = Some(Hello { name: header_name(name), extended, tls: self.tls });
-        let settings = Arc::clone(&self.settings);
-        if !extended {
-            self.say(format_args!("250 {}\r\n", settings.hostname));
-            return Ok(());
-        }
-        let starttls = if settings.starttls && !self.tls { "250-STARTTLS\r\n" } else { "" };
-        self.say(format_args!(
-            "250-{}\r\n250-PIPELINING\r\n250-SIZE {}\r\n{starttls}250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n\
-             250-DSN\r\n250-SMTPUTF8\r\n250 CHUNKING\r\n",
-            settings.hostname, settings.message_size_limit,
-        ));
-        Ok(())
-    }
-
-    fn mail(&mut self, argument: &str, host: &mut dyn Host) -> Result<(), Refusal> {
-        if self.hello.is_none() {
-            return Err(Refusal::HELLO_FIRST);
-        }
-        if self.transaction.is_some() {
-            return Err(Refusal::NESTED_MAIL);
-        }
-        let (mut transaction, size) = parse_mail(argument)?;
-        // RFC 1870 §6.1: a message that is declared too large need not be sent at all.
-        if size.is_some_and(|size| {
-            usize::try_from(size).map_or(true, |size| size > self.settings.message_size_limit)
-        }) {
-            return Err(Refusal::TOO_LARGE);
-        }
-        transaction.sender = transaction.sender.map(|sender| qualified(sender, &self.settings.hostname));
-        host.mail(&transaction)?;
-        self.transaction = Some(transaction);
-        self.ok("2.1.0 Ok")
-    }
-
-    fn rcpt(&mut self, argument: &str, host: &mut dyn Host) -> Result<(), Refusal> {
-        if self.scanner.is_some() || self.failed {
-            return Err(Refusal::WITHIN_BDAT);
-        }
-        let Some(transaction) = &mut self.transaction else { return Err(Refusal::MAIL_FIRST) };
-        if transaction.recipients.len() >= self.settings.recipient_limit {
-            // RFC 5321 §4.5.3.1.10: 452, so that the client sends the rest in another transaction.
-            self.overshoot += 1;
-            if self.overshoot <= self.settings.recipient_overshoot_limit {
-                self.refuse(&Refusal::TOO_MANY_RECIPIENTS);
-                return Ok(());
-            }
-            return Err(Refusal::TOO_MANY_RECIPIENTS);
-        }
-        let recipient = parse_rcpt(argument, transaction.smtputf8).and_then(|mut recipient| {
-            recipient.mailbox = qualified(recipient.mailbox, &self.settings.hostname);
-            host.recipient(transaction, &recipient).map(|()| recipient)
-        });
-        match recipient {
-            Ok(recipient) => transaction.recipients.push(recipient),
-            Err(refusal) => {
-                self.refused_recipient = true;
-                return Err(refusal);
-            }
-        }
-        self.ok("2.1.5 Ok")
-    }
-
-    /// The text may come: the scanner for it, with the host's lines in front.
-    pub(super) fn begin_text(&mut self, host: &mut dyn Host) -> Result<Scanner, Refusal> {
-        let (Some(hello), Some(transaction)) = (&self.hello, &self.transaction) else {
-            return Err(Refusal::MAIL_FIRST);
-        };
-        if transaction.recipients.is_empty() {
-            return Err(if self.refused_recipient { Refusal::NO_RECIPIENTS } else { Refusal::RCPT_FIRST });
-        }
-        let mut text = BytesMut::with_capacity(FIRST_CAPACITY.min(self.settings.message_size_limit));
-        host.text(hello, transaction, &mut text)?;
-        Ok(Scanner::new(text, self.settings.message_size_limit))
-    }
-
-    fn start_tls(&mut self) -> Option<Step> {
-        if self.tls {
-            self.fail(&Refusal::TLS_ACTIVE);
-        } else if !self.settings.starttls {
-            self.fail(&Refusal::NOT_IMPLEMENTED);
-        } else {
-            self.say(format_args!("220 2.0.0 Ready to start TLS\r\n"));
-            return Some(Step::StartTls);
-        }
-        None
-    }
-
     /// Forgets the transaction.
     pub(super) fn reset(&mut self) {
         self.transaction = None;
@@ -392,7 +296,7 @@ impl Session {
         Ok(())
     }
 
-    fn ok(&mut self, text: &'static str) -> Result<(), Refusal> {
+    pub(super) fn ok(&mut self, text: &'static str) -> Result<(), Refusal> {
         self.say(format_args!("250 {text}\r\n"));
         Ok(())
     }
@@ -408,15 +312,12 @@ impl Session {
         self.last_refusal = Some(refusal.clone());
     }
 
-    /// Refuses, and counts it as an error of the client.
+    /// Refuses, and counts it as an error of the client, unless it is a trouble of ours.
     pub(super) fn fail(&mut self, refusal: &Refusal) {
-        self.errors += 1;
+        self.errors += usize::from(refusal.code >= 500);
         self.refuse(refusal);
     }
 }
-
-/// Most messages fit; larger ones make the buffer grow.
-const FIRST_CAPACITY: usize = 16 << 10;
 
 /// Where the line's CRLF stands. A bare LF does not end a line (RFC 5321 §2.3.8).
 fn line_end(input: &[u8]) -> Option<usize> {
@@ -429,21 +330,4 @@ fn line_end(input: &[u8]) -> Option<usize> {
         from = at + 1;
     }
     None
-}
-
-/// RFC 5321 §4.1.1.3: a bare `postmaster` is the one of this host. It stays bare where the host has no name that can stand in an address.
-fn qualified(mailbox: Mailbox, hostname: &str) -> Mailbox {
-    if mailbox.domain().is_some() {
-        return mailbox;
-    }
-    Mailbox::new(&alloc::format!("{mailbox}@{hostname}")).unwrap_or(mailbox)
-}
-
-/// The name for `Received:` and logs. RFC 5321 §4.1.4 forbids to refuse mail because of it, so it is made harmless instead.
-fn header_name(name: &str) -> Arc<str> {
-    // RFC 5321 §4.5.3.1.2: a domain has at most 255 octets.
-    let clean = |c: char| {
-        if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']') { c } else { '?' }
-    };
-    name.chars().take(255).map(clean).collect::<String>().into()
 }
