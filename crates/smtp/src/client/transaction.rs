@@ -28,7 +28,6 @@ pub enum Settled {
 
 /// Why a message was not even offered to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum Unsupported {
     /// RFC 6531 §3.5: an address or a header needs SMTPUTF8 and the server does not offer it. Bounces with 5.6.7.
     #[error("SMTPUTF8 is required, but was not offered")]
