@@ -1,0 +1,243 @@
+//! From requests to the records of one group, and to what they will mean for the index once they are durable.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use waxseal_types::QueueId;
+
+use crate::{
+    Error, Progress, RecipientResult,
+    codec::{self, Mark},
+    engine::{Prepared, Request, Work},
+    format::Kind,
+    group::{Group, Parts},
+    index::{Entry, Index, Place},
+    read::{RawPut, read_states},
+};
+
+/// A change of the index that waits for its record to be durable.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Effect {
+    Put {
+        id: u64,
+        entry: Entry,
+    },
+    Mark {
+        id: u64,
+        place: Place,
+    },
+    Finish {
+        id: u64,
+    },
+    /// A message that was found damaged on the way: no longer in the queue, its segment is kept.
+    Damaged {
+        id: u64,
+        segment: u32,
+    },
+}
+
+/// What earlier requests of the same group do to a message.
+#[derive(Debug, Clone, Copy)]
+enum Staged {
+    Put,
+    Marked(Place),
+    Finished,
+}
+
+pub(crate) struct Build {
+    index: Arc<Mutex<Index>>,
+    segment: u32,
+    group: Group,
+    effects: Vec<Effect>,
+    staged: HashMap<u64, Staged>,
+}
+
+impl Build {
+    pub(crate) fn new(index: Arc<Mutex<Index>>, segment: u32, group: Group) -> Self {
+        Self { index, segment, group, effects: Vec::new(), staged: HashMap::new() }
+    }
+
+    pub(crate) fn finish(self) -> (Group, Vec<Effect>) {
+        (self.group, self.effects)
+    }
+
+    /// Adds the record of a request.
+    ///
+    /// # Errors
+    /// The request makes no sense; nothing was added.
+    pub(crate) fn add(&mut self, request: &Request) -> Result<(), Error> {
+        match &request.work {
+            Work::Put(put) => self.put(put),
+            Work::Update { id, results, dsn } => self.update(*id, results, dsn.as_ref()),
+            Work::Done { id, dsn } => self.done(*id, dsn.as_ref()),
+            Work::Cancel { id, .. } => {
+                self.record(Kind::Cancel, *id, &[]);
+                Ok(())
+            }
+            Work::Copy { id, from } => self.copy(*id, *from),
+        }
+    }
+
+    fn record(&mut self, kind: Kind, id: u64, meta: &[u8]) -> Place {
+        let parts = Parts { kind, id, meta, crc_meta: None, body: Bytes::new(), crc_body: 0 };
+        Place::new(self.segment, self.group.push(parts))
+    }
+
+    /// The message with the changes of this group so far, and where its results are.
+    fn find(&self, id: u64) -> Result<(Entry, Place), Error> {
+        let unknown = Error::Unknown(QueueId::from_u64(id));
+        let entry = self.index.lock().find(id);
+        match (self.staged.get(&id), entry) {
+            (Some(Staged::Finished | Staged::Put), _) | (_, None) => Err(unknown),
+            (Some(Staged::Marked(place)), Some(entry)) => Ok((entry, *place)),
+            (None, Some(entry)) => Ok((entry, entry.mark)),
+        }
+    }
+
+    fn check_new(&self, id: u64) -> Result<(), Error> {
+        let known = self.staged.contains_key(&id) || self.index.lock().find(id).is_some();
+        if known { Err(Error::Duplicate(QueueId::from_u64(id))) } else { Ok(()) }
+    }
+
+    fn put(&mut self, put: &Prepared) -> Result<(), Error> {
+        self.check_new(put.id)?;
+        self.push_put(Kind::Put, put, &put.meta, Some(put.crc_meta));
+        Ok(())
+    }
+
+    fn push_put(&mut self, kind: Kind, put: &Prepared, meta: &[u8], crc_meta: Option<u32>) -> Place {
+        let body = put.body.clone();
+        let body_length = body.len() as u32;
+        let parts = Parts { kind, id: put.id, meta, crc_meta, body, crc_body: put.crc_body };
+        let place = Place::new(self.segment, self.group.push(parts));
+        let entry = Entry {
+            put: place,
+            meta: meta.len() as u32,
+            body: body_length,
+            mark: Place::NOWHERE,
+            recipients: put.recipients,
+        };
+        self.effects.push(Effect::Put { id: put.id, entry });
+        self.staged.insert(put.id, Staged::Put);
+        place
+    }
+
+    fn update(&mut self, id: u64, results: &[RecipientResult], dsn: Option<&Prepared>) -> Result<(), Error> {
+        let (entry, before) = self.find(id)?;
+        if let Some(dsn) = dsn {
+            self.check_new(dsn.id)?;
+        }
+        let mark = self.mark(id, &entry, before, results);
+        let place = match dsn {
+            Some(dsn) => self.push_put(Kind::PutUpdate, dsn, &join(&mark, &dsn.meta), None),
+            None => self.record(Kind::Update, id, &mark),
+        };
+        self.effects.push(Effect::Mark { id, place });
+        self.staged.insert(id, Staged::Marked(place));
+        Ok(())
+    }
+
+    /// The mark's octets. Results hang together within a segment only: the first ones in a new segment repeat what older segments say.
+    fn mark(&self, id: u64, entry: &Entry, before: Place, results: &[RecipientResult]) -> Vec<u8> {
+        if before.segment == self.segment {
+            return codec::encode_mark(&Mark { id, previous: Some(before.unit), results: results.to_vec() });
+        }
+        let all_told = results.len() >= entry.recipients as usize;
+        let results =
+            if before.exists() && !all_told { self.merged(id, entry, results) } else { results.to_vec() };
+        codec::encode_mark(&Mark { id, previous: None, results })
+    }
+
+    fn merged(&self, id: u64, entry: &Entry, newer: &[RecipientResult]) -> Vec<RecipientResult> {
+        let source = self.index.lock().source(entry.mark.segment);
+        let states = read_states(id, entry, source.as_ref()).unwrap_or_else(|error| {
+            // What has just happened has to be told in any case.
+            tracing::error!(%error, id = %QueueId::from_u64(id), "older results are lost");
+            Vec::new()
+        });
+        let mut results = full(states);
+        for result in newer {
+            results.retain(|old| old.index != result.index);
+            results.push(result.clone());
+        }
+        results
+    }
+
+    fn done(&mut self, id: u64, dsn: Option<&Prepared>) -> Result<(), Error> {
+        self.find(id)?;
+        match dsn {
+            Some(dsn) => {
+                self.check_new(dsn.id)?;
+                let mark = codec::encode_mark(&Mark { id, previous: None, results: Vec::new() });
+                self.push_put(Kind::PutDone, dsn, &join(&mark, &dsn.meta), None);
+            }
+            None => {
+                self.record(Kind::Done, id, &[]);
+            }
+        }
+        self.effects.push(Effect::Finish { id });
+        self.staged.insert(id, Staged::Finished);
+        Ok(())
+    }
+
+    /// Writes what the segment `from` has of a message again: the message with its results in one record, or the results alone.
+    fn copy(&mut self, id: u64, from: u32) -> Result<(), Error> {
+        let (entry, mark) = self.find(id)?;
+        if self.staged.contains_key(&id) || (entry.put.segment != from && mark.segment != from) {
+            // It is being marked in this very group, or has moved: looked at again when the segment's turn comes again.
+            return Err(Error::Unknown(QueueId::from_u64(id)));
+        }
+        let results = self.merged(id, &entry, &[]);
+        let mark = codec::encode_mark(&Mark { id, previous: None, results });
+        if entry.put.segment != from {
+            let place = self.record(Kind::Update, id, &mark);
+            self.effects.push(Effect::Mark { id, place });
+            self.staged.insert(id, Staged::Marked(place));
+            return Ok(());
+        }
+        let Some(put) = self.reread(id, &entry)? else { return Ok(()) };
+        let place = self.push_put(Kind::PutUpdate, &put, &join(&mark, &put.meta), None);
+        self.effects.push(Effect::Mark { id, place });
+        self.staged.insert(id, Staged::Marked(place));
+        Ok(())
+    }
+
+    fn reread(&mut self, id: u64, entry: &Entry) -> Result<Option<Prepared>, Error> {
+        let source = self.index.lock().source(entry.put.segment);
+        let source = source.ok_or_else(|| Error::Unknown(QueueId::from_u64(id)))?;
+        let raw = RawPut::read(id, entry, &source, true).and_then(|raw| {
+            let envelope = raw.envelope().map_err(|_| Error::Unknown(QueueId::from_u64(id)))?;
+            Ok((raw.body(), raw.crc_body(), envelope))
+        });
+        match raw {
+            Ok((body, crc_body, envelope)) => Ok(Some(Prepared {
+                id,
+                recipients: entry.recipients,
+                crc_meta: 0,
+                meta: envelope.to_vec(),
+                body,
+                crc_body,
+            })),
+            Err(error @ Error::Corrupt { .. }) => {
+                tracing::error!(%error, "quarantined while copying forward");
+                self.effects.push(Effect::Damaged { id, segment: entry.put.segment });
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn join(mark: &[u8], envelope: &[u8]) -> Vec<u8> {
+    let mut meta = Vec::with_capacity(4 + mark.len() + envelope.len());
+    meta.extend_from_slice(&(mark.len() as u32).to_le_bytes());
+    meta.extend_from_slice(mark);
+    meta.extend_from_slice(envelope);
+    meta
+}
+
+fn full(states: Vec<Progress>) -> Vec<RecipientResult> {
+    let told = states.into_iter().enumerate().filter(|(_, progress)| *progress != Progress::NEW);
+    told.map(|(index, progress)| RecipientResult { index: index as u32, progress }).collect()
+}

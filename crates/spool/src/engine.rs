@@ -1,0 +1,418 @@
+//! What the log's thread does, step by step and without a thread: a batch of requests becomes a group, the group is written and synced, and only then is
+//! anyone answered.
+
+use std::{io, sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::{
+    Error, Gate, Put, RecipientResult, Settings, Storage,
+    answer::Ticket,
+    build::{Build, Effect},
+    codec,
+    format::segment_name,
+    index::Index,
+    metrics::Counters,
+    recover::Found,
+    reserve::Reserve,
+    writer::{Failure, Writer},
+};
+
+/// A message made ready by its client's thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Prepared {
+    pub(crate) id: u64,
+    pub(crate) recipients: u32,
+    pub(crate) meta: Vec<u8>,
+    pub(crate) crc_meta: u32,
+    pub(crate) body: Bytes,
+    pub(crate) crc_body: u32,
+}
+
+impl Prepared {
+    pub(crate) fn new(put: Put) -> Self {
+        let meta = codec::encode_envelope(&put.envelope);
+        Self {
+            id: put.envelope.id.as_u64(),
+            recipients: put.envelope.recipients.len() as u32,
+            crc_meta: crc32c::crc32c(&meta),
+            crc_body: crc32c::crc32c(&put.body),
+            meta,
+            body: put.body,
+        }
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.meta.len() as u64 + self.body.len() as u64
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Work {
+    Put(Prepared),
+    Update {
+        id: u64,
+        results: Vec<RecipientResult>,
+        dsn: Option<Prepared>,
+    },
+    Done {
+        id: u64,
+        dsn: Option<Prepared>,
+    },
+    /// The end of a message whose 250 was never given, in these segments.
+    Cancel {
+        id: u64,
+        segments: Vec<u32>,
+    },
+    /// A message of a nearly dead segment.
+    Copy {
+        id: u64,
+        from: u32,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) work: Work,
+    pub(crate) ticket: Option<Ticket>,
+    pub(crate) since: Instant,
+    /// Segments where it was written without a sync that succeeded.
+    pub(crate) tainted: Vec<u32>,
+}
+
+impl Request {
+    pub(crate) const fn new(work: Work, ticket: Option<Ticket>, since: Instant) -> Self {
+        Self { work, ticket, since, tainted: Vec::new() }
+    }
+
+    pub(crate) const fn is_put(&self) -> bool {
+        matches!(self.work, Work::Put(_))
+    }
+
+    pub(crate) const fn is_mark(&self) -> bool {
+        matches!(self.work, Work::Update { .. } | Work::Done { .. })
+    }
+
+    /// The message that it brings.
+    pub(crate) const fn brings(&self) -> Option<&Prepared> {
+        match &self.work {
+            Work::Put(put) => Some(put),
+            Work::Update { dsn, .. } | Work::Done { dsn, .. } => dsn.as_ref(),
+            Work::Cancel { .. } | Work::Copy { .. } => None,
+        }
+    }
+
+    /// The message whose PUT its record holds.
+    fn put_id(&self) -> Option<u64> {
+        match &self.work {
+            Work::Copy { id, .. } => Some(*id),
+            Work::Put(_) | Work::Update { .. } | Work::Done { .. } | Work::Cancel { .. } => {
+                self.brings().map(|put| put.id)
+            }
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.ticket.as_ref().is_some_and(Ticket::is_settled)
+    }
+}
+
+/// How much is copied forward beside one batch: a few milliseconds of writing.
+const COPY_BYTES: u64 = 1 << 20;
+/// Segments that are not worth the copying of what lives in them.
+const SLACK_SEGMENTS: u64 = 4;
+
+pub(crate) struct Engine {
+    writer: Writer,
+    pub(crate) index: Arc<Mutex<Index>>,
+    pub(crate) counters: Arc<Counters>,
+    gate: Gate,
+    reserve: Reserve,
+    segment_size: u64,
+    /// Messages to be cancelled, each with the segments that may hold it.
+    cancels: Vec<(u64, Vec<u32>)>,
+    reclaim_due: bool,
+    /// A segment and the messages that are still to be copied out of it.
+    copying: Option<(u32, Vec<u64>)>,
+}
+
+impl Engine {
+    pub(crate) fn new(storage: Arc<dyn Storage>, settings: &Settings, found: Found, gate: Gate) -> Self {
+        let counters: Arc<Counters> = Arc::default();
+        counters.damaged.add(found.report.damage.len() as u64);
+        let index = Arc::new(Mutex::new(found.index));
+        let next = (found.next_number, found.last_sequence);
+        let (shared, size) = ((Arc::clone(&index), Arc::clone(&counters)), settings.segment_size);
+        let writer = Writer::new(storage, shared.0, shared.1, size, next);
+        Self {
+            writer,
+            index,
+            counters,
+            gate,
+            reserve: Reserve::new(settings.reserve),
+            segment_size: size,
+            cancels: Vec::new(),
+            reclaim_due: true,
+            copying: None,
+        }
+    }
+
+    /// Makes a batch durable and answers its requests. What could be made neither durable nor be refused comes back, to be tried again: marks are
+    /// never given up, since what they tell has happened.
+    pub(crate) fn commit(&mut self, mut batch: Vec<Request>) -> Vec<Request> {
+        self.refuse_beyond_space(&batch);
+        self.add_own(&mut batch);
+        for attempt in 0..3 {
+            let Err(failure) = self.write(&mut batch) else { return Vec::new() };
+            self.counters.failures.add(1);
+            tracing::error!(error = %failure.error, attempt, "spool commit failed");
+            if failure.full {
+                self.gate.set_full(true);
+                batch = self.give_up(batch, &Error::Full);
+                self.reserve.release(&*self.writer.storage);
+            } else if attempt > 0 {
+                batch = self.give_up(batch, &failure.error);
+                break;
+            }
+        }
+        self.give_up(batch, &Error::Full)
+    }
+
+    /// Work of our own that rides along.
+    fn add_own(&mut self, batch: &mut Vec<Request>) {
+        let now = Instant::now();
+        let cancel = |(id, segments)| Request::new(Work::Cancel { id, segments }, None, now);
+        batch.extend(std::mem::take(&mut self.cancels).into_iter().map(cancel));
+        let Some((from, ids)) = &mut self.copying else { return };
+        let mut bytes = 0;
+        while let Some(id) = ids.pop() {
+            batch.push(Request::new(Work::Copy { id, from: *from }, None, now));
+            bytes += self.index.lock().find(id).map_or(0, |entry| u64::from(entry.body) + 512);
+            if bytes >= COPY_BYTES {
+                return;
+            }
+        }
+        self.copying = None;
+        self.reclaim_due = true;
+    }
+
+    /// Whether there is work that nobody asked for.
+    pub(crate) const fn has_own_work(&self) -> bool {
+        !self.cancels.is_empty() || self.copying.is_some()
+    }
+
+    /// Refuses messages that would not leave room for marks.
+    fn refuse_beyond_space(&mut self, batch: &[Request]) {
+        let puts = || batch.iter().filter(|request| request.is_put());
+        let need = puts().filter_map(Request::brings).map(Prepared::size).sum();
+        if need == 0 {
+            return;
+        }
+        let room = self.reserve.admit(need, &*self.writer.storage);
+        self.gate.set_full(!room);
+        if !room {
+            puts().filter_map(|put| put.ticket.as_ref()).for_each(|ticket| {
+                ticket.settle(Err(Error::Full));
+            });
+        }
+    }
+
+    /// Opens the gate again when there is room.
+    pub(crate) fn look_for_space(&self) {
+        if self.gate.is_full() && self.reserve.has_recovered(&*self.writer.storage) {
+            self.gate.set_full(false);
+        }
+    }
+
+    /// Answers the messages of a batch with an error, and remembers to cancel what may have been written of them.
+    fn give_up(&mut self, batch: Vec<Request>, error: &Error) -> Vec<Request> {
+        let mut rest = Vec::new();
+        for request in batch {
+            match request.work {
+                Work::Put(put) => {
+                    if let Some(ticket) = request.ticket {
+                        ticket.settle(Err(error.clone()));
+                    }
+                    self.cancel(put.id, request.tainted);
+                }
+                // The message is where it was, and perhaps elsewhere, too.
+                Work::Copy { id, .. } => self.index.lock().haunt(id, request.tainted),
+                Work::Cancel { id, segments } => self.cancels.push((id, segments)),
+                Work::Update { .. } | Work::Done { .. } => rest.push(request),
+            }
+        }
+        rest
+    }
+
+    fn cancel(&mut self, id: u64, segments: Vec<u32>) {
+        if !segments.is_empty() {
+            self.cancels.push((id, segments));
+        }
+    }
+
+    fn write(&mut self, batch: &mut Vec<Request>) -> Result<(), Failure> {
+        self.drop_settled(batch);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let need: u64 = batch.iter().filter_map(Request::brings).map(Prepared::size).sum();
+        let (number, group) = self.writer.begin(need, self.gate.last_id())?;
+        let mut build = Build::new(Arc::clone(&self.index), number, group);
+        let mut kept = Vec::with_capacity(batch.len());
+        for request in batch.drain(..) {
+            match build.add(&request) {
+                Ok(()) => kept.push(request),
+                Err(error) => self.refuse(&request, error),
+            }
+        }
+        *batch = kept;
+        let (group, effects) = build.finish();
+        if !group.is_empty()
+            && let Err(failure) = self.writer.make_durable(group)
+        {
+            let puts = batch.iter_mut().filter(|request| request.put_id().is_some());
+            puts.for_each(|request| request.tainted.push(number));
+            return Err(failure);
+        }
+        self.apply(effects, number);
+        self.answer(std::mem::take(batch), number);
+        Ok(())
+    }
+
+    /// A request that makes no sense.
+    fn refuse(&self, request: &Request, error: Error) {
+        if request.is_mark() {
+            self.counters.unsynced_marks.sub(1);
+        }
+        if let Some(ticket) = &request.ticket {
+            ticket.settle(Err(error));
+        }
+    }
+
+    /// Leaves out what was answered while it waited.
+    fn drop_settled(&mut self, batch: &mut Vec<Request>) {
+        let settled: Vec<_> = batch.extract_if(.., |request| request.is_settled()).collect();
+        for request in settled {
+            if let Some(id) = request.put_id() {
+                self.cancel(id, request.tainted);
+            }
+        }
+    }
+
+    fn apply(&mut self, effects: Vec<Effect>, number: u32) {
+        let mut index = self.index.lock();
+        for effect in effects {
+            match effect {
+                Effect::Put { id, entry } => index.put(id, entry),
+                Effect::Mark { id, place } => {
+                    index.mark(id, place);
+                }
+                Effect::Finish { id } => {
+                    index.finish(id, number);
+                    self.reclaim_due = true;
+                }
+                Effect::Damaged { id, segment } => {
+                    index.forget(id);
+                    self.counters.damaged.add(1);
+                    if let Some(segment) = index.segments.get_mut(&segment) {
+                        segment.damaged = true;
+                    }
+                }
+            }
+        }
+    }
+
+    /// All of the batch is durable.
+    fn answer(&mut self, batch: Vec<Request>, number: u32) {
+        let mut index = self.index.lock();
+        self.counters.live.set(index.len() as u64);
+        for request in batch {
+            if let Some(id) = request.put_id() {
+                index.haunt(id, request.tainted.iter().copied());
+            }
+            match &request.work {
+                Work::Put(_) => self.counters.puts.add(1),
+                Work::Update { .. } | Work::Done { .. } => {
+                    self.counters.marks.add(1);
+                    self.counters.unsynced_marks.sub(1);
+                }
+                Work::Cancel { id, segments } => {
+                    index.finish(*id, number);
+                    index.ends(number, segments.iter().copied());
+                }
+                Work::Copy { .. } => self.counters.copied.add(1),
+            }
+            let heard = request.ticket.as_ref().is_none_or(|ticket| ticket.settle(Ok(())));
+            if let (false, Work::Put(put)) = (heard, &request.work) {
+                // The client was told 451 while this was under way.
+                index.forget(put.id);
+                let mut segments = request.tainted;
+                segments.push(number);
+                self.cancels.push((put.id, segments));
+            }
+        }
+    }
+
+    /// Removes what nothing needs; begins to copy forward what little is alive in the oldest segment.
+    pub(crate) fn reclaim(&mut self) {
+        if !std::mem::take(&mut self.reclaim_due) {
+            return;
+        }
+        // Each round may set free what only waited for the segments of the round before.
+        loop {
+            let needless = self.index.lock().removable(self.writer.active());
+            if needless.is_empty() || !self.remove(&needless) {
+                break;
+            }
+        }
+        let slack = SLACK_SEGMENTS * self.segment_size;
+        let index = self.index.lock();
+        if self.copying.is_none()
+            && let Some(oldest) = index.worth_copying(slack, self.writer.active())
+        {
+            self.copying = Some((oldest, index.residents(oldest)));
+        }
+        self.counters.live.set(index.len() as u64);
+        self.counters.segments.set(index.segments.len() as u64);
+        self.counters.disk_bytes.set(index.disk_bytes());
+        drop(index);
+    }
+
+    /// A segment counts as gone only when its removal is durable: its marks may go next, and it must not come back without them.
+    fn remove(&mut self, numbers: &[u32]) -> bool {
+        let storage = &*self.writer.storage;
+        let mut gone = Vec::new();
+        for number in numbers {
+            let name = segment_name(*number);
+            let damaged = self.index.lock().segments.get(number).is_some_and(|segment| segment.damaged);
+            let done =
+                if damaged { storage.rename(&name, &format!("{name}.bad")) } else { storage.remove(&name) };
+            match done {
+                Ok(()) => gone.push(*number),
+                // Removed in an earlier round of which the sync failed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => gone.push(*number),
+                Err(error) => tracing::error!(segment = name, %error, "cannot remove segment"),
+            }
+        }
+        if gone.is_empty() {
+            return false;
+        }
+        self.counters.syncs.add(1);
+        if let Err(error) = storage.sync_dir() {
+            tracing::error!(%error, "cannot sync the spool folder");
+            return false;
+        }
+        let mut index = self.index.lock();
+        for number in gone {
+            index.segments.remove(&number);
+            self.counters.reclaimed.add(1);
+        }
+        true
+    }
+
+    /// The orderly end.
+    pub(crate) fn close(&mut self) {
+        self.writer.close();
+    }
+}

@@ -1,0 +1,217 @@
+//! What is where: some 40 octets for each message in memory, and the books that say when a segment may go.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use crate::{StorageFile, format::Seed};
+
+/// Records begin at multiples of this, so that 32 bits reach 32 GiB into a segment.
+const UNIT: u64 = 8;
+
+/// Where a record is. Segment 0 does not exist and stands for "nowhere".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) segment: u32,
+    /// In units of 8 octets.
+    pub(crate) unit: u32,
+}
+
+impl Place {
+    pub(crate) const NOWHERE: Self = Self { segment: 0, unit: 0 };
+
+    pub(crate) fn new(segment: u32, offset: u64) -> Self {
+        Self { segment, unit: u32::try_from(offset / UNIT).unwrap_or(u32::MAX) }
+    }
+
+    pub(crate) fn offset(self) -> u64 {
+        u64::from(self.unit) * UNIT
+    }
+
+    pub(crate) fn exists(self) -> bool {
+        self != Self::NOWHERE
+    }
+}
+
+/// One message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) put: Place,
+    pub(crate) meta: u32,
+    pub(crate) body: u32,
+    /// The latest results; those before them hang on it within the same segment.
+    pub(crate) mark: Place,
+    pub(crate) recipients: u32,
+}
+
+impl Entry {
+    fn bytes(&self) -> u64 {
+        u64::from(self.meta) + u64::from(self.body)
+    }
+}
+
+/// A segment that can be read.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub(crate) file: Arc<dyn StorageFile>,
+    pub(crate) seed: Seed,
+    pub(crate) name: Arc<str>,
+}
+
+pub(crate) struct Segment {
+    pub(crate) source: Source,
+    pub(crate) bytes: u64,
+    /// Messages whose PUT is here.
+    live: u32,
+    live_bytes: u64,
+    /// Messages whose latest results are here.
+    marks: u32,
+    /// Segments with a PUT that DONE or CANCEL here ends: as long as one of them exists, the end must be told, or the message came back to life.
+    ends: BTreeSet<u32>,
+    /// Has damage: kept under another name when its time has come, not removed.
+    pub(crate) damaged: bool,
+}
+
+impl Segment {
+    pub(crate) const fn new(source: Source, bytes: u64) -> Self {
+        Self { source, bytes, live: 0, live_bytes: 0, marks: 0, ends: BTreeSet::new(), damaged: false }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Index {
+    entries: HashMap<u64, Entry>,
+    pub(crate) segments: BTreeMap<u32, Segment>,
+    /// Further segments that hold, or may hold, the PUT of a message: after a failed sync it was written again elsewhere, or it was copied forward.
+    ghosts: HashMap<u64, BTreeSet<u32>>,
+}
+
+impl Index {
+    pub(crate) fn find(&self, id: u64) -> Option<Entry> {
+        self.entries.get(&id).copied()
+    }
+
+    pub(crate) fn source(&self, segment: u32) -> Option<Source> {
+        self.segments.get(&segment).map(|segment| segment.source.clone())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// A message, or a further copy of one that is known: then the newer copy counts, and its results stay.
+    pub(crate) fn put(&mut self, id: u64, mut entry: Entry) {
+        if let Some(old) = self.entries.remove(&id) {
+            self.leave(&old);
+            entry.mark = old.mark;
+            if old.put.segment != entry.put.segment {
+                self.haunt(id, [old.put.segment]);
+            }
+        }
+        if let Some(segment) = self.segments.get_mut(&entry.put.segment) {
+            segment.live += 1;
+            segment.live_bytes += entry.bytes();
+        }
+        self.entries.insert(id, entry);
+    }
+
+    fn leave(&mut self, entry: &Entry) {
+        if let Some(segment) = self.segments.get_mut(&entry.put.segment) {
+            segment.live = segment.live.saturating_sub(1);
+            segment.live_bytes = segment.live_bytes.saturating_sub(entry.bytes());
+        }
+    }
+
+    pub(crate) fn haunt(&mut self, id: u64, segments: impl IntoIterator<Item = u32>) {
+        let exists = |number: &u32| self.segments.contains_key(number);
+        let more: BTreeSet<u32> = segments.into_iter().filter(exists).collect();
+        if !more.is_empty() {
+            let ghosts = self.ghosts.entry(id).or_default();
+            ghosts.retain(|number| self.segments.contains_key(number));
+            ghosts.extend(more);
+        }
+    }
+
+    /// Newer results of a message; `false` if there is no such message.
+    pub(crate) fn mark(&mut self, id: u64, place: Place) -> bool {
+        let Some(entry) = self.entries.get_mut(&id) else { return false };
+        let old = std::mem::replace(&mut entry.mark, place);
+        self.unmark(old);
+        if let Some(segment) = self.segments.get_mut(&place.segment) {
+            segment.marks += 1;
+        }
+        true
+    }
+
+    fn unmark(&mut self, place: Place) {
+        if let Some(segment) = self.segments.get_mut(&place.segment) {
+            segment.marks = segment.marks.saturating_sub(1);
+        }
+    }
+
+    /// The end of a message, told in segment `told`.
+    pub(crate) fn finish(&mut self, id: u64, told: u32) -> bool {
+        let Some(entry) = self.forget(id) else { return false };
+        let ghosts = self.ghosts.remove(&id).unwrap_or_default();
+        self.ends(told, ghosts.into_iter().chain([entry.put.segment]));
+        true
+    }
+
+    /// The end of a message that `told` must outlive `segments` for.
+    pub(crate) fn ends(&mut self, told: u32, segments: impl IntoIterator<Item = u32>) {
+        if let Some(segment) = self.segments.get_mut(&told) {
+            segment.ends.extend(segments.into_iter().filter(|number| *number != told));
+        }
+    }
+
+    /// Takes a message out; its end has yet to be told.
+    pub(crate) fn forget(&mut self, id: u64) -> Option<Entry> {
+        let entry = self.entries.remove(&id)?;
+        self.leave(&entry);
+        self.unmark(entry.mark);
+        Some(entry)
+    }
+
+    /// Segments that nothing needs: never the newest, whose header carries the floor of ids, nor the active one.
+    pub(crate) fn removable(&self, active: Option<u32>) -> Vec<u32> {
+        let newest = self.segments.keys().next_back().copied();
+        let needless = |(number, segment): (&u32, &Segment)| {
+            let free = segment.live == 0
+                && segment.marks == 0
+                && Some(*number) != active
+                && Some(*number) != newest
+                && segment.ends.iter().all(|put| !self.segments.contains_key(put));
+            free.then_some(*number)
+        };
+        self.segments.iter().filter_map(needless).collect()
+    }
+
+    /// The oldest segment, if copying it forward is worth it: the log holds more than twice what is alive, and `slack` more.
+    pub(crate) fn worth_copying(&self, slack: u64, active: Option<u32>) -> Option<u32> {
+        let held: u64 = self.segments.values().map(|segment| segment.bytes).sum();
+        let live: u64 = self.segments.values().map(|segment| segment.live_bytes).sum();
+        let (oldest, _) = self.segments.first_key_value()?;
+        (held > 2 * live + slack && Some(*oldest) != active && self.segments.len() > 1).then_some(*oldest)
+    }
+
+    /// The messages in a segment, first one last; those whose results alone are there come, too.
+    pub(crate) fn residents(&self, segment: u32) -> Vec<u64> {
+        let here = |entry: &Entry| entry.put.segment == segment || entry.mark.segment == segment;
+        let mut found: Vec<_> =
+            self.entries.iter().filter(|(_, e)| here(e)).map(|(id, e)| (e.put, *id)).collect();
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// All messages in the order of their place.
+    pub(crate) fn in_order(&self) -> Vec<u64> {
+        let mut found: Vec<_> = self.entries.iter().map(|(id, entry)| (entry.put, *id)).collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, id)| id).collect()
+    }
+
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.segments.values().map(|segment| segment.bytes).sum()
+    }
+}

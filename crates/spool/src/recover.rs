@@ -1,0 +1,197 @@
+//! The index from the segments, at the start. Changes nothing on disk but files that were never finished.
+
+use std::{io, sync::Arc};
+
+use waxseal_types::QueueId;
+
+use crate::{
+    Error, Storage,
+    codec::{self, Flaw, NEWER},
+    format::{
+        FIRST_GROUP, Kind, NoHeader, RecordHeader, Seed, SegmentHeader, VERSION, segment_name, segment_number,
+    },
+    index::{Entry, Index, Place, Segment, Source},
+    read::split_meta,
+    scan::{self, Bad, Outline},
+};
+
+/// What was found at the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Segments read.
+    pub segments: usize,
+    /// Octets in them.
+    pub bytes: u64,
+    /// Messages that are to be delivered.
+    pub messages: usize,
+    /// Octets that a crash left of a last group: nothing of them had been acknowledged.
+    pub torn: u64,
+    /// Records that were once whole and are not any more. Their segments are kept as `*.bad`, never removed.
+    pub damage: Vec<Damage>,
+}
+
+/// Something that was durable and cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub segment: String,
+    /// Where.
+    pub offset: u64,
+    /// Octets.
+    pub length: u64,
+    /// The message that it concerns, where that can be told.
+    pub id: Option<QueueId>,
+    /// Whether the message itself is there, and not a mark.
+    pub message: bool,
+}
+
+pub(crate) struct Found {
+    pub(crate) index: Index,
+    pub(crate) report: Report,
+    pub(crate) last_id: u64,
+    pub(crate) next_number: u32,
+    pub(crate) last_sequence: u64,
+}
+
+pub(crate) fn recover(storage: &dyn Storage) -> Result<Found, Error> {
+    let names = storage.list().map_err(|e| io_error("list", &storage.describe(), e))?;
+    let mut numbers: Vec<_> = names.iter().filter_map(|name| segment_number(name)).collect();
+    numbers.sort_unstable();
+    // A number that was quarantined is not used again, either.
+    let used = names.iter().filter_map(|name| segment_number(name.strip_suffix(".bad").unwrap_or(name)));
+    let next_number = used.max().map_or(1, |last| last.saturating_add(1));
+    let mut found = Found {
+        index: Index::default(),
+        report: Report::default(),
+        last_id: 0,
+        next_number,
+        last_sequence: 0,
+    };
+    for number in numbers {
+        found.segment(storage, number)?;
+    }
+    found.report.messages = found.index.len();
+    Ok(found)
+}
+
+fn io_error(doing: &'static str, name: &str, source: io::Error) -> Error {
+    Error::Io { doing, name: name.to_owned(), source: Arc::new(source) }
+}
+
+impl Found {
+    fn segment(&mut self, storage: &dyn Storage, number: u32) -> Result<(), Error> {
+        let name = segment_name(number);
+        let file = storage.open(&name).map_err(|e| io_error("open", &name, e))?;
+        let length = file.len().map_err(|e| io_error("read", &name, e))?;
+        let mut start = vec![0; FIRST_GROUP as usize];
+        let got = file.read_at(&mut start, 0).map_err(|e| io_error("read", &name, e))?;
+        start.truncate(got);
+        let header = match SegmentHeader::parse(&start, number) {
+            Ok(header) => header,
+            Err(NoHeader::Newer(found)) => return Err(newer(storage, &name, found)),
+            // The header is synced with the first group or before it: nothing here was ever acknowledged.
+            Err(NoHeader::Unwritten) if length <= FIRST_GROUP => {
+                return discard(storage, &name);
+            }
+            Err(NoHeader::Unwritten | NoHeader::Damaged) => {
+                self.report.damage.push(Damage {
+                    segment: name.clone(),
+                    offset: 0,
+                    length,
+                    id: None,
+                    message: true,
+                });
+                return quarantine(storage, &name);
+            }
+        };
+        self.last_id = self.last_id.max(header.id_floor);
+        let source = Source { file: Arc::from(file), seed: Seed::new(&header), name: name.into() };
+        self.index.segments.insert(number, Segment::new(source.clone(), length));
+        self.read(storage, number, &source, length)
+    }
+
+    fn read(
+        &mut self,
+        storage: &dyn Storage,
+        number: u32,
+        source: &Source,
+        length: u64,
+    ) -> Result<(), Error> {
+        let mut flawed = Vec::new();
+        let outline = scan::scan(source, length, &mut |offset, header, meta| {
+            let place = Place::new(number, offset);
+            if let Err(flaw) = self.apply(place, header, meta) {
+                flawed.push((place, *header, flaw));
+            }
+        });
+        let mut outline = outline.map_err(|e| io_error("read", &source.name, e))?;
+        for (place, header, flaw) in flawed {
+            if flaw == NEWER {
+                return Err(newer(storage, &source.name, VERSION + 1));
+            }
+            let record = Some((header.kind, header.id));
+            outline.damaged.push(Bad { offset: place.offset(), length: header.total(), record });
+        }
+        self.note(number, source, length, &outline);
+        Ok(())
+    }
+
+    fn apply(&mut self, place: Place, header: &RecordHeader, meta: &[u8]) -> Result<(), Flaw> {
+        let (mark, envelope) = split_meta(header.kind, meta)?;
+        self.last_id = self.last_id.max(header.id);
+        if header.kind.is_put() {
+            let recipients = codec::decode_envelope(header.id, envelope)?.recipients.len() as u32;
+            let mark = Place::NOWHERE;
+            let entry = Entry { put: place, meta: header.meta, body: header.body, mark, recipients };
+            self.index.put(header.id, entry);
+        }
+        match header.kind {
+            Kind::Put => {}
+            // Marks of a message that is gone are no news.
+            Kind::Update | Kind::PutUpdate => {
+                self.index.mark(codec::decode_mark(mark)?.id, place);
+            }
+            Kind::Done | Kind::Cancel => {
+                self.index.finish(header.id, place.segment);
+            }
+            Kind::PutDone => {
+                self.index.finish(codec::decode_mark(mark)?.id, place.segment);
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, number: u32, source: &Source, length: u64, outline: &Outline) {
+        self.report.segments += 1;
+        self.report.bytes += length;
+        self.report.torn += outline.torn.iter().map(|bad| bad.length).sum::<u64>();
+        self.last_sequence = self.last_sequence.max(outline.last_sequence);
+        if outline.damaged.is_empty() {
+            return;
+        }
+        if let Some(segment) = self.index.segments.get_mut(&number) {
+            segment.damaged = true;
+        }
+        let damage = |bad: &Bad| Damage {
+            segment: source.name.to_string(),
+            offset: bad.offset,
+            length: bad.length,
+            id: bad.record.map(|(_, id)| QueueId::from_u64(id)),
+            message: bad.record.is_none_or(|(kind, _)| kind.is_put()),
+        };
+        self.report.damage.extend(outline.damaged.iter().map(damage));
+    }
+}
+
+fn newer(storage: &dyn Storage, name: &str, found: u32) -> Error {
+    let path = std::path::Path::new(&storage.describe()).join(name);
+    Error::NewerFormat { path, found, known: VERSION }
+}
+
+fn discard(storage: &dyn Storage, name: &str) -> Result<(), Error> {
+    storage.remove(name).map_err(|e| io_error("remove", name, e))
+}
+
+fn quarantine(storage: &dyn Storage, name: &str) -> Result<(), Error> {
+    storage.rename(name, &format!("{name}.bad")).map_err(|e| io_error("rename", name, e))
+}

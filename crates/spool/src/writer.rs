@@ -1,0 +1,159 @@
+//! The segment that is written to, and its end: closed, full, or poisoned by a write or a sync that failed.
+
+use std::{io, sync::Arc, time::Instant};
+
+use parking_lot::Mutex;
+
+use crate::{
+    Error, Storage, StorageFile,
+    format::{FIRST_GROUP, SEALED, Seed, SegmentHeader, segment_name},
+    group::Group,
+    index::{Index, Segment, Source},
+    metrics::Counters,
+};
+
+/// Why a group is not durable.
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    /// For want of space.
+    pub(crate) full: bool,
+}
+
+fn failed(doing: &'static str, name: &str, error: io::Error) -> Failure {
+    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    Failure { error: Error::Io { doing, name: name.to_owned(), source: Arc::new(error) }, full }
+}
+
+struct Active {
+    number: u32,
+    source: Source,
+    end: u64,
+    /// Its name is not durable yet.
+    fresh: bool,
+}
+
+pub(crate) struct Writer {
+    pub(crate) storage: Arc<dyn Storage>,
+    index: Arc<Mutex<Index>>,
+    counters: Arc<Counters>,
+    segment_size: u64,
+    active: Option<Active>,
+    next_number: u32,
+    sequence: u64,
+}
+
+impl Writer {
+    pub(crate) const fn new(
+        storage: Arc<dyn Storage>,
+        index: Arc<Mutex<Index>>,
+        counters: Arc<Counters>,
+        segment_size: u64,
+        (next_number, sequence): (u32, u64),
+    ) -> Self {
+        Self { storage, index, counters, segment_size, active: None, next_number, sequence }
+    }
+
+    pub(crate) fn active(&self) -> Option<u32> {
+        self.active.as_ref().map(|active| active.number)
+    }
+
+    /// A group to fill, in a segment with room for `need` octets. A segment is never empty but for one group that is larger than segments are.
+    pub(crate) fn begin(&mut self, need: u64, id_floor: u64) -> Result<(u32, Group), Failure> {
+        let full = |active: &Active| active.end > FIRST_GROUP && active.end + need > self.segment_size;
+        if self.active.as_ref().is_some_and(full) {
+            self.seal();
+        }
+        let active = match self.active.take() {
+            Some(active) => active,
+            None => self.create(id_floor)?,
+        };
+        let group = (active.number, Group::new(active.source.seed, active.end));
+        self.active = Some(active);
+        Ok(group)
+    }
+
+    fn create(&mut self, id_floor: u64) -> Result<Active, Failure> {
+        let number = self.next_number;
+        self.next_number = number.saturating_add(1);
+        let name = segment_name(number);
+        let header = SegmentHeader { number, salt: self.storage.entropy(), id_floor };
+        let file = self.storage.create(&name).map_err(|e| failed("create", &name, e))?;
+        if let Err(error) = file.write_at(&mut [io::IoSlice::new(&header.encode())], 0) {
+            // Without a header it is nothing, whether it can be removed or not.
+            let _ = self.storage.remove(&name);
+            return Err(failed("write", &name, error));
+        }
+        let file: Arc<dyn StorageFile> = Arc::from(file);
+        let source = Source { file, seed: Seed::new(&header), name: name.into() };
+        self.index.lock().segments.insert(number, Segment::new(source.clone(), FIRST_GROUP));
+        Ok(Active { number, source, end: FIRST_GROUP, fresh: true })
+    }
+
+    /// Writes a group and makes it durable. After an error the segment is given up, unless the disk was merely full: a sync that failed
+    /// may have thrown away what it could not write, and would succeed the next time.
+    pub(crate) fn make_durable(&mut self, mut group: Group) -> Result<(), Failure> {
+        let Some(mut active) = self.active.take() else {
+            return Err(failed("write", "a segment", io::ErrorKind::NotFound.into()));
+        };
+        let started = Instant::now();
+        self.sequence += 1;
+        group.close(self.sequence, 0);
+        let name = Arc::clone(&active.source.name);
+        let file = &active.source.file;
+        if let Err(error) = file.write_at(&mut group.slices(), active.end) {
+            let failure = failed("write", &name, error);
+            if failure.full && file.set_len(active.end).is_ok() {
+                self.active = Some(active);
+            }
+            return Err(failure);
+        }
+        file.sync_data().map_err(|e| failed("sync", &name, e))?;
+        if active.fresh {
+            self.storage.sync_dir().map_err(|e| failed("sync the folder of", &name, e))?;
+            active.fresh = false;
+            self.counters.syncs.add(1);
+        }
+        self.account(&active, &group, started);
+        active.end = group.end();
+        self.active = Some(active);
+        Ok(())
+    }
+
+    fn account(&self, active: &Active, group: &Group, started: Instant) {
+        if let Some(segment) = self.index.lock().segments.get_mut(&active.number) {
+            segment.bytes = group.end();
+        }
+        self.counters.groups.add(1);
+        self.counters.syncs.add(1);
+        self.counters.bytes.add(group.end() - active.end);
+        let took = started.elapsed().as_micros() as u64;
+        self.counters.commit_micros.add(took);
+        self.counters.commit_micros_max.max(took);
+    }
+
+    /// Says in the segment that nothing follows, so that damage at its end is known from a crash. Not synced: without it the segment
+    /// merely looks like one that a crash ended.
+    fn seal(&mut self) -> Option<Arc<dyn StorageFile>> {
+        let active = self.active.take()?;
+        self.sequence += 1;
+        let mut group = Group::new(active.source.seed, active.end);
+        group.close(self.sequence, SEALED);
+        let end = group.end();
+        if let Err(error) = active.source.file.write_at(&mut group.slices(), active.end) {
+            tracing::warn!(segment = %active.source.name, %error, "segment not sealed");
+        }
+        if let Some(segment) = self.index.lock().segments.get_mut(&active.number) {
+            segment.bytes = end;
+        }
+        Some(active.source.file)
+    }
+
+    /// The orderly end.
+    pub(crate) fn close(&mut self) {
+        if let Some(file) = self.seal()
+            && let Err(error) = file.sync_data()
+        {
+            tracing::warn!(%error, "last segment not synced");
+        }
+    }
+}
