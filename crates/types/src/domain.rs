@@ -63,6 +63,10 @@ impl Domain {
         Ok(Self(ascii))
     }
 
+    pub(crate) fn invalid() -> Self {
+        Self("parked.invalid".into())
+    }
+
     /// The name, lower case, without a trailing dot.
     #[must_use]
     pub fn as_str(&self) -> &str {

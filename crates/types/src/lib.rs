@@ -44,6 +44,6 @@ pub use nexthop::{InvalidNextHop, NextHop, Protocol, Target};
 pub use queue_id::{InvalidQueueId, QueueId};
 pub use reply::Reply;
 pub use status::{EnhancedStatus, InvalidStatus, StatusClass};
-pub use time::UnixTime;
+pub use time::{Rfc3339, Rfc5322, UnixTime};
 pub use tls::{ClientCertificate, ConnectionId, TlsFacts, TlsShape, TlsStatus};
 pub use tlsa::{Matching, Selector, Tlsa, Usage};

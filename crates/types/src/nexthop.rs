@@ -79,6 +79,12 @@ impl NextHop {
         Self { text: domain.as_str().into(), target: Target::Mx(domain), port: None }
     }
 
+    /// `parked.invalid`, which is nobody's (RFC 2606 §2): where recipients wait whose route cannot be found.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Self::mx(Domain::invalid())
+    }
+
     /// An address literal, default port.
     #[must_use]
     pub fn address(address: IpAddr) -> Self {

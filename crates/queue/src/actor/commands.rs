@@ -1,0 +1,200 @@
+//! What operators and the binary ask of the manager.
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use actix::{ActorContext as _, Context, Handler, Message, ResponseFuture};
+use waxseal_spool::Done;
+use waxseal_types::{QueueId, UnixTime};
+
+use super::{doorway::Doorway, manager::QueueManager, saving::Mark, services::Switchboard};
+use crate::{Destination, owner::Message as Owned};
+
+/// Takes nothing new, waits until all that was begun is settled and written down.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Drain;
+
+impl Handler<Drain> for QueueManager {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> Self::Result {
+        self.draining = true;
+        if let Some(door) = &self.doorway {
+            door.drain();
+        }
+        let (active, idle, saving) = (Rc::clone(&self.active), Rc::clone(&self.idle), self.saving.clone());
+        Box::pin(async move {
+            while active.get() > 0 || saving.as_ref().is_some_and(|saving| saving.waiting() > 0) {
+                // Looks again now and then: a notice between the question and the wait is not seen.
+                let _ = tokio::time::timeout(Duration::from_millis(100), idle.notified()).await;
+            }
+        })
+    }
+}
+
+/// Stops the manager and, with it, the spool.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Stop;
+
+impl Handler<Stop> for QueueManager {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, context: &mut Context<Self>) {
+        self.draining = true;
+        *self.board.borrow_mut() = Switchboard::default();
+        if let Some(door) = &self.doorway {
+            door.shut();
+        }
+        context.stop();
+    }
+}
+
+/// A part of a message, for listings.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The message.
+    pub id: QueueId,
+    /// Where the part goes.
+    pub destination: Destination,
+    /// Indices of its recipients.
+    pub recipients: Vec<usize>,
+    /// Attempts made.
+    pub attempts: u32,
+    /// Whether one is under way.
+    pub active: bool,
+    /// When the next is due.
+    pub due: UnixTime,
+}
+
+fn entries(id: QueueId, message: &Owned) -> impl Iterator<Item = Entry> {
+    message.parts.iter().flatten().map(move |part| Entry {
+        id,
+        destination: part.destination.clone(),
+        recipients: part.recipients.clone(),
+        attempts: part.attempts,
+        active: part.active,
+        due: part.due,
+    })
+}
+
+/// All messages, oldest first.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<Entry>")]
+pub struct List;
+
+impl Handler<List> for QueueManager {
+    type Result = Vec<Entry>;
+
+    fn handle(&mut self, _: List, _: &mut Context<Self>) -> Self::Result {
+        let mut all: Vec<_> = self.owner.iter().flat_map(|(id, message)| entries(id, message)).collect();
+        all.sort_by_key(|entry| entry.id);
+        all
+    }
+}
+
+/// One message, as it is in the spool.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<ShownMessage>")]
+pub struct Show(pub QueueId);
+
+/// The answer to [`Show`].
+#[derive(Debug)]
+pub struct ShownMessage {
+    /// The message.
+    pub stored: waxseal_spool::Stored,
+    /// Its parts.
+    pub parts: Vec<Entry>,
+}
+
+impl Handler<Show> for QueueManager {
+    type Result = ResponseFuture<Option<ShownMessage>>;
+
+    fn handle(&mut self, Show(id): Show, _: &mut Context<Self>) -> Self::Result {
+        let parts = self.owner.get(id).map(|message| entries(id, message).collect());
+        let spool = self.board.borrow().spool.clone();
+        Box::pin(async move {
+            let stored = super::services::ask(spool, waxseal_spool::actor::ReadMsg(id), None).await?.ok()?;
+            Some(ShownMessage { stored, parts: parts? })
+        })
+    }
+}
+
+/// Takes a message out without a word to its sender: `None` where there is none, `Some(false)` where it is too late.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<bool>")]
+pub struct Remove(pub QueueId);
+
+impl Handler<Remove> for QueueManager {
+    type Result = Option<bool>;
+
+    fn handle(&mut self, Remove(id): Remove, _: &mut Context<Self>) -> Self::Result {
+        let removed = self.owner.remove(id)?;
+        if removed {
+            self.save(Mark::Done(Done { id, dsn: None }));
+        }
+        Some(removed)
+    }
+}
+
+/// Makes messages due now: how many parts were.
+#[derive(Debug, Message)]
+#[rtype(result = "usize")]
+pub struct Retry(pub Option<QueueId>);
+
+impl Handler<Retry> for QueueManager {
+    type Result = usize;
+
+    fn handle(&mut self, Retry(which): Retry, context: &mut Context<Self>) -> Self::Result {
+        let count = self.schedule.expedite(|id| which.is_none_or(|wanted| wanted == id));
+        self.pump(context);
+        count
+    }
+}
+
+/// The doorway for intakes that the manager does not start itself.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<Arc<Doorway>>")]
+pub struct AskDoorway;
+
+impl Handler<AskDoorway> for QueueManager {
+    type Result = Option<Arc<Doorway>>;
+
+    fn handle(&mut self, _: AskDoorway, _: &mut Context<Self>) -> Self::Result {
+        self.doorway.clone()
+    }
+}
+
+/// Makes a service panic, for tests of supervision.
+#[cfg(feature = "crash")]
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct CrashService(pub &'static str);
+
+#[cfg(feature = "crash")]
+impl Handler<CrashService> for QueueManager {
+    type Result = ();
+
+    fn handle(&mut self, CrashService(service): CrashService, _: &mut Context<Self>) {
+        fn crash<A, M>(address: Option<&actix::Addr<A>>, message: M)
+        where
+            A: Handler<M>,
+            A::Context: actix::dev::ToEnvelope<A, M>,
+            M: Message + Send + 'static,
+            M::Result: Send,
+        {
+            if let Some(address) = address {
+                address.do_send(message);
+            }
+        }
+        let board = self.board.borrow();
+        match service {
+            "policy" => crash(board.policy.as_ref(), waxseal_policy::actor::Crash),
+            "dns" => crash(board.dns.as_ref(), waxseal_dns::actor::Crash),
+            "trust" => crash(board.trust.as_ref(), waxseal_trust::Crash),
+            "verify" => crash(board.verify.as_ref(), waxseal_verify::Crash),
+            "transport" => crash(board.transport.as_ref(), waxseal_transport::Crash),
+            _ => crash(board.spool.as_ref(), waxseal_spool::actor::Crash),
+        }
+    }
+}

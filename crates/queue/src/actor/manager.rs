@@ -1,0 +1,494 @@
+//! The queue manager.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, SpawnHandle};
+use bytes::Bytes;
+use waxseal_dns::actor::DnsActor;
+use waxseal_policy::{Settings as PolicySettings, Tables, actor::PolicyActor};
+use waxseal_spool::{Accept as _, Done, Gate, Put, RecipientResult, Recovered, Update, actor::SpoolActor};
+use waxseal_transport::TransportActor;
+use waxseal_trust::TrustActor;
+use waxseal_types::{EnhancedStatus, Envelope, QueueId, UnixTime};
+use waxseal_verify::VerifyActor;
+
+use super::{
+    children::DeathNotice,
+    delivery::{self, Attempt, End, Finished, Unrouted},
+    doorway::Doorway,
+    saving::{Mark, Saving},
+    services::{Actors, Switchboard},
+};
+use crate::{
+    Account, Destination, Event, Feedback, Restart, Schedule, Settings, Settled, Sink, Start,
+    account::Failure,
+    bounce::{self, Report},
+    disposition,
+    owner::{Owner, Part},
+    routing::Routed,
+};
+
+/// Makes a service actor; called again each time the last one died.
+pub type Factory<A> = Box<dyn Fn() -> A>;
+
+/// Everything that the manager starts.
+pub struct Factories {
+    /// Policy lookups.
+    pub policy: Factory<PolicyActor>,
+    /// DNS lookups.
+    pub dns: Factory<DnsActor>,
+    /// Trust stores.
+    pub trust: Factory<TrustActor>,
+    /// Judgements.
+    pub verify: Factory<VerifyActor>,
+    /// Connections.
+    pub transport: Factory<TransportActor>,
+    /// The spool; opening it reads its folder, so it is called on a thread of its own.
+    pub spool: Arc<dyn Fn() -> Result<SpoolParts, waxseal_spool::Error> + Send + Sync>,
+    /// The intake, wherever it runs: it gets the doorway, and drops the notice when it ends.
+    pub intake: Box<dyn Fn(Arc<Doorway>, DeathNotice)>,
+}
+
+impl std::fmt::Debug for Factories {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Factories").finish_non_exhaustive()
+    }
+}
+
+/// An opened spool.
+pub struct SpoolParts {
+    /// Its actor.
+    pub actor: SpoolActor,
+    /// What needs no question.
+    pub gate: Gate,
+    /// What was found in it.
+    pub recovered: Box<dyn Iterator<Item = Result<Recovered, waxseal_spool::Error>> + Send>,
+}
+
+impl std::fmt::Debug for SpoolParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SpoolParts").finish_non_exhaustive()
+    }
+}
+
+/// What the manager needs besides the services.
+#[derive(Clone)]
+pub(super) struct Common {
+    pub(super) settings: Arc<Settings>,
+    pub(super) policy: Arc<PolicySettings>,
+    pub(super) tables: Arc<dyn Tables>,
+    pub(super) sink: Arc<dyn Sink>,
+}
+
+/// The actor.
+pub struct QueueManager {
+    pub(super) common: Common,
+    pub(super) factories: Factories,
+    pub(super) board: Rc<RefCell<Switchboard>>,
+    pub(super) doorway: Option<Arc<Doorway>>,
+    pub(super) saving: Option<Saving>,
+    pub(super) owner: Owner,
+    pub(super) schedule: Schedule,
+    pub(super) restarts: HashMap<&'static str, Restart>,
+    /// Messages whose sender is to be told at that time.
+    gathering: BTreeMap<(UnixTime, QueueId), ()>,
+    wake: Option<(UnixTime, SpawnHandle)>,
+    pub(super) active: Rc<Cell<u32>>,
+    pub(super) idle: Rc<tokio::sync::Notify>,
+    pub(super) draining: bool,
+    pub(super) intake_started: bool,
+    /// Where the spool's files are awaited: the arbiter that the intake runs on.
+    pub(super) front: actix_rt::ArbiterHandle,
+}
+
+/// The wall clock; read here and in the driver only.
+pub(super) fn now() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixTime::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+impl QueueManager {
+    /// A manager that is not running yet. `front` is the arbiter for the spool.
+    #[must_use]
+    pub fn new(
+        settings: Arc<Settings>,
+        policy: (Arc<PolicySettings>, Arc<dyn Tables>),
+        sink: Arc<dyn Sink>,
+        factories: Factories,
+        front: actix_rt::ArbiterHandle,
+    ) -> Self {
+        let schedule = Schedule::new(&settings);
+        let (policy, tables) = policy;
+        Self {
+            common: Common { settings, policy, tables, sink },
+            factories,
+            board: Rc::default(),
+            doorway: None,
+            saving: None,
+            owner: Owner::default(),
+            schedule,
+            restarts: HashMap::new(),
+            gathering: BTreeMap::new(),
+            wake: None,
+            active: Rc::default(),
+            idle: Rc::default(),
+            draining: false,
+            intake_started: false,
+            front,
+        }
+    }
+
+    pub(super) fn actors(&self) -> Actors {
+        Actors {
+            board: Rc::clone(&self.board),
+            families: self.common.settings.families,
+            tables: Arc::clone(&self.common.tables),
+        }
+    }
+
+    /// Begins what may begin, and sets the alarm for what may not yet.
+    pub(super) fn pump(&mut self, context: &mut Context<Self>) {
+        let now = now();
+        self.tell_gathered(now);
+        if !self.draining && self.saving.as_ref().is_some_and(|saving| !saving.is_behind()) {
+            while let Some(start) = self.schedule.poll(now) {
+                self.begin(start, context.address(), now);
+            }
+        }
+        self.set_alarm(now, context);
+    }
+
+    fn begin(&mut self, start: Start, manager: Addr<Self>, now: UnixTime) {
+        let Some((part, fresh)) = self.owner.begin(&start.job) else {
+            self.schedule.finished(&start, Feedback::None, now);
+            return;
+        };
+        self.active.set(self.active.get() + 1);
+        let attempt = Attempt { common: self.common.clone(), actors: self.actors(), start, part, fresh };
+        attempt.spawn(manager);
+    }
+
+    fn set_alarm(&mut self, now: UnixTime, context: &mut Context<Self>) {
+        let gathered = self.gathering.keys().next().map(|(time, _)| *time);
+        let Some(next) = self.schedule.next_wakeup().into_iter().chain(gathered).min() else { return };
+        if let Some((set, handle)) = self.wake.take() {
+            if set <= next && set > now {
+                self.wake = Some((set, handle));
+                return;
+            }
+            context.cancel_future(handle);
+        }
+        // A millisecond is the grain of the runtime's timers; earlier than due is of no use.
+        let wait = next.since(now).max(Duration::from_millis(1));
+        let handle = context.run_later(wait, |this, context| {
+            this.wake = None;
+            this.pump(context);
+        });
+        self.wake = Some((next, handle));
+    }
+
+    pub(super) fn save(&self, mark: Mark) {
+        if let Some(saving) = &self.saving {
+            saving.save(mark);
+        }
+    }
+
+    /// The routes of a message are known: its parts are scheduled, and what cannot be delivered is settled.
+    pub(super) fn admit(&mut self, admitted: Admitted) {
+        let Admitted { envelope, body, routed, attempts, due, mut reports } = admitted;
+        let now = now();
+        let id = envelope.id;
+        let (parts, results) = self.place(&envelope, routed, (attempts, due), &mut reports);
+        if parts.is_empty() {
+            self.finish_message(&envelope, body, reports, now);
+            return;
+        }
+        if !reports.is_empty() {
+            self.gathering.insert((now + self.common.settings.bounce_gather, id), ());
+        }
+        let jobs = parts
+            .iter()
+            .enumerate()
+            .map(|(number, part)| (part.destination.clone(), part.job(id, number), part.due));
+        for (destination, job, due) in jobs.collect::<Vec<_>>() {
+            self.schedule.add(&destination, job, due, now);
+        }
+        let fresh = body.map(|body| (Arc::clone(&envelope), body));
+        self.owner.admit(id, fresh, parts, reports, now);
+        if !results.is_empty() {
+            self.save(Mark::Update(Update { id, results, dsn: None }));
+        }
+    }
+
+    /// The parts of a message, and the marks and reports for recipients that have none.
+    fn place(
+        &self,
+        envelope: &Arc<Envelope>,
+        routed: Routed,
+        when: (u32, UnixTime),
+        reports: &mut Vec<Report>,
+    ) -> (Vec<Part>, Vec<RecipientResult>) {
+        let now = now();
+        let (attempts, due) = when;
+        let Routed { parts, refused, parked, discarded } = routed;
+        let mut results = Vec::new();
+        for (index, failure) in &refused {
+            self.settle_unrouted((envelope, None), &[*index], (Settled::Bounced, failure), attempts);
+            results.push(delivery::final_result(*index, failure, now));
+            reports.extend(delivery::report(envelope, *index, failure, now));
+        }
+        for (index, text) in discarded {
+            let failure = Failure { status: EnhancedStatus::success(0, 0), reason: text, reply: None };
+            self.settle_unrouted((envelope, None), &[index], (Settled::Removed, &failure), attempts);
+            results.push(delivery::final_result(index, &failure, now));
+        }
+        let mut placed: Vec<Part> = Vec::with_capacity(parts.len() + parked.len());
+        for part in parts {
+            let part = Part { attempts, due, ..Part::routed(part) };
+            if attempts == 0 {
+                let event = Event::Queued {
+                    envelope,
+                    destination: &part.destination,
+                    recipients: &part.recipients,
+                    at: now,
+                };
+                self.common.sink.event(event);
+            }
+            placed.push(part);
+        }
+        for (index, failure) in &parked {
+            if now >= envelope.arrived + self.common.settings.lifetime(envelope) {
+                let failure = disposition::expired(Some(failure));
+                self.settle_unrouted((envelope, None), &[*index], (Settled::Expired, &failure), attempts);
+                results.push(delivery::final_result(*index, &failure, now));
+                reports.extend(delivery::report(envelope, *index, &failure, now));
+                continue;
+            }
+            self.settle_unrouted((envelope, None), &[*index], (Settled::Deferred, failure), attempts);
+            let wait = self.schedule.backoff(attempts + 1);
+            placed.push(Part { attempts: attempts + 1, due: now + wait, ..Part::parked(*index) });
+        }
+        (placed, results)
+    }
+
+    /// The routes of a part's recipients are others than when it was scheduled.
+    fn rerouted(&mut self, start: &Start, routed: Routed, envelope: &Arc<Envelope>, body: Bytes) {
+        let now = now();
+        let mut reports = Vec::new();
+        let (parts, results) = self.place(envelope, routed, (start.job.attempts, now), &mut reports);
+        let (jobs, finished) = self.owner.replace(&start.job, parts, reports, now);
+        for (destination, job, due) in jobs {
+            self.schedule.add(&destination, job, due, now);
+        }
+        match finished {
+            Some(reports) => self.finish_message(envelope, Some(body), reports, now),
+            None if results.is_empty() => {}
+            None => {
+                self.gathering.insert((now + self.common.settings.bounce_gather, start.job.id), ());
+                self.save(Mark::Update(Update { id: start.job.id, results, dsn: None }));
+            }
+        }
+    }
+
+    fn settle_unrouted(
+        &self,
+        about: (&Arc<Envelope>, Option<&Destination>),
+        recipients: &[usize],
+        how: (Settled, &Failure),
+        attempts: u32,
+    ) {
+        let (envelope, destination) = about;
+        let (how, failure) = how;
+        self.common.sink.event(Event::Settled {
+            envelope,
+            destination,
+            recipients,
+            how,
+            failure,
+            attempts,
+            at: now(),
+        });
+    }
+
+    /// Nothing is left of a message: its sender is told what there is to tell, and it leaves the spool.
+    fn finish_message(
+        &self,
+        envelope: &Arc<Envelope>,
+        body: Option<Bytes>,
+        reports: Vec<Report>,
+        now: UnixTime,
+    ) {
+        let id = envelope.id;
+        match body {
+            Some(body) => {
+                let dsn = self.notification(envelope, &body, &reports, now);
+                self.save(Mark::Done(Done { id, dsn }));
+            }
+            None if reports.is_empty() => self.save(Mark::Done(Done { id, dsn: None })),
+            None => self.tell_later((id, true), reports),
+        }
+    }
+
+    fn notification(
+        &self,
+        envelope: &Envelope,
+        body: &[u8],
+        reports: &[Report],
+        now: UnixTime,
+    ) -> Option<Put> {
+        let door = self.doorway.as_ref().filter(|_| !reports.is_empty())?;
+        let (envelope, body) =
+            bounce::notification(&self.common.settings, (envelope, body), reports, door.next_id(), now)?;
+        Some(Put { envelope, body })
+    }
+
+    fn tell_later(&self, about: (QueueId, bool), reports: Vec<Report>) {
+        if let (Some(saving), Some(door)) = (self.saving.clone(), self.doorway.clone()) {
+            delivery::tell_later(
+                saving,
+                (Rc::clone(&self.board), door),
+                Arc::clone(&self.common.settings),
+                about,
+                reports,
+            );
+        }
+    }
+
+    /// Senders of messages that are still in the queue hear of recipients that failed a while ago.
+    fn tell_gathered(&mut self, now: UnixTime) {
+        while let Some(entry) = self.gathering.first_entry() {
+            let (time, id) = *entry.key();
+            if time > now {
+                break;
+            }
+            entry.remove();
+            let reports = self.owner.gathered(id, &self.common.settings, now);
+            if !reports.is_empty() {
+                self.tell_later((id, false), reports);
+            }
+        }
+    }
+}
+
+impl Actor for QueueManager {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        // Notices and messages from the intake are sent without waiting; requests of operators are few.
+        context.set_mailbox_capacity(1024);
+        self.saving = Some(Saving::new(Rc::clone(&self.board), context.address(), Rc::clone(&self.idle)));
+        self.start_services(context);
+    }
+}
+
+/// A message is durable, and ours.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Admit {
+    /// Its envelope.
+    pub envelope: Arc<Envelope>,
+    /// Its text.
+    pub body: Bytes,
+}
+
+impl Handler<Admit> for QueueManager {
+    type Result = ();
+
+    fn handle(&mut self, Admit { envelope, body }: Admit, context: &mut Self::Context) {
+        let recipients = (0..envelope.recipients.len()).collect();
+        let due = UnixTime::default();
+        let message =
+            Unrouted { envelope, body: Some(body), recipients, attempts: 0, due, reports: Vec::new() };
+        if let Some(admitted) = delivery::route(&self.common, &self.actors(), message, context.address()) {
+            self.admit(admitted);
+            self.pump(context);
+        }
+    }
+}
+
+/// The routes of a message are known.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Admitted {
+    pub(super) envelope: Arc<Envelope>,
+    pub(super) body: Option<Bytes>,
+    pub(super) routed: Routed,
+    pub(super) attempts: u32,
+    pub(super) due: UnixTime,
+    pub(super) reports: Vec<Report>,
+}
+
+impl Handler<Admitted> for QueueManager {
+    type Result = ();
+
+    fn handle(&mut self, admitted: Admitted, context: &mut Self::Context) {
+        self.admit(admitted);
+        self.pump(context);
+    }
+}
+
+impl Handler<Finished> for QueueManager {
+    type Result = ();
+
+    fn handle(&mut self, finished: Finished, context: &mut Self::Context) {
+        self.active.set(self.active.get().saturating_sub(1));
+        self.idle.notify_waiters();
+        self.finished(finished);
+        self.pump(context);
+    }
+}
+
+impl QueueManager {
+    fn finished(&mut self, finished: Finished) {
+        let now = now();
+        let Finished { start, end } = finished;
+        match end {
+            End::Made(account, feedback, body) => self.made(&start, &account, feedback, body),
+            End::Rerouted(routed, envelope, body) => {
+                self.schedule.finished(&start, Feedback::None, now);
+                self.rerouted(&start, routed, &envelope, body);
+            }
+            End::Impossible => {
+                self.schedule.finished(&start, Feedback::None, now);
+                // The text could not be read, or a fault of ours: not the destination's, so not by its back-off.
+                if let Some((job, due)) = self.owner.postpone(&start.job, Duration::from_secs(60), now) {
+                    self.schedule.add(&start.destination, job, due, now);
+                }
+            }
+        }
+    }
+
+    fn made(&mut self, start: &Start, account: &Account, feedback: Feedback, body: Bytes) {
+        let now = now();
+        let dead_before = self.schedule.dead_until(&start.destination);
+        self.schedule.finished(start, feedback, now);
+        let backoff = self.schedule.backoff(start.job.attempts + 1);
+        let effects = self.owner.finish(&start.job, account, (&self.common.settings, backoff), now);
+        let next_attempt = effects.retry.as_ref().map(|(_, due)| *due);
+        self.common.sink.event(Event::Attempted { account, next_attempt });
+        for (index, failure) in &effects.expired {
+            let about = (&account.envelope, Some(&account.destination));
+            self.settle_unrouted(about, &[*index], (Settled::Expired, failure), start.job.attempts + 1);
+        }
+        if let Some(until) = self.schedule.dead_until(&start.destination).filter(|_| dead_before.is_none()) {
+            self.common.sink.event(Event::DestinationDead { destination: &start.destination, until });
+        }
+        if let Some((job, due)) = effects.retry {
+            self.schedule.add(&start.destination, job, due, now);
+        }
+        if let Some(time) = effects.gather_until {
+            self.gathering.insert((time, start.job.id), ());
+        }
+        if effects.finished {
+            self.finish_message(&account.envelope, Some(body), effects.reports, now);
+        } else if !effects.results.is_empty() {
+            self.save(Mark::Update(Update { id: start.job.id, results: effects.results, dsn: None }));
+        }
+    }
+}

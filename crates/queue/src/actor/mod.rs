@@ -1,0 +1,21 @@
+//! The queue manager: owner of the schedule, supervisor of the services.
+//!
+//! A star: only this module and the binaries hold addresses. Services run as children of the manager; one that dies is
+//! started anew from its factory, and while it is down its questions are answered [`crate::Answer::Unavailable`], so mail is
+//! deferred, never lost and never sent weaker. A panic of the manager itself ends the process with status 70; recovery does the rest.
+
+mod children;
+mod commands;
+mod delivery;
+mod doorway;
+mod manager;
+mod saving;
+mod services;
+mod supervise;
+
+pub use children::DeathNotice;
+#[cfg(feature = "crash")]
+pub use commands::CrashService;
+pub use commands::{AskDoorway, Drain, Entry, List, Remove, Retry, Show, ShownMessage, Stop};
+pub use doorway::Doorway;
+pub use manager::{Admit, Factories, Factory, QueueManager, SpoolParts};

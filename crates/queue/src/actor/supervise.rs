@@ -1,0 +1,132 @@
+//! Supervision: services are started from their factories, and again when they died.
+
+use std::sync::Arc;
+
+use actix::{Addr, AsyncContext as _, Context, Handler, Message};
+use waxseal_spool::{Gate, Recovered, actor::SpoolActor};
+
+use super::{
+    children::{DeathNotice, Died, watch},
+    delivery,
+    doorway::Doorway,
+    manager::{QueueManager, SpoolParts, now},
+};
+use crate::Event;
+
+impl QueueManager {
+    pub(super) fn start_services(&mut self, context: &mut Context<Self>) {
+        for service in ["policy", "dns", "trust", "verify", "transport"] {
+            self.start(service, context);
+        }
+        self.start("spool", context);
+    }
+
+    /// Starts a service from its factory.
+    fn start(&mut self, service: &'static str, context: &Context<Self>) {
+        let notice = DeathNotice::new(context.address().recipient(), service);
+        let mut board = self.board.borrow_mut();
+        match service {
+            "policy" => board.policy = Some(watch((self.factories.policy)(), notice)),
+            "dns" => board.dns = Some(watch((self.factories.dns)(), notice)),
+            "trust" => board.trust = Some(watch((self.factories.trust)(), notice)),
+            "verify" => board.verify = Some(watch((self.factories.verify)(), notice)),
+            "transport" => board.transport = Some(watch((self.factories.transport)(), notice)),
+            "spool" => self.start_spool(notice, context.address()),
+            _ => {
+                if let Some(door) = self.doorway.clone() {
+                    (self.factories.intake)(door, notice);
+                }
+            }
+        }
+    }
+
+    fn start_spool(&self, notice: DeathNotice, manager: Addr<Self>) {
+        let factory = Arc::clone(&self.factories.spool);
+        self.front.spawn(async move {
+            // Reading the folder takes time; the intake's connections go on meanwhile.
+            let parts = tokio::task::spawn_blocking(move || factory()).await;
+            match parts {
+                Ok(Ok(SpoolParts { actor, gate, recovered })) => {
+                    let address = watch(actor, notice);
+                    manager.do_send(SpoolUp { address, gate, recovered });
+                }
+                // The notice is dropped: tried again, later and later.
+                Ok(Err(error)) => tracing::error!("the spool cannot be opened: {error}"),
+                Err(_) => tracing::error!("opening the spool panicked"),
+            }
+        });
+    }
+}
+
+impl Handler<Died> for QueueManager {
+    type Result = ();
+
+    fn handle(&mut self, Died { service }: Died, context: &mut Context<Self>) {
+        let mut board = self.board.borrow_mut();
+        match service {
+            "policy" => board.policy = None,
+            "dns" => board.dns = None,
+            "trust" => board.trust = None,
+            "verify" => board.verify = None,
+            "transport" => board.transport = None,
+            "spool" => {
+                board.spool = None;
+                if let Some(door) = &self.doorway {
+                    door.shut();
+                }
+            }
+            _ => {}
+        }
+        drop(board);
+        if self.draining {
+            return;
+        }
+        let wait = self.restarts.entry(service).or_default().died(now());
+        self.common.sink.event(Event::ServiceDied { service, wait: wait.as_secs() });
+        context.run_later(wait, move |this, context| {
+            this.start(service, context);
+            this.pump(context);
+        });
+    }
+}
+
+/// The spool is open.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct SpoolUp {
+    address: Addr<SpoolActor>,
+    gate: Gate,
+    recovered: Box<dyn Iterator<Item = Result<Recovered, waxseal_spool::Error>> + Send>,
+}
+
+impl Handler<SpoolUp> for QueueManager {
+    type Result = ();
+
+    fn handle(&mut self, up: SpoolUp, context: &mut Context<Self>) {
+        self.board.borrow_mut().spool = Some(up.address.clone());
+        match &self.doorway {
+            Some(door) => door.open(up.address, up.gate),
+            None => self.doorway = Some(Arc::new(Doorway::new(context.address(), up.address, up.gate))),
+        }
+        for found in up.recovered {
+            match found {
+                Ok(message) if self.owner.get(message.envelope.id).is_none() => {
+                    if let Some(admitted) =
+                        delivery::recover(&self.common, &self.actors(), message, context.address())
+                    {
+                        self.admit(admitted);
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!("a message of the spool cannot be read and stays where it is: {error}")
+                }
+            }
+        }
+        // Mail is taken once the spool is there, and not before.
+        if !std::mem::replace(&mut self.intake_started, true) {
+            self.start("intake", context);
+        }
+        self.pump(context);
+    }
+}

@@ -1,0 +1,369 @@
+//! Who is left of a message? The one place that knows how far each message in the queue has come. Pure.
+//!
+//! A message is split into parts, one for each destination. An attempt at a part ends in an [`Account`]; what follows
+//! from it (marks for the spool, a retry, a notification) is worked out here and carried out by the queue manager.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use waxseal_spool::{Outcome as StoredOutcome, Progress, RecipientResult, RecipientState};
+use waxseal_types::{Envelope, NextHop, Protocol, QueueId, UnixTime};
+
+use crate::{
+    Account, Destination, Job, Settings,
+    account::{Failure, Outcome},
+    bounce::{self, Action, Report},
+    disposition,
+    routing::{Routed, RoutedPart},
+};
+
+/// All messages of one core.
+#[derive(Debug, Default)]
+pub struct Owner {
+    messages: HashMap<QueueId, Message>,
+}
+
+/// One message.
+#[derive(Debug)]
+pub struct Message {
+    /// Kept while the first attempts are under way; read back from the spool later.
+    pub fresh: Option<(Arc<Envelope>, Bytes)>,
+    /// By number; a part that is settled is `None`.
+    pub parts: Vec<Option<Part>>,
+    /// What the sender has to be told and has not been.
+    reports: Vec<Report>,
+    /// Since when the oldest of them waits for others.
+    gathering: Option<UnixTime>,
+}
+
+/// The recipients of a message at one destination.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Where they are.
+    pub destination: Destination,
+    /// Next hops that are tried when it cannot be reached.
+    pub alternatives: Vec<NextHop>,
+    /// Those not settled.
+    pub recipients: Vec<usize>,
+    /// Attempts made.
+    pub attempts: u32,
+    /// Whether an attempt is under way.
+    pub active: bool,
+    /// When the next is due, where none is under way.
+    pub due: UnixTime,
+    /// Since when it fails.
+    pub first_failure: Option<UnixTime>,
+}
+
+/// What follows from the end of an attempt.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Marks for the spool.
+    pub results: Vec<RecipientResult>,
+    /// The part is tried again then.
+    pub retry: Option<(Job, UnixTime)>,
+    /// Recipients that are too old, with what was last said of them.
+    pub expired: Vec<(usize, Failure)>,
+    /// Nothing is left of the message: it leaves the spool.
+    pub finished: bool,
+    /// The sender is to be told now.
+    pub reports: Vec<Report>,
+    /// The sender is to be told then, if nothing else tells before.
+    pub gather_until: Option<UnixTime>,
+}
+
+impl Owner {
+    /// Takes a message with its parts. `fresh` is its text where it need not be read back.
+    pub fn admit(
+        &mut self,
+        id: QueueId,
+        fresh: Option<(Arc<Envelope>, Bytes)>,
+        parts: Vec<Part>,
+        reports: Vec<Report>,
+        now: UnixTime,
+    ) {
+        let parts = parts.into_iter().map(Some).collect();
+        let gathering = (!reports.is_empty()).then_some(now);
+        self.messages.insert(id, Message { fresh, parts, reports, gathering });
+    }
+
+    /// The recipients of a part have other routes by now: `parts` stand in its place. Gives the jobs to schedule, or, where nothing is left of
+    /// the message, what its sender is to be told.
+    pub fn replace(
+        &mut self,
+        job: &Job,
+        parts: Vec<Part>,
+        reports: Vec<Report>,
+        now: UnixTime,
+    ) -> (Vec<(Destination, Job, UnixTime)>, Option<Vec<Report>>) {
+        let Some(message) = self.messages.get_mut(&job.id) else { return (Vec::new(), None) };
+        if let Some(slot) = message.parts.get_mut(job.part as usize) {
+            *slot = None;
+        }
+        if !reports.is_empty() && message.gathering.is_none() {
+            message.gathering = Some(now);
+        }
+        message.reports.extend(reports);
+        let first = message.parts.len();
+        let jobs = parts
+            .iter()
+            .enumerate()
+            .map(|(n, part)| (part.destination.clone(), part.job(job.id, first + n), part.due))
+            .collect();
+        message.parts.extend(parts.into_iter().map(Some));
+        if message.parts.iter().any(Option::is_some) {
+            return (jobs, None);
+        }
+        let reports = std::mem::take(&mut message.reports);
+        self.messages.remove(&job.id);
+        (jobs, Some(reports))
+    }
+
+    /// A message.
+    #[must_use]
+    pub fn get(&self, id: QueueId) -> Option<&Message> {
+        self.messages.get(&id)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (QueueId, &Message)> {
+        self.messages.iter().map(|(id, message)| (*id, message))
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// An attempt begins: the part, unless the message is gone or the attempt is out of date.
+    pub fn begin(&mut self, job: &Job) -> Option<(Part, Option<(Arc<Envelope>, Bytes)>)> {
+        let message = self.messages.get_mut(&job.id)?;
+        let part = message.parts.get_mut(job.part as usize)?.as_mut()?;
+        if part.active {
+            return None;
+        }
+        part.active = true;
+        Some((part.clone(), message.fresh.clone()))
+    }
+
+    /// Takes a message out; `false` where an attempt at it is under way: too late.
+    pub fn remove(&mut self, id: QueueId) -> Option<bool> {
+        let message = self.messages.get(&id)?;
+        let active = message.parts.iter().flatten().any(|part| part.active);
+        if !active {
+            self.messages.remove(&id);
+        }
+        Some(!active)
+    }
+
+    /// An attempt could not even begin (its text cannot be read, a fault of ours): the part waits.
+    pub fn postpone(&mut self, job: &Job, wait: Duration, now: UnixTime) -> Option<(Job, UnixTime)> {
+        let part = self.messages.get_mut(&job.id)?.parts.get_mut(job.part as usize)?.as_mut()?;
+        part.active = false;
+        part.due = now + wait;
+        Some((job.clone(), part.due))
+    }
+
+    /// An attempt has ended.
+    pub fn finish(
+        &mut self,
+        job: &Job,
+        account: &Account,
+        times: (&Settings, Duration),
+        now: UnixTime,
+    ) -> Effects {
+        let (settings, backoff) = times;
+        let mut effects = Effects::default();
+        let Some(message) = self.messages.get_mut(&job.id) else { return effects };
+        let Some(slot) = message.parts.get_mut(job.part as usize) else { return effects };
+        let Some(part) = slot.as_mut() else { return effects };
+        part.active = false;
+        part.attempts = job.attempts + 1;
+        let end_of_life = account.envelope.arrived + settings.lifetime(&account.envelope);
+        let due = (now + backoff).min(end_of_life.max(now + Duration::from_secs(1)));
+        let too_old = now >= end_of_life;
+        for result in &account.results {
+            let (state, report) = settled(account, result, too_old, now);
+            if let (RecipientState::Expired, Some(failure)) = (state, result.outcome.failure()) {
+                effects.expired.push((result.index, failure.clone()));
+            }
+            if state.is_final() {
+                part.recipients.retain(|index| *index != result.index);
+            } else {
+                part.first_failure = part.first_failure.or(Some(now));
+            }
+            let reported = report.is_none();
+            message.reports.extend(report);
+            effects.results.push(RecipientResult {
+                index: u32::try_from(result.index).unwrap_or(u32::MAX),
+                progress: Progress {
+                    state,
+                    reported,
+                    attempts: part.attempts,
+                    next_attempt: if state.is_final() { UnixTime::default() } else { due },
+                    first_failure: part.first_failure,
+                    last: Some(stored(account, result, now)),
+                },
+            });
+        }
+        if part.recipients.is_empty() {
+            *slot = None;
+        } else {
+            part.due = due;
+            effects.retry = Some((Job { attempts: part.attempts, ..job.clone() }, due));
+        }
+        message.close(&mut effects, settings, now);
+        if effects.finished {
+            self.messages.remove(&job.id);
+        }
+        effects
+    }
+
+    /// The gathering of reports about `id` has lasted long enough: what is to be told.
+    pub fn gathered(&mut self, id: QueueId, settings: &Settings, now: UnixTime) -> Vec<Report> {
+        let Some(message) = self.messages.get_mut(&id) else { return Vec::new() };
+        if message.gathering.is_none_or(|since| now < since + settings.bounce_gather) {
+            return Vec::new();
+        }
+        message.gathering = None;
+        std::mem::take(&mut message.reports)
+    }
+}
+
+impl Message {
+    /// Whether something is left; what the sender hears, and when.
+    fn close(&mut self, effects: &mut Effects, settings: &Settings, now: UnixTime) {
+        if self.parts.iter().all(Option::is_none) {
+            effects.finished = true;
+            effects.reports = std::mem::take(&mut self.reports);
+        } else {
+            // The text is needed again only when the message is due; it is on disk.
+            if effects.retry.is_some()
+                && !self.parts.iter().flatten().any(|part| part.active || part.attempts == 0)
+            {
+                self.fresh = None;
+            }
+            if !self.reports.is_empty() && self.gathering.is_none() {
+                // Design §6: those that fail within 60 s together in one notification.
+                self.gathering = Some(now);
+                effects.gather_until = Some(now + settings.bounce_gather);
+            }
+        }
+    }
+}
+
+/// The state that a result leads to, and what the sender has to hear of it.
+fn settled(
+    account: &Account,
+    result: &crate::account::RecipientResult,
+    too_old: bool,
+    now: UnixTime,
+) -> (RecipientState, Option<Report>) {
+    let host = || account_host(account, result.connection);
+    let failed = |failure: &Failure| {
+        bounce::wants_failure(&account.envelope, result.index).then(|| Report {
+            index: result.index,
+            action: Action::Failed,
+            status: failure.status,
+            reason: failure.reason.as_str().into(),
+            host: failure.reply.as_ref().and_then(|_| host()),
+            reply: failure.reply.clone(),
+            at: now,
+        })
+    };
+    match &result.outcome {
+        Outcome::Delivered { reply, without_dsn } => {
+            let relayed = *without_dsn && bounce::wants_success(&account.envelope, result.index);
+            let report = relayed.then(|| Report {
+                index: result.index,
+                action: Action::Relayed,
+                status: reply.enhanced(),
+                reason: reply.to_string().into(),
+                host: host(),
+                reply: Some(reply.clone()),
+                at: now,
+            });
+            (RecipientState::Delivered, report)
+        }
+        Outcome::Bounced(failure) => (RecipientState::Failed, failed(failure)),
+        Outcome::Deferred(failure) if too_old => {
+            (RecipientState::Expired, failed(&disposition::expired(Some(failure))))
+        }
+        Outcome::Deferred(_) => (RecipientState::Pending, None),
+    }
+}
+
+fn account_host(account: &Account, connection: Option<usize>) -> Option<Arc<str>> {
+    let connection = connection.and_then(|number| account.connections.get(number))?;
+    connection
+        .host
+        .as_ref()
+        .map(|host| host.as_str().into())
+        .or_else(|| connection.address.map(|a| a.to_string().into()))
+}
+
+fn stored(account: &Account, result: &crate::account::RecipientResult, now: UnixTime) -> StoredOutcome {
+    let host = account_host(account, result.connection);
+    match &result.outcome {
+        Outcome::Delivered { reply, .. } => StoredOutcome {
+            at: now,
+            status: reply.enhanced(),
+            host,
+            reply: Some(reply.clone()),
+            reason: "delivered".into(),
+        },
+        Outcome::Deferred(failure) | Outcome::Bounced(failure) => StoredOutcome {
+            at: now,
+            status: failure.status,
+            host,
+            reply: failure.reply.clone(),
+            reason: failure.reason.as_str().into(),
+        },
+    }
+}
+
+impl Part {
+    /// A part that nothing has happened to.
+    #[must_use]
+    pub fn routed(part: RoutedPart) -> Self {
+        Self {
+            destination: part.destination,
+            alternatives: part.alternatives,
+            recipients: part.recipients,
+            attempts: 0,
+            active: false,
+            due: UnixTime::default(),
+            first_failure: None,
+        }
+    }
+
+    /// A recipient without a route: it waits under a name that is no next hop of anybody (RFC 2606 §2), to be routed anew when its time comes.
+    #[must_use]
+    pub fn parked(index: usize) -> Self {
+        let nexthop = NextHop::nowhere();
+        let destination = Destination { protocol: Protocol::Smtp, nexthop };
+        Self::routed(RoutedPart { destination, alternatives: Vec::new(), recipients: vec![index] })
+    }
+
+    /// Whether `routed` says what this part was made of.
+    #[must_use]
+    pub fn is_still(&self, routed: &Routed) -> bool {
+        let [part] = routed.parts.as_slice() else { return false };
+        let elsewhere =
+            !(routed.refused.is_empty() && routed.parked.is_empty() && routed.discarded.is_empty());
+        !elsewhere && part.destination == self.destination && part.recipients == self.recipients
+    }
+
+    /// Its job for the schedule, as part `number` of message `id`.
+    #[must_use]
+    pub fn job(&self, id: QueueId, number: usize) -> Job {
+        Job { id, part: u32::try_from(number).unwrap_or(u32::MAX), attempts: self.attempts }
+    }
+}

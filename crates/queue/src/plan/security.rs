@@ -1,0 +1,312 @@
+//! What a host must prove: policy, trust, DANE.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use waxseal_policy::{
+    PolicyError, TlsPolicy,
+    dane::{self, Bases, Tlsas},
+};
+use waxseal_transport::TlsUse;
+use waxseal_trust::Anchors;
+use waxseal_types::{
+    ClientCertificate, DnsAnswer, DnsFailure, Domain, Lookup, Proof, Protocol, TlsDemand, TlsLevel, TlsShape,
+    Tlsa, UnixTime,
+};
+
+use super::{Plan, State};
+use crate::{
+    Ask, TrustAnswer,
+    account::{Fact, Failure, PolicyFact},
+    disposition::{self, Consequence},
+};
+
+/// A judgement is used at once; this is the least that a clearance lives, so that records with a TTL of a second can be used at all.
+const SHORTEST_LIFE: Duration = Duration::from_secs(60);
+
+/// What is known of the site's policy, and of the host in work.
+#[derive(Debug, Default)]
+pub(super) struct Guard {
+    policy: Option<Arc<TlsPolicy>>,
+    pub(super) policy_number: usize,
+    pub(super) generation: u64,
+    /// Whether connections over TLS may carry more than one message.
+    pub(super) reuse: bool,
+    pub(super) anchors: Option<Arc<Anchors>>,
+    client: Arc<[ClientCertificate]>,
+    /// Why the site cannot be used, where it cannot.
+    broken: Option<Failure>,
+    /// Candidate base domains of the host in work, not asked yet.
+    bases: VecDeque<Domain>,
+    /// For the host in work.
+    pub(super) security: Option<Arc<Security>>,
+}
+
+/// What one host must prove.
+#[derive(Debug)]
+pub(super) struct Security {
+    pub(super) demand: Arc<TlsDemand>,
+    /// The level in effect.
+    pub(super) level: TlsLevel,
+    shape: TlsShape,
+    /// The end of the DNS data that it rests on.
+    pub(super) expires: Option<UnixTime>,
+}
+
+impl Security {
+    pub(super) fn tls_use(&self) -> TlsUse {
+        match self.level {
+            TlsLevel::None => TlsUse::Never,
+            TlsLevel::May => TlsUse::IfOffered(self.shape.clone()),
+            TlsLevel::Encrypt
+            | TlsLevel::Dane
+            | TlsLevel::DaneOnly
+            | TlsLevel::Fingerprint
+            | TlsLevel::Verify
+            | TlsLevel::Secure => TlsUse::Required(self.shape.clone()),
+        }
+    }
+}
+
+impl Plan {
+    /// A host with addresses is next: find out what it must prove. The policy is asked once for a site, and only when there is a
+    /// host to apply it to, as Postfix does.
+    pub(super) fn begin_host(&mut self) {
+        self.guard.security = None;
+        self.link.connection = None;
+        if let Some(failure) = self.guard.broken.clone() {
+            self.site_broken(failure);
+        } else if self.guard.policy.is_some() {
+            self.secure_host();
+        } else if let Some(nexthop) = self.site.nexthop.clone() {
+            self.ask(State::Policy, Ask::Policy { protocol: self.order.destination.protocol, nexthop });
+        } else {
+            self.state = State::Site;
+        }
+    }
+
+    pub(super) fn got_policy(&mut self, result: Result<(Arc<TlsPolicy>, u64), PolicyError>, now: UnixTime) {
+        match result {
+            Ok((policy, generation)) => {
+                self.guard.generation = generation;
+                self.guard.reuse = policy.connection_reuse;
+                self.guard.policy_number = self.account.policies.len();
+                let nexthop = self.site.nexthop.as_ref().map_or_else(String::new, ToString::to_string);
+                let fact = PolicyFact { level: policy.level, source: policy.source.clone(), nexthop };
+                self.account.policies.push(fact);
+                self.note(Fact::Policy(self.guard.policy_number), now);
+                self.guard.policy = Some(Arc::clone(&policy));
+                if policy.level == TlsLevel::None {
+                    self.secure_host();
+                } else {
+                    self.ask(State::Trust, Ask::Trust { protocol: self.order.destination.protocol, policy });
+                }
+            }
+            Err(error) => {
+                let failure = disposition::policy_failed(&error);
+                self.note(Fact::PolicyFailed(failure.reason.clone()), now);
+                self.site_broken(failure);
+            }
+        }
+    }
+
+    pub(super) fn got_trust(&mut self, answer: TrustAnswer) {
+        let Some(policy) = self.guard.policy.clone() else { return };
+        let must_match = matches!(policy.level, TlsLevel::Verify | TlsLevel::Secure);
+        match answer.anchors {
+            Ok(anchors) => self.guard.anchors = Some(anchors),
+            // interface.md §4: a broken store concerns only what rests on it.
+            Err(reason) if must_match => return self.site_broken(disposition::trust_failed(&reason)),
+            Err(_) => {}
+        }
+        match answer.client {
+            Ok(client) => self.guard.client = client,
+            // A broken client certificate must never weaken: `may` encrypts without it, other levels wait.
+            Err(reason) if policy.level != TlsLevel::May => {
+                return self.site_broken(disposition::trust_failed(&reason));
+            }
+            Err(_) => {}
+        }
+        self.secure_host();
+    }
+
+    /// No host of this site can be used.
+    fn site_broken(&mut self, failure: Failure) {
+        self.fail_all(&failure, Consequence::NextHost);
+        self.guard.broken = Some(failure);
+        self.state = State::Site;
+    }
+
+    /// This host cannot be used; nothing is said of the others. RFC 7672 §10: no connection is made.
+    fn host_broken(&mut self, failure: &Failure, now: UnixTime) {
+        let host = self
+            .site
+            .host
+            .as_ref()
+            .and_then(|host| host.name.as_ref())
+            .map_or_else(String::new, ToString::to_string);
+        self.note(Fact::Skipped { host, reason: failure.reason.clone() }, now);
+        self.fail_all(failure, Consequence::NextHost);
+        self.state = State::Host;
+    }
+
+    /// The policy is known: what does it demand of this host?
+    fn secure_host(&mut self) {
+        let (Some(policy), Some(nexthop)) = (self.guard.policy.clone(), self.site.nexthop.clone()) else {
+            return;
+        };
+        if matches!(policy.level, TlsLevel::Dane | TlsLevel::DaneOnly) {
+            return self.begin_dane(&policy);
+        }
+        let host = self.site.host.as_ref().and_then(|host| host.name.clone());
+        match policy.demand_for(&nexthop, host.as_ref()) {
+            Ok(demand) => self.secured(&policy, demand, policy.level, None),
+            Err(error) => self.site_broken(disposition::policy_failed(&error)),
+        }
+    }
+
+    fn secured(
+        &mut self,
+        policy: &TlsPolicy,
+        demand: TlsDemand,
+        level: TlsLevel,
+        dane: Option<(&Domain, UnixTime)>,
+    ) {
+        let host = self.site.host.as_ref().and_then(|host| host.name.clone());
+        let Some(nexthop) = self.site.nexthop.clone() else { return };
+        let mandatory = !matches!(level, TlsLevel::None | TlsLevel::May);
+        let client = Arc::clone(&self.guard.client);
+        let shape = match dane {
+            Some((base, _)) => policy.dane_shape(base, client),
+            None => policy.shape_for(&nexthop, host.as_ref(), mandatory, client),
+        };
+        let expires = dane.map(|(_, end)| end);
+        self.guard.security = Some(Arc::new(Security { demand: Arc::new(demand), level, shape, expires }));
+        self.state = State::Address;
+    }
+
+    /// What DNSSEC says of the way to the hosts; what the operator configured is secure from the start (RFC 7672 §2.2.1).
+    fn mx_proof(&self) -> Proof {
+        self.site.mx_proof.unwrap_or(Proof::Secure)
+    }
+
+    fn begin_dane(&mut self, policy: &Arc<TlsPolicy>) {
+        if self.order.destination.protocol == Protocol::Lmtp
+            && self.site.host.as_ref().is_some_and(|host| host.name.is_none())
+        {
+            // A socket has neither addresses nor TLSA records; neither has a literal.
+            return self.conclude_dane(Tlsas::None, self.account.started);
+        }
+        match dane::destination(policy, self.mx_proof()) {
+            Err(error) => self.site_broken(disposition::dane_failed(&error)),
+            Ok(dane::Destination::May(_)) => {
+                self.secured(policy, TlsDemand::Opportunistic, TlsLevel::May, None)
+            }
+            Ok(dane::Destination::Dane) => self.find_bases(None),
+        }
+    }
+
+    /// RFC 7672 §2.2.2: addresses first; they say whether and where to look for TLSA records.
+    fn find_bases(&mut self, alias: Option<&DnsAnswer<Domain>>) {
+        let host = self.site.host.as_ref();
+        let found =
+            host.and_then(|host| Some(dane::bases(host.name.as_ref()?, host.addresses.as_ref()?, alias)));
+        match found {
+            // RFC 7672 §2.2: DANE does not apply to address literals.
+            None | Some(Bases::None) => self.conclude_dane(Tlsas::None, self.account.started),
+            Some(Bases::AskAlias) => {
+                if let Some(name) = host.and_then(|host| host.name.clone()) {
+                    self.ask(State::Cname, Ask::Cname(name));
+                }
+            }
+            Some(Bases::Ask(bases)) => {
+                self.guard.bases = bases.into();
+                self.next_base(self.account.started);
+            }
+        }
+    }
+
+    fn dane_port(&self) -> u16 {
+        self.port().unwrap_or(match self.order.destination.protocol {
+            Protocol::Smtp => self.settings.port,
+            Protocol::Lmtp => self.settings.lmtp_port,
+        })
+    }
+
+    fn next_base(&mut self, now: UnixTime) {
+        match self.guard.bases.front().cloned() {
+            // RFC 7672 §2.2.3: below the real port.
+            Some(base) => self.ask(State::Tlsa, Ask::Tlsa { base, port: self.dane_port() }),
+            None => self.conclude_dane(Tlsas::None, now),
+        }
+    }
+
+    pub(super) fn got_cname(&mut self, result: Result<DnsAnswer<Domain>, DnsFailure>, now: UnixTime) {
+        match result {
+            Ok(alias) => self.find_bases(Some(&alias)),
+            Err(error) => self.tlsa_failed(error, now),
+        }
+    }
+
+    /// RFC 7672 §2.1.2: an error is never "there is none".
+    fn tlsa_failed(&mut self, error: DnsFailure, now: UnixTime) {
+        let host = self.site.host.as_ref().and_then(|host| host.name.clone());
+        let port = self.dane_port();
+        let detail = error.to_string();
+        self.note(Fact::DnsFailed(error), now);
+        let failed =
+            host.map_or_else(|| Tlsas::Failed(String::new()), |host| dane::lookup_error(&host, port));
+        let failed = match failed {
+            Tlsas::Failed(text) => Tlsas::Failed(format!("{text} ({detail})")),
+            other @ (Tlsas::None | Tlsas::Found { .. }) => other,
+        };
+        self.conclude_dane(failed, now);
+    }
+
+    pub(super) fn got_tlsa(&mut self, result: Result<DnsAnswer<Vec<Tlsa>>, DnsFailure>, now: UnixTime) {
+        let Some(base) = self.guard.bases.pop_front() else { return };
+        let answer = match result {
+            Ok(answer) => answer,
+            Err(error) => return self.tlsa_failed(error, now),
+        };
+        let fact = match &answer.lookup {
+            Lookup::Found(records) => {
+                let records = records.iter().map(ToString::to_string).collect();
+                Fact::Tlsa { base: base.clone(), records, proof: answer.proof }
+            }
+            Lookup::NoData | Lookup::NxDomain => {
+                Fact::Absent { what: format!("TLSA _{}._tcp.{base}", self.dane_port()), proof: answer.proof }
+            }
+        };
+        self.note(fact, now);
+        let addresses = self.site.host.as_ref().and_then(|host| host.addresses.as_ref());
+        let ttl = addresses.map_or(answer.ttl, |addresses| addresses.ttl.min(answer.ttl)).max(SHORTEST_LIFE);
+        match Tlsas::of(&base, answer) {
+            Some(found) => self.conclude_dane(found, now + ttl),
+            None => self.next_base(now),
+        }
+    }
+
+    /// All is known that DNS says of this host; `until` is how long it says so.
+    fn conclude_dane(&mut self, tlsas: Tlsas, until: UnixTime) {
+        let Some(policy) = self.guard.policy.clone() else { return };
+        // RFC 7672 §3.2.2: the next hop's own names count where MX records led here.
+        let domain = self.site.nexthop.as_ref().and_then(|nexthop| nexthop.domain().cloned());
+        let mx_names: Vec<Domain> = match self.site.mx_proof {
+            Some(_) => self.site.expanded.clone().into_iter().chain(domain).collect(),
+            None => Vec::new(),
+        };
+        match dane::conclude(&policy, self.mx_proof(), &mx_names, tlsas, dane::is_usable) {
+            Ok(conclusion) => {
+                let level = match &conclusion.demand {
+                    TlsDemand::Clear => TlsLevel::None,
+                    TlsDemand::Opportunistic => TlsLevel::May,
+                    TlsDemand::Encrypted => TlsLevel::Encrypt,
+                    TlsDemand::Fingerprint(_) | TlsDemand::Names(_) | TlsDemand::Dane(_) => policy.level,
+                };
+                let dane = conclusion.base.as_ref().map(|base| (base, until));
+                self.secured(&policy, conclusion.demand, level, dane);
+            }
+            Err(error) => self.host_broken(&disposition::dane_failed(&error), until),
+        }
+    }
+}

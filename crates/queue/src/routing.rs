@@ -1,0 +1,62 @@
+//! Splits a message into parts by the routes of its recipients. Pure.
+
+use waxseal_policy::{Route, RouteKind};
+use waxseal_types::NextHop;
+
+use crate::{Destination, account::Failure};
+
+/// What the routes of a message lead to.
+#[derive(Debug, Default)]
+pub struct Routed {
+    /// Recipients by destination, no more than the limit in each.
+    pub parts: Vec<RoutedPart>,
+    /// Recipients that are refused for good (`error:`), with why.
+    pub refused: Vec<(usize, Failure)>,
+    /// Recipients that have to wait, with why: `retry:`, or a table that failed.
+    pub parked: Vec<(usize, Failure)>,
+    /// Recipients whose mail is thrown away (`discard:`), with the text for the log.
+    pub discarded: Vec<(usize, String)>,
+}
+
+/// Recipients with the same destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoutedPart {
+    /// Where to.
+    pub destination: Destination,
+    /// Next hops that are tried when it cannot be reached.
+    pub alternatives: Vec<NextHop>,
+    /// Indices of recipients.
+    pub recipients: Vec<usize>,
+}
+
+/// Groups recipients by their routes; at most `limit` in one part (postconf(5) default_destination_recipient_limit).
+#[must_use]
+pub fn split(routes: impl IntoIterator<Item = (usize, Result<Route, Failure>)>, limit: usize) -> Routed {
+    let mut routed = Routed::default();
+    for (index, route) in routes {
+        match route.map(|route| route.kind) {
+            Ok(RouteKind::Deliver { protocol, nexthop, alternatives }) => {
+                let destination = Destination { protocol, nexthop };
+                let room = |part: &&mut RoutedPart| {
+                    part.destination == destination && part.recipients.len() < limit.max(1)
+                };
+                match routed.parts.iter_mut().rev().find(room) {
+                    Some(part) => part.recipients.push(index),
+                    None => {
+                        routed.parts.push(RoutedPart { destination, alternatives, recipients: vec![index] })
+                    }
+                }
+            }
+            Ok(RouteKind::Error(status, reason)) => {
+                routed.refused.push((index, Failure { status, reason, reply: None }))
+            }
+            Ok(RouteKind::Retry(status, reason)) => {
+                routed.parked.push((index, Failure { status, reason, reply: None }))
+            }
+            Ok(RouteKind::Discard(text)) => routed.discarded.push((index, text)),
+            // A failing table parks the recipient (design §2).
+            Err(failure) => routed.parked.push((index, failure)),
+        }
+    }
+    routed
+}

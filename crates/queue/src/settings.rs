@@ -1,0 +1,90 @@
+//! What the operator can set of the queue.
+
+use std::{net::SocketAddr, time::Duration};
+
+use waxseal_dns::Families;
+use waxseal_types::{Domain, Envelope, NextHop};
+
+/// Limits and times of the queue. `Default` is Waxseal's; the comments name the Postfix parameter (postconf(5)).
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Our own name, in bounces (`myhostname`).
+    pub hostname: String,
+    /// First wait after a failed attempt, and the age from which a message may go in clear where TLS failed (`minimal_backoff_time`).
+    pub minimal_backoff: Duration,
+    /// Longest wait between attempts (`maximal_backoff_time`).
+    pub maximal_backoff: Duration,
+    /// After this a message expires (`maximal_queue_lifetime`).
+    pub maximal_lifetime: Duration,
+    /// The same for mail with a null reverse-path (`bounce_queue_lifetime`).
+    pub bounce_lifetime: Duration,
+    /// Parallel deliveries to one destination (`default_destination_concurrency_limit`).
+    pub destination_concurrency_limit: u32,
+    /// What a destination begins with (`initial_destination_concurrency`).
+    pub initial_destination_concurrency: u32,
+    /// Recipients in one transaction (`default_destination_recipient_limit`).
+    pub destination_recipient_limit: usize,
+    /// Deliveries at once, in all.
+    pub active_limit: u32,
+    /// Addresses tried in one attempt (`smtp_mx_address_limit`); 0 is no limit.
+    pub mx_address_limit: usize,
+    /// Sessions begun in one attempt (`smtp_mx_session_limit`); 0 is no limit.
+    pub mx_session_limit: usize,
+    /// Tried when the destination cannot be reached (`smtp_fallback_relay`).
+    pub fallback_relay: Vec<NextHop>,
+    /// Address families (`inet_protocols`).
+    pub families: Families,
+    /// Default remote port.
+    pub port: u16,
+    /// Default remote port for LMTP.
+    pub lmtp_port: u16,
+    /// Whether connections in clear may carry more than one message (`smtp_connection_cache_on_demand`); for TLS the policy says
+    /// so (`connection_reuse`).
+    pub reuse_clear: bool,
+    /// Where this host listens; a next hop that leads there is a loop.
+    pub own_endpoints: Vec<SocketAddr>,
+    /// How long recipients that failed wait for others of the same message, so that one notification tells of all.
+    pub bounce_gather: Duration,
+    /// Octets of the original message that a bounce returns at most (`bounce_size_limit`).
+    pub bounce_size_limit: usize,
+    /// Longest wait for final replies at shutdown.
+    pub shutdown_grace: Duration,
+    /// The domain of the addresses that bounces come from; `None` is `hostname`.
+    pub bounce_domain: Option<Domain>,
+}
+
+impl Settings {
+    /// How long a message may stay in the queue.
+    #[must_use]
+    pub const fn lifetime(&self, envelope: &Envelope) -> Duration {
+        if envelope.sender.is_some() { self.maximal_lifetime } else { self.bounce_lifetime }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            hostname: "localhost".into(),
+            minimal_backoff: Duration::from_secs(300),
+            maximal_backoff: Duration::from_secs(4000),
+            maximal_lifetime: Duration::from_secs(5 * 86_400),
+            bounce_lifetime: Duration::from_secs(5 * 86_400),
+            destination_concurrency_limit: 20,
+            initial_destination_concurrency: 5,
+            destination_recipient_limit: 50,
+            active_limit: 1000,
+            mx_address_limit: 5,
+            mx_session_limit: 2,
+            fallback_relay: Vec::new(),
+            families: Families::Both,
+            port: 25,
+            lmtp_port: 24,
+            reuse_clear: true,
+            own_endpoints: Vec::new(),
+            bounce_gather: Duration::from_secs(60),
+            bounce_size_limit: 50_000,
+            shutdown_grace: Duration::from_secs(60),
+            bounce_domain: None,
+        }
+    }
+}
