@@ -13,6 +13,7 @@ use hickory_proto::{
     },
     op::Message,
     rr::{DNSClass, LowerName, Name, RData, Record, RecordType},
+    serialize::txt::trust_anchor::{Entry, Parser},
 };
 
 use crate::{Error, answer::records_at, trouble::Trouble};
@@ -138,8 +139,11 @@ pub(crate) fn iana() -> Vec<Anchor> {
 pub(crate) fn read(path: &Path) -> Result<Vec<Anchor>, Error> {
     let text = fs::read_to_string(path)
         .map_err(|source| Error::AnchorUnreadable { path: path.to_owned(), source })?;
-    let anchors = parse(&text)
-        .map_err(|(line, problem)| Error::AnchorInvalid { path: path.to_owned(), line, problem })?;
+    let anchors = parse(&text).map_err(|(line, problem)| Error::AnchorInvalid {
+        path: path.to_owned(),
+        line,
+        problem,
+    })?;
     if anchors.is_empty() {
         return Err(Error::AnchorEmpty { path: path.to_owned() });
     }
@@ -175,9 +179,7 @@ fn add(words: Vec<&str>, anchors: &mut Vec<Anchor>) -> Result<(), String> {
     let Some(at) = at else { return Err("neither a DNSKEY nor a DS record".into()) };
     let mut zone = Name::from_ascii(owner).map_err(|problem| format!("{owner:?}: {problem}"))?;
     zone.set_fqdn(true);
-    let kind =
-        if words[at].eq_ignore_ascii_case("DS") { RecordType::DS } else { RecordType::DNSKEY };
-    let data = RData::try_from_str(kind, &words[at + 1..].join(" ")).map_err(|problem| problem.to_string())?;
+    let data = words[at + 1..].join(" ");
     let anchor = match anchors.iter().position(|anchor| anchor.zone == zone) {
         Some(at) => &mut anchors[at],
         None => {
@@ -186,20 +188,42 @@ fn add(words: Vec<&str>, anchors: &mut Vec<Anchor>) -> Result<(), String> {
             &mut anchors[last]
         }
     };
-    match data {
-        RData::DNSSEC(DNSSECRData::DNSKEY(key)) if usable(&key) => anchor.keys.push(key.public_key().clone()),
-        RData::DNSSEC(DNSSECRData::DNSKEY(_)) => return Err("the key is revoked or no zone key".into()),
-        RData::DNSSEC(DNSSECRData::DS(digest)) => anchor.digests.push(digest),
-        _ => return Err("neither a DNSKEY nor a DS record".into()),
+    if words[at].eq_ignore_ascii_case("DS") {
+        anchor.digests.push(parse_digest(&data)?);
+        return Ok(());
     }
+    let key = parse_key(&data)?;
+    if !usable(&key) {
+        return Err("the key is revoked or no zone key".into());
+    }
+    anchor.keys.push(key.public_key().clone());
     Ok(())
+}
+
+fn parse_digest(data: &str) -> Result<DS, String> {
+    match RData::try_from_str(RecordType::DS, data) {
+        Ok(RData::DNSSEC(DNSSECRData::DS(digest))) => Ok(digest),
+        Ok(_) => Err("no DS record".into()),
+        Err(problem) => Err(problem.to_string()),
+    }
+}
+
+fn parse_key(data: &str) -> Result<DNSKEY, String> {
+    // The library reads keys only with an owner before them.
+    let entries =
+        Parser::new(format!(". IN DNSKEY {data}\n")).parse().map_err(|problem| problem.to_string())?;
+    match entries.as_slice() {
+        [Entry::DNSKEY(key)] => Ok(key.data().clone()),
+        _ => Err("no DNSKEY record".into()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const KEY: &str = "257 3 13 mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ==";
+    const KEY: &str =
+        "257 3 13 mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ==";
     const DIGEST: &str = "20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D";
 
     #[test]
@@ -227,7 +251,10 @@ mod tests {
             (". IN A 192.0.2.1", 1),
             ("\n\n. IN DS nonsense", 3),
             (". DS (", 1),
-            (". IN DNSKEY 385 3 13 mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ==", 1),
+            (
+                ". IN DNSKEY 385 3 13 mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ==",
+                1,
+            ),
         ] {
             assert_eq!(parse(text).map(|_| ()).map_err(|(at, _)| at), Err(line), "{text}");
         }

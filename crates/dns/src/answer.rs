@@ -62,7 +62,12 @@ pub(crate) fn alias_at<'a>(
 }
 
 /// Follows the aliases of a recursive resolver's reply to its end; `proof` holds for all of it (RFC 4035 §3.2.3).
-pub(crate) fn follow(message: &Message, asked: &Name, kind: RecordType, proof: Proof) -> Result<Reply, Trouble> {
+pub(crate) fn follow(
+    message: &Message,
+    asked: &Name,
+    kind: RecordType,
+    proof: Proof,
+) -> Result<Reply, Trouble> {
     let mut aliases: Vec<Name> = Vec::new();
     let mut ttl = u32::MAX;
     loop {
@@ -115,7 +120,10 @@ fn negative_ttl(message: &Message) -> Option<u32> {
 }
 
 pub(crate) fn alias_loop(at: &Name) -> Trouble {
-    Trouble::new(DnsFailureKind::AliasLoop, format!("the aliases lead back to {}", crate::records::printable(at)))
+    Trouble::new(
+        DnsFailureKind::AliasLoop,
+        format!("the aliases lead back to {}", crate::records::printable(at)),
+    )
 }
 
 pub(crate) fn too_many_aliases() -> Trouble {

@@ -73,8 +73,7 @@ impl AnswerCache {
             self.entries.invalidate(&question).await;
         }
         // Whoever comes first asks; the others wait. Should the first give up, the next in line asks.
-        let entry =
-            self.entries.entry(question.clone()).or_insert_with(self.fetch(backend, &question)).await;
+        let entry = self.entries.entry(question.clone()).or_insert_with(self.fetch(backend, &question)).await;
         if !entry.is_fresh() {
             self.counters.joined.fetch_add(1, Ordering::Relaxed);
         }

@@ -78,9 +78,15 @@ impl Exchange {
     }
 
     /// Asks until a server answers. A server whose reply is an error is not asked again; one that is silent is.
-    pub(crate) async fn ask(&self, name: &Name, kind: RecordType, wanted: Wanted) -> Result<Answered, Trouble> {
+    pub(crate) async fn ask(
+        &self,
+        name: &Name,
+        kind: RecordType,
+        wanted: Wanted,
+    ) -> Result<Answered, Trouble> {
         // The semaphore is never closed, so that failing to acquire cannot happen; saying so costs nothing.
-        let _permit = self.in_flight.acquire().await.map_err(|_| Trouble::server("the resolver is closing"))?;
+        let _permit =
+            self.in_flight.acquire().await.map_err(|_| Trouble::server("the resolver is closing"))?;
         let began = Instant::now();
         let mut refusals: Vec<Trouble> = Vec::new();
         let mut waiting = self.by_health();
@@ -186,8 +192,9 @@ async fn over_udp(server: SocketAddr, sent: &Sent) -> Result<Message, Refusal> {
     // The kernel draws the port at random; connecting makes it drop packets from anybody else (RFC 5452 §9.2).
     let any: SocketAddr =
         if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-    let unreachable =
-        |problem: std::io::Error| Refusal::Told(Trouble::timeout(format!("{server} cannot be reached: {problem}")));
+    let unreachable = |problem: std::io::Error| {
+        Refusal::Told(Trouble::timeout(format!("{server} cannot be reached: {problem}")))
+    };
     let socket = UdpSocket::bind(any).await.map_err(unreachable)?;
     socket.connect(server).await.map_err(unreachable)?;
     socket.send(&sent.octets).await.map_err(unreachable)?;

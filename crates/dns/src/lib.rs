@@ -1,4 +1,51 @@
-//! MX, address and TLSA lookups with their DNSSEC proof.
+//! MX, address, TLSA and CNAME lookups for mail, each answer with its DNSSEC proof (RFC 4033, RFC 7672 §2).
+//!
+//! A [`Resolver`] asks the configured recursive resolvers and tells of every answer whether it is *secure*, proven
+//! from the trust anchor down, or *insecure*, where nothing is signed. What is neither is no answer but a
+//! [`DnsFailure`](waxseal_types::DnsFailure): bogus, SERVFAIL, silence, garbage. An error never reads as "there is
+//! none"; that is the mistake by which DANE is lost (RFC 7672 §2.1.2).
+//!
+//! The proof comes from one of two back ends, which tests hold against each other:
+//!
+//! - [`DnssecMode::Validate`] checks signatures in this process. The resolver may lie: stripped or forged answers
+//!   come out bogus.
+//! - [`DnssecMode::TrustAd`] takes the resolver's word, its AD bit, if the resolver is on loopback or named in
+//!   [`Settings::trusted`]. [`Resolver::notices`] says what is believed.
+//!
+//! [`DnssecMode::Off`] asks for no DNSSEC, and every answer is insecure. Aliases are followed, at most ten, and the
+//! proof is that of the weakest step. Above all that is one cache: TTLs within bounds, absences by their SOA record,
+//! failures for seconds, one question at a time for each name.
+//!
+//! The crate refuses to know what the answers are for: which host comes first, which base domain counts, whether an
+//! insecure answer is good enough. It is the only one that names its DNS library.
+//!
+//! ```
+//! use waxseal_dns::{DnssecMode, Families, Resolver, Settings};
+//! use waxseal_testbed::dns::{DnsServer, Zone};
+//! use waxseal_types::{Domain, Lookup, Proof};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let zone = Zone::new().a("mx.example.test", [127, 0, 0, 1]).secure("example.test");
+//! let server = DnsServer::start(zone).await?;
+//!
+//! let resolver = Resolver::new(Settings {
+//!     servers: vec![server.addr()],
+//!     dnssec: DnssecMode::TrustAd,
+//!     ..Settings::default()
+//! })?;
+//! let answer = resolver.addresses(&Domain::new("mx.example.test")?, Families::Both).await?;
+//! assert_eq!(answer.lookup, Lookup::Found(vec![[127, 0, 0, 1].into()]));
+//! assert_eq!(answer.proof, Proof::Secure);
+//!
+//! let none = resolver.tlsa(&Domain::new("mx.example.test")?, 25).await?;
+//! assert_eq!((none.lookup, none.proof), (Lookup::NxDomain, Proof::Secure));
+//! # Ok(())
+//! # }
+//! ```
+
+#[cfg(feature = "actor")]
+pub mod actor;
 mod anchors;
 mod answer;
 mod cache;
@@ -16,6 +63,7 @@ mod trouble;
 mod upstream;
 mod validate;
 mod why;
+mod wildcard;
 mod wire;
 
 pub use counters::Statistics;

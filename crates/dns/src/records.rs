@@ -90,6 +90,10 @@ impl Question {
             Lookup::NoData => return Ok(Lookup::NoData),
             Lookup::NxDomain => return Ok(Lookup::NxDomain),
         };
+        // A record without data, or of another type than it says: the reply cannot be trusted to be whole.
+        if found.iter().any(|record| matches!(record, RData::Update0(_))) {
+            return Err(Trouble::malformed("a record without data"));
+        }
         if found.len() > MAX_RECORDS {
             tracing::warn!(name = %self.name, records = found.len(), "only the first {MAX_RECORDS} records are used");
         }
@@ -115,7 +119,9 @@ fn exchangers<'a>(found: impl Iterator<Item = &'a RData>, domain: &Domain) -> Re
         }
         match host_name(&mx.exchange) {
             Some(host) => hosts.push(MxHost { preference: mx.preference, host: Some(host) }),
-            None => tracing::warn!(%domain, host = printable(&mx.exchange), "an MX record names no host: left out"),
+            None => {
+                tracing::warn!(%domain, host = printable(&mx.exchange), "an MX record names no host: left out")
+            }
         }
     }
     if hosts.is_empty() {
@@ -132,8 +138,9 @@ fn alias<'a>(mut found: impl Iterator<Item = &'a RData>) -> Result<Domain, Troub
 }
 
 fn end_of_alias(name: &Name) -> Result<Domain, Trouble> {
-    host_name(name)
-        .ok_or_else(|| Trouble::malformed(format!("the alias leads to {}, which is no host", printable(name))))
+    host_name(name).ok_or_else(|| {
+        Trouble::malformed(format!("the alias leads to {}, which is no host", printable(name)))
+    })
 }
 
 fn tlsa(record: &RData) -> Option<Tlsa> {

@@ -4,9 +4,7 @@ use std::{
 };
 
 use hickory_proto::rr::{Name, RecordType};
-use waxseal_types::{
-    DnsAnswer, DnsFailure, DnsFailureKind, Domain, Lookup, MxHost, Proof, Tlsa,
-};
+use waxseal_types::{DnsAnswer, DnsFailure, DnsFailureKind, Domain, Lookup, MxHost, Proof, Tlsa};
 
 use crate::{
     DnssecHealth, DnssecMode, Error, Families, Settings, Statistics, anchors,
@@ -208,7 +206,8 @@ impl Resolver {
 impl Outcome {
     /// The records that `pick` takes out; with the time that is left of them.
     fn answer<T>(self, pick: impl FnOnce(&Records) -> Option<T>) -> Result<DnsAnswer<T>, DnsFailure> {
-        let failure = |trouble: &crate::trouble::Trouble| trouble.of(self.question.owner(), self.question.kind());
+        let failure =
+            |trouble: &crate::trouble::Trouble| trouble.of(self.question.owner(), self.question.kind());
         let answer = self.entry.outcome.as_ref().map_err(failure)?;
         let lookup = match &answer.lookup {
             Lookup::Found(records) => Lookup::Found(pick(records).ok_or_else(|| {

@@ -20,7 +20,7 @@ use hickory_proto::{
 };
 use hickory_resolver::net::{DnsError, NetError, dnssec::DnssecDnsHandle, xfer::DnsHandle};
 use tokio::{sync::Mutex, time::Instant};
-use waxseal_types::Proof;
+use waxseal_types::{DnsFailureKind, Proof};
 
 use crate::{
     anchors::{self, Anchor},
@@ -29,10 +29,13 @@ use crate::{
     trouble::Trouble,
     upstream::Upstream,
     why::why,
+    wildcard,
 };
 
 /// How long the failure to fetch a trust anchor's keys is repeated without asking again.
 const ANCHOR_RETRY: Duration = Duration::from_secs(5);
+/// Ancestors that are looked at for an unsigned zone: no host's name is that deep.
+const MAX_CUTS: usize = 16;
 /// RRsets whose verdict is kept (the library's own default is a million, a gigabyte).
 const MAX_VERDICTS: usize = 20_000;
 
@@ -67,11 +70,16 @@ impl Validator {
         if let Some((_, trouble)) = primed.failed.iter().find(|(failed, _)| failed == zone) {
             return Err(trouble.clone());
         }
-        let outcome = self.step(&primed.handle, name, kind).await;
-        if outcome.is_err() {
-            self.upstream.forget(name).await;
+        match step(&primed.handle, name, kind).await {
+            Err(trouble) if trouble.failure == DnsFailureKind::Bogus => {
+                if !lies_in_unsigned_zone(&primed.handle, zone, name).await {
+                    self.upstream.forget(name).await;
+                    return Err(trouble);
+                }
+                read_unsigned(&self.upstream.fetch(name, kind).await?, name, kind)
+            }
+            outcome => outcome,
         }
-        outcome
     }
 
     /// A zone that is signed for sure: the first that is anchored.
@@ -83,29 +91,6 @@ impl Validator {
     fn covering(&self, name: &Name) -> Option<&Name> {
         let zones = self.anchors.iter().map(|anchor| &anchor.zone);
         zones.filter(|zone| zone.zone_of(name)).max_by_key(|zone| zone.num_labels())
-    }
-
-    async fn step(
-        &self,
-        handle: &DnssecDnsHandle<Upstream>,
-        name: &Name,
-        kind: RecordType,
-    ) -> Result<Reply, Trouble> {
-        match judged(handle, name, kind).await? {
-            Verdict::Proven(message) => read(&message, name, kind, Proof::Secure),
-            Verdict::Unprovable(message) => read(&message, name, kind, Proof::Insecure),
-            Verdict::Bogus(message) if kind != RecordType::CNAME && has_alias(&message, name) => {
-                // Perhaps only the denial behind an alias. The alias is asked for by itself, must be proven by itself,
-                // and its target is the next step. An insecure alias is proven too: by the denial of a DS record
-                // above it; everything behind it is insecure then (RFC 7672 §2.1.3).
-                match judged(handle, name, RecordType::CNAME).await? {
-                    Verdict::Proven(alias) => redirected(&alias, name, Proof::Secure),
-                    Verdict::Unprovable(alias) => redirected(&alias, name, Proof::Insecure),
-                    Verdict::Bogus(alias) => Err(Trouble::bogus(why(&alias, name, RecordType::CNAME, now()))),
-                }
-            }
-            Verdict::Bogus(message) => Err(Trouble::bogus(why(&message, name, kind, now()))),
-        }
     }
 
     async fn primed(&self) -> Arc<Primed> {
@@ -136,7 +121,10 @@ impl Validator {
                 Err(mut trouble) => {
                     life = life.min(ANCHOR_RETRY);
                     trouble.detail = format!("trust anchor of {}: {}", anchor.zone, trouble.detail);
-                    tracing::warn!(detail = trouble.detail, "a trust anchor cannot be used: answers below it are bogus");
+                    tracing::warn!(
+                        detail = trouble.detail,
+                        "a trust anchor cannot be used: answers below it are bogus"
+                    );
                     failed.push((anchor.zone.clone(), trouble));
                 }
             }
@@ -151,6 +139,47 @@ impl Validator {
         };
         Primed { handle, keys, failed, until: Instant::now() + life }
     }
+}
+
+async fn step(handle: &DnssecDnsHandle<Upstream>, name: &Name, kind: RecordType) -> Result<Reply, Trouble> {
+    match judged(handle, name, kind).await? {
+        Verdict::Proven(message) => read(&message, name, kind, Proof::Secure),
+        Verdict::Unprovable(message) => read(&message, name, kind, Proof::Insecure),
+        Verdict::Bogus(message) if wildcard::is_proven(&message, name, kind) => {
+            read(&message, name, kind, Proof::Secure)
+        }
+        Verdict::Bogus(message) if kind != RecordType::CNAME && has_alias(&message, name) => {
+            // Perhaps only the denial behind an alias. The alias is asked for by itself, must be proven by itself,
+            // and its target is the next step. An insecure alias is proven too: by the denial of a DS record above
+            // it; everything behind it is insecure then (RFC 7672 §2.1.3).
+            match judged(handle, name, RecordType::CNAME).await? {
+                Verdict::Proven(alias) => redirected(&alias, name, Proof::Secure),
+                Verdict::Unprovable(alias) => redirected(&alias, name, Proof::Insecure),
+                Verdict::Bogus(alias) if wildcard::is_proven(&alias, name, RecordType::CNAME) => {
+                    redirected(&alias, name, Proof::Secure)
+                }
+                Verdict::Bogus(alias) => Err(Trouble::bogus(why(&alias, name, RecordType::CNAME, now()))),
+            }
+        }
+        Verdict::Bogus(message) => Err(Trouble::bogus(why(&message, name, kind, now()))),
+    }
+}
+
+/// Whether a zone between the anchored one and `name` is proven to be unsigned.
+///
+/// The library takes DS records in an unsigned zone for a broken chain of trust and calls the signed zone below
+/// bogus; it is an island that nobody can reach from the anchor, insecure (RFC 4035 §4.3). The proof is the
+/// library's own for the NS records of an ancestor.
+async fn lies_in_unsigned_zone(handle: &DnssecDnsHandle<Upstream>, anchored: &Name, name: &Name) -> bool {
+    let depths = usize::from(anchored.num_labels()) + 1..=usize::from(name.num_labels());
+    for ancestor in depths.take(MAX_CUTS).map(|depth| name.trim_to(depth)) {
+        let Ok(Verdict::Proven(message)) = judged(handle, &ancestor, RecordType::NS).await else { continue };
+        let mut servers = records_at(&message.answers, &ancestor, RecordType::NS).peekable();
+        if servers.peek().is_some() && servers.all(|record| record.proof == Judged::Insecure) {
+            return true;
+        }
+    }
+    false
 }
 
 /// What the library says of one reply as a whole.
@@ -217,7 +246,7 @@ fn read(message: &Message, name: &Name, kind: RecordType, cap: Proof) -> Result<
     let found: Vec<&Record> = records_at(&message.answers, name, kind).collect();
     if let Some(ttl) = found.iter().map(|record| record.ttl).min() {
         let proof = weakest(found.iter().copied())
-            .filter(|_| !is_unproven_wildcard(message, name, kind))
+            .filter(|_| !wildcard::is_unproven(message, name, kind))
             .ok_or_else(|| Trouble::bogus(why(message, name, kind, now())))?;
         let end = End::Found(found.into_iter().map(|record| record.data.clone()).collect());
         return Ok(Reply { aliases: Vec::new(), end, proof: proof.and(cap), ttl });
@@ -230,25 +259,31 @@ fn read(message: &Message, name: &Name, kind: RecordType, cap: Proof) -> Result<
     Ok(Reply { aliases: Vec::new(), end, proof: proof.and(cap), ttl })
 }
 
+/// Reads one step of a reply about a name whose zone is proven to be unsigned.
+fn read_unsigned(message: &Message, name: &Name, kind: RecordType) -> Result<Reply, Trouble> {
+    let mut reply = answer::follow(message, name, kind, Proof::Insecure)?;
+    if let Some(first) = reply.aliases.first().cloned() {
+        // What is behind the alias may be signed, and wrongly: it is judged on its own.
+        reply.aliases = vec![first];
+        reply.end = End::Elsewhere;
+    }
+    Ok(reply)
+}
+
 /// One step along the alias at `name`.
 fn redirected(message: &Message, name: &Name, cap: Proof) -> Result<Reply, Trouble> {
     let Some((target, record)) = alias_at(&message.answers, name)? else {
         return Err(Trouble::bogus(format!("the alias at {name} is not confirmed")));
     };
-    let signed = weakest(std::iter::once(record))
-        .filter(|_| !is_unproven_wildcard(message, name, RecordType::CNAME));
+    let signed =
+        weakest(std::iter::once(record)).filter(|_| !wildcard::is_unproven(message, name, RecordType::CNAME));
     let proof = match signed {
         Some(proof) => proof,
         // RFC 6672 §5.3.1: the CNAME made from a DNAME is not signed; the DNAME is, and must give this target.
         None => by_dname(message, name, target)
             .ok_or_else(|| Trouble::bogus(why(message, name, RecordType::CNAME, now())))?,
     };
-    Ok(Reply {
-        aliases: vec![target.clone()],
-        end: End::Elsewhere,
-        proof: proof.and(cap),
-        ttl: record.ttl,
-    })
+    Ok(Reply { aliases: vec![target.clone()], end: End::Elsewhere, proof: proof.and(cap), ttl: record.ttl })
 }
 
 /// The proof of the DNAME that turns `name` into `target` (RFC 6672 §2.2).
@@ -285,23 +320,6 @@ fn weakest<'a>(records: impl Iterator<Item = &'a Record>) -> Option<Proof> {
     Some(proof)
 }
 
-/// Whether the records at `name` come from a wildcard without a denial of the name itself (RFC 4035 §5.3.4).
-///
-/// The library checks that too, but not when all of the authority section is insecure; a forger would replay a
-/// wildcard's signature over a name that exists, with an unsigned zone's SOA beside it.
-fn is_unproven_wildcard(message: &Message, name: &Name, kind: RecordType) -> bool {
-    let expanded = message.answers.iter().filter(|record| &record.name == name).any(|record| {
-        anchors::signature(record).is_some_and(|signature| {
-            signature.input().type_covered == kind && signature.input().num_labels < name.num_labels()
-        })
-    });
-    expanded && !message.authorities.iter().any(|record| is_denial(record) && record.proof == Judged::Secure)
-}
-
-fn is_denial(record: &Record) -> bool {
-    matches!(record.record_type(), RecordType::NSEC | RecordType::NSEC3)
-}
-
 /// What the authority section proves of an absence at `name`.
 ///
 /// The library lets an absence pass when all of the section is insecure, whoever's records those are; a forger would
@@ -310,11 +328,11 @@ fn denial(message: &Message, name: &Name) -> Option<Proof> {
     let relevant: Vec<&Record> = message
         .authorities
         .iter()
-        .filter(|record| record.record_type() == RecordType::SOA || is_denial(record))
+        .filter(|record| record.record_type() == RecordType::SOA || wildcard::is_denial(record))
         .collect();
     let proof = weakest(relevant.iter().copied())?;
     match proof {
-        Proof::Secure if relevant.iter().any(|record| is_denial(record)) => Some(Proof::Secure),
+        Proof::Secure if relevant.iter().any(|record| wildcard::is_denial(record)) => Some(Proof::Secure),
         // Without any denial the library has found an unsigned zone at or above the name by itself.
         Proof::Secure if relevant.is_empty() => Some(Proof::Insecure),
         Proof::Secure => None,

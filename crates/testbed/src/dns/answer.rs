@@ -56,7 +56,7 @@ impl Answer {
             let made = Name::from_labels(name.iter().take(kept)).ok()?.append_domain(&target).ok()?;
             let ttl = self.answers.last().map_or(0, |record| record.ttl);
             self.answers.push(Record::from_rdata(name.clone(), ttl, RData::CNAME(CNAME(made.clone()))));
-            return Some(made);
+            return if kind == RecordType::CNAME { None } else { Some(made) };
         }
         let Some((source, sets)) = source_of(part, name) else {
             let exists = part.names.keys().any(|owner| name.zone_of(owner));

@@ -174,10 +174,12 @@ impl Zone {
     /// Octets under any record type, well-formed or not.
     #[must_use]
     pub fn raw(self, owner: &str, kind: u16, octets: &[u8]) -> Self {
-        self.record(
-            owner,
-            RData::Unknown { code: RecordType::from(kind), rdata: NULL::with(octets.to_vec()) },
-        )
+        let code = RecordType::from(kind);
+        let data = match octets {
+            [] => RData::Update0(code),
+            octets => RData::Unknown { code, rdata: NULL::with(octets.to_vec()) },
+        };
+        self.record(owner, data)
     }
 
     /// From `name` down the zone is signed.
