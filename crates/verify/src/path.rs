@@ -170,7 +170,7 @@ impl Search<'_> {
         None
     }
 
-    /// Issuers by name, trusted ones first, then those whose key identifier fits; at last the bare keys.
+    /// Issuers by name, trusted ones first, then those whose key identifier fits; where there are none, the bare keys.
     fn candidates(&self, top: &Certificate, full: bool) -> Vec<Candidate> {
         let mut found = Vec::new();
         if !full {
@@ -188,7 +188,10 @@ impl Search<'_> {
                 }
             }
         }
-        found.extend(self.trust.keys());
+        // A key stands in for an issuer that is not there. Where there is one by name, it is that one's limits that count.
+        if found.is_empty() {
+            found.extend(self.trust.keys());
+        }
         found
     }
 
