@@ -1,6 +1,8 @@
 //! What the tests share: where the reference data lie, and certificates for tests.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
+pub mod world;
+
 use std::{path::PathBuf, sync::Arc};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};

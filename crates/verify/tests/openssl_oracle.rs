@@ -1,0 +1,94 @@
+//! `openssl verify` on generated chains, with and without partial chains. Skipped where there is no openssl; an error in CI.
+
+mod common;
+
+use std::{collections::BTreeMap, fmt::Write as _, path::Path, process::Command};
+
+use common::{
+    NOW, anchors,
+    world::{Random, world},
+};
+use waxseal_trust::{AnchorRules, Certificate};
+use waxseal_verify::{PathRules, check_path};
+
+const CHAINS: usize = 600;
+
+fn pem(ders: &[Vec<u8>]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for der in ders {
+        text.push_str("-----BEGIN CERTIFICATE-----\n");
+        for line in der.chunks(48) {
+            for three in line.chunks(3) {
+                let bits = three.iter().fold(0u32, |sum, b| sum << 8 | u32::from(*b)) << (8 * (3 - three.len()));
+                let letter = |at: usize| char::from(LETTERS[(bits >> (18 - 6 * at)) as usize & 63]);
+                (0..=three.len()).for_each(|at| text.push(letter(at)));
+                (three.len()..3).for_each(|_| text.push('='));
+            }
+            text.push('\n');
+        }
+        let _ = writeln!(text, "-----END CERTIFICATE-----");
+    }
+    text
+}
+
+fn openssl_accepts(dir: &Path, trusted: &[Vec<u8>], chain: &[Vec<u8>], partial: bool) -> bool {
+    let file = |name: &str, ders: &[Vec<u8>]| {
+        let path = dir.join(name);
+        std::fs::write(&path, pem(ders)).unwrap();
+        path
+    };
+    let (trusted, leaf) = (file("trusted.pem", trusted), file("leaf.pem", &chain[..1]));
+    let mut command = Command::new("openssl");
+    command.args(["verify", "-purpose", "sslserver", "-auth_level", "1", "-verify_depth", "9", "-attime"]);
+    command.arg(NOW.as_secs().to_string()).arg("-trusted").arg(trusted);
+    if chain.len() > 1 {
+        command.arg("-untrusted").arg(file("rest.pem", &chain[1..]));
+    }
+    if partial {
+        command.arg("-partial_chain");
+    }
+    command.arg(leaf).output().expect("openssl runs").status.success()
+}
+
+#[test]
+fn openssl_verify_agrees() {
+    if Command::new("openssl").arg("version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "there is no openssl");
+        println!("skipped: there is no openssl");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut random = Random(0x4f70_656e_5353_4c21);
+    let world = world(&mut random, 40, 200, false);
+    let expired = |der: &Vec<u8>| {
+        let certificate = Certificate::parse(der).unwrap();
+        let now = i64::try_from(NOW.as_secs()).unwrap();
+        certificate.not_after().is_some_and(|end| end < now) || certificate.not_before().is_some_and(|start| start > now)
+    };
+    let (mut both, mut neither) = (0, 0);
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for at in 0..CHAINS {
+        let (chain, trusted) = world.chain(&mut random);
+        let partial = at % 2 == 0;
+        let rules = if partial { AnchorRules::Explicit } else { AnchorRules::Authorities };
+        let theirs = openssl_accepts(dir.path(), &trusted, &chain, partial);
+        let ours = check_path(&anchors(rules, &trusted), &chain, PathRules::default(), NOW);
+        let reason = match (&ours, theirs) {
+            (Ok(_), true) => {
+                both += 1;
+                continue;
+            }
+            (Err(_), false) => {
+                neither += 1;
+                continue;
+            }
+            (Ok(_), false) if partial && trusted.iter().any(expired) => "trust anchor files do not expire",
+            (Ok(path), false) if path.certificates.len() > 2 => "another path than the first that fits",
+            (_, theirs) => panic!("chain {at}, partial {partial}: openssl {theirs}, we say {ours:?}"),
+        };
+        *reasons.entry(reason).or_default() += 1;
+    }
+    println!("{CHAINS} chains: {both} accepted by both, {neither} by neither, {reasons:?} by us alone");
+    assert!(both > CHAINS / 20 && neither > CHAINS / 20, "the world is too good or too bad");
+}

@@ -1,0 +1,63 @@
+//! What webpki accepts, we accept, apart from listed reasons: generated chains, the same in each run.
+
+mod common;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use common::{
+    NOW, anchors,
+    world::{Random, World, world},
+};
+use rustls_pki_types::{CertificateDer, UnixTime};
+use waxseal_trust::AnchorRules;
+use waxseal_verify::{PathFailure, PathRules, Problem, check_path};
+
+const CHAINS: usize = 12_000;
+
+fn webpki_accepts(anchors: &[Vec<u8>], chain: &[Vec<u8>]) -> bool {
+    let ders: Vec<_> = anchors.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+    let roots: Vec<_> = ders.iter().filter_map(|der| webpki::anchor_from_trusted_cert(der).ok()).collect();
+    let rest: Vec<_> = chain[1..].iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+    let leaf = CertificateDer::from(chain[0].as_slice());
+    let Ok(leaf) = webpki::EndEntityCert::try_from(&leaf) else { return false };
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW.as_secs()));
+    let usage = webpki::KeyUsage::server_auth();
+    leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &roots, &rest, now, usage, None, None).is_ok()
+}
+
+/// Why we may refuse what webpki accepts.
+fn reason(failure: &PathFailure) -> Option<&'static str> {
+    match failure.problem {
+        Problem::NotAnAuthority => Some("webpki looks neither at keyUsage nor at the CA flag of an anchor"),
+        Problem::NotForServers => Some("webpki looks neither at the leaf's keyUsage nor at the usages of an anchor"),
+        Problem::PathLength => Some("webpki does not look at the path length of an anchor"),
+        _ => None,
+    }
+}
+
+#[test]
+fn webpki_accepts_implies_we_accept() {
+    let mut random = Random(0x5741_5853_4541_4c21);
+    let (mut both, mut neither, mut ours_alone) = (0, 0, 0);
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    let worlds: Vec<World> = (0..6).map(|n| world(&mut random, 40, 150, n % 2 == 1)).collect();
+    for at in 0..CHAINS {
+        let (chain, trusted) = worlds[at % worlds.len()].chain(&mut random);
+        let theirs = webpki_accepts(&trusted, &chain);
+        let ours = check_path(&anchors(AnchorRules::Explicit, &trusted), &chain, PathRules::default(), NOW);
+        match (theirs, ours) {
+            (true, Ok(_)) => both += 1,
+            (false, Ok(_)) => ours_alone += 1,
+            (false, Err(_)) => neither += 1,
+            (true, Err(failure)) => match reason(&failure) {
+                Some(reason) => *reasons.entry(reason).or_default() += 1,
+                None => panic!("chain {at}: webpki accepts, we say {failure}"),
+            },
+        }
+    }
+    println!("{CHAINS} chains: {both} accepted by both, {neither} by neither, {ours_alone} by us alone");
+    for (reason, count) in &reasons {
+        println!("{count} by webpki alone: {reason}");
+    }
+    assert!(both > CHAINS / 10 && neither > CHAINS / 10, "the worlds are too good or too bad");
+}
