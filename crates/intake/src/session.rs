@@ -32,15 +32,13 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let label = Arc::clone(&client.label);
-    let admission = intake.clients.admit(&client, &intake.settings);
-    let mut machine = Session::new(Arc::clone(&intake.protocol));
-    if let Err(refusal) = &admission {
-        machine.output().clear();
-        machine.close(refusal);
-    }
+    let admission = match intake.clients.admit(&client, &intake.settings) {
+        Ok(admission) => admission,
+        Err(refusal) => return turn_away(stream, &label, &refusal).await,
+    };
     let mut driver = Driver {
         stream,
-        machine,
+        machine: Session::new(Arc::clone(&intake.protocol)),
         input: BytesMut::new(),
         deadline: Instant::now() + intake.settings.timeout,
         gathering: None,
@@ -55,6 +53,13 @@ where
         tracing::debug!(client = %driver.label, %error, "connection lost");
     }
     drop(admission);
+}
+
+/// Who is not let in is told why, and does not get to stay, since nobody counts it.
+async fn turn_away<S: AsyncWrite + Unpin>(mut stream: S, label: &str, refusal: &Refusal) {
+    tracing::info!(client = %label, reply = %refusal, "turned away");
+    let line = format!("{refusal}\r\n");
+    let _ = timeout(FAREWELL, stream.write_all(line.as_bytes())).await;
 }
 
 struct Driver<S> {

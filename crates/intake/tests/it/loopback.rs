@@ -1,7 +1,5 @@
 //! Clients over loopback, and a spool that does what each test wants.
 
-mod common;
-
 use std::{
     io::ErrorKind,
     net::{IpAddr, Ipv4Addr},
@@ -9,14 +7,14 @@ use std::{
     time::Duration,
 };
 
-use common::{Client, Memory, Server, local, settings};
+use crate::common::{Client, Memory, Server, local, settings};
 use tokio::{
     io::DuplexStream,
     net::{TcpListener, TcpStream, UnixStream},
     time::Instant,
 };
 use waxseal_intake::{Error, Intake, ListenAddr, Settings};
-use waxseal_spool::Refusal;
+use waxseal_spool::{Accept, Refusal};
 use waxseal_types::{BodyKind, Notify, Ret};
 
 #[test]
@@ -390,4 +388,67 @@ fn two_intakes_share_one_queue() {
         assert!(taken.len() == 2 && taken[0].0.id != taken[1].0.id);
         assert_ne!(taken[0].0.trace, taken[1].0.trace);
     });
+}
+
+#[test]
+fn the_spool_knows_who_is_about_to_end_a_message() {
+    local(async {
+        let server = Server::start(settings());
+        let (mut first, mut second, mut third) =
+            (server.client().await, server.client().await, server.client().await);
+        let counted = || server.memory.gathering_now();
+        assert_eq!(counted(), 0);
+        first.begin().await;
+        assert_eq!(counted(), 1);
+        second.say("MAIL FROM:<>\r\nRCPT TO:<b@b.example>\r\nBDAT 3\r\na\r\n").await;
+        assert_eq!(second.codes(3).await, [250, 250, 250]);
+        assert_eq!(counted(), 2);
+        server.memory.hold();
+        first.say("text\r\n.\r\n").await;
+        server.memory.requested(1).await;
+        assert_eq!(counted(), 1, "who waits for its commit is not waited for");
+        second.say("RSET\r\n").await;
+        assert_eq!(second.codes(1).await, [250]);
+        third.begin().await;
+        third.say("bare\ntext\r\n.\r\n").await;
+        assert_eq!(third.codes(1).await, [550]);
+        assert_eq!(counted(), 0);
+        third.begin().await;
+        drop(third);
+        server.memory.release();
+        drop((first, second));
+        server.intake.drained().await;
+        assert_eq!(counted(), 0);
+    });
+}
+
+#[test]
+fn two_threads_serve_one_port() {
+    let memory = Arc::new(Memory::default());
+    let intake = Arc::new(Intake::bind(settings()).unwrap());
+    let serve = || {
+        let (intake, accept) = (Arc::clone(&intake), Arc::clone(&memory) as Arc<dyn Accept>);
+        std::thread::spawn(move || {
+            local(async {
+                Arc::clone(&intake).serve(accept).await.unwrap();
+                intake.drained().await;
+            });
+        })
+    };
+    let threads = [serve(), serve()];
+    local(async {
+        for _ in 0..40 {
+            let mut client = Client::new(TcpStream::connect(intake.local_addrs()[0]).await.unwrap());
+            client.hello().await;
+            client.begin().await;
+            client.say("text\r\n.\r\n").await;
+            assert_eq!(client.codes(1).await, [250]);
+        }
+    });
+    intake.shut_down();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let mut ids: Vec<_> = memory.taken().into_iter().map(|(envelope, _)| envelope.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 40);
 }

@@ -1,12 +1,9 @@
 //! The actor's own tests.
-#![cfg(feature = "crash")]
-
-mod common;
 
 use std::sync::Arc;
 
+use crate::common::{Client, Memory, settings};
 use actix::{Actor, MailboxError, System};
-use common::{Client, Memory, settings};
 use tokio::net::TcpStream;
 use waxseal_intake::{
     Intake,

@@ -1,6 +1,4 @@
 //! An intake on loopback, a client that speaks to it, and a spool in memory.
-#![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
 use std::{
     future::Future,
@@ -26,18 +24,18 @@ use waxseal_types::{Envelope, QueueId};
 const DEADLINE: Duration = Duration::from_secs(3600);
 
 /// Runs a test as an arbiter would.
-pub fn local<F: Future>(test: F) -> F::Output {
+pub(crate) fn local<F: Future>(test: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, test)
 }
 
-pub fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let protocol = server::Settings { hostname: "mx.example".into(), ..server::Settings::default() };
     Settings { listen: vec!["127.0.0.1:0".parse().unwrap()], protocol, ..Settings::default() }
 }
 
 /// Takes messages into memory, at once or when it is told to.
-pub struct Memory {
+pub(crate) struct Memory {
     gate: Gate,
     state: Mutex<State>,
     released: watch::Sender<bool>,
@@ -65,33 +63,40 @@ impl Default for Memory {
 
 impl Memory {
     /// Commits take until [`Memory::release`].
-    pub fn hold(&self) {
+    pub(crate) fn hold(&self) {
         self.released.send_replace(false);
     }
 
-    pub fn release(&self) {
+    pub(crate) fn release(&self) {
         self.released.send_replace(true);
     }
 
     /// The next commit fails.
-    pub fn fail(&self, refusal: Refusal) {
+    pub(crate) fn fail(&self, refusal: Refusal) {
         self.state.lock().unwrap().fail = Some(refusal);
     }
 
-    pub fn not_ready(&self, refusal: Option<Refusal>) {
+    pub(crate) fn not_ready(&self, refusal: Option<Refusal>) {
         self.state.lock().unwrap().ready = refusal;
     }
 
     /// Until so many commits have been asked for.
-    pub async fn requested(&self, count: usize) {
+    pub(crate) async fn requested(&self, count: usize) {
         self.requests.subscribe().wait_for(|requests| *requests >= count).await.unwrap();
     }
 
-    pub fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         *self.requests.borrow()
     }
 
-    pub fn taken(&self) -> Vec<(Envelope, Bytes)> {
+    /// How many messages are said to be on their way. The gate shows it to people only.
+    pub(crate) fn gathering_now(&self) -> usize {
+        let text = format!("{:?}", self.gate);
+        let (_, rest) = text.split_once("gathering: ").unwrap();
+        rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap()].parse().unwrap()
+    }
+
+    pub(crate) fn taken(&self) -> Vec<(Envelope, Bytes)> {
         self.taken.lock().unwrap().clone()
     }
 }
@@ -128,33 +133,33 @@ impl Accept for Memory {
     }
 }
 
-pub struct Server {
-    pub intake: Arc<Intake>,
-    pub memory: Arc<Memory>,
-    pub serving: JoinHandle<Result<(), Error>>,
+pub(crate) struct Server {
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) serving: JoinHandle<Result<(), Error>>,
 }
 
 impl Server {
-    pub fn start(settings: Settings) -> Self {
+    pub(crate) fn start(settings: Settings) -> Self {
         Self::with(settings, Arc::default())
     }
 
-    pub fn with(settings: Settings, memory: Arc<Memory>) -> Self {
+    pub(crate) fn with(settings: Settings, memory: Arc<Memory>) -> Self {
         let intake = Arc::new(Intake::bind(settings).unwrap());
         let serving = spawn_local(Arc::clone(&intake).serve(Arc::clone(&memory) as Arc<dyn Accept>));
         Self { intake, memory, serving }
     }
 
-    pub fn serve(&self) -> JoinHandle<Result<(), Error>> {
+    pub(crate) fn serve(&self) -> JoinHandle<Result<(), Error>> {
         spawn_local(Arc::clone(&self.intake).serve(Arc::clone(&self.memory) as Arc<dyn Accept>))
     }
 
-    pub async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.intake.local_addrs()[0]).await.unwrap()
     }
 
     /// A client without a network in between, for tests that move the clock: tokio's goes on while octets are on their way through the kernel.
-    pub async fn near_client(&self) -> Client<DuplexStream> {
+    pub(crate) async fn near_client(&self) -> Client<DuplexStream> {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let accept = Arc::clone(&self.memory) as Arc<dyn Accept>;
         spawn_local(Arc::clone(&self.intake).attend(theirs, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), accept));
@@ -164,26 +169,26 @@ impl Server {
     }
 
     /// A client that has said EHLO.
-    pub async fn client(&self) -> Client<TcpStream> {
+    pub(crate) async fn client(&self) -> Client<TcpStream> {
         let mut client = Client::new(self.connect().await);
         client.hello().await;
         client
     }
 }
 
-pub struct Client<S>(BufReader<S>);
+pub(crate) struct Client<S>(BufReader<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    pub fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S) -> Self {
         Self(BufReader::new(stream))
     }
 
-    pub async fn say(&mut self, text: &str) {
+    pub(crate) async fn say(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 
     /// The last line of a reply.
-    pub async fn reply(&mut self) -> String {
+    pub(crate) async fn reply(&mut self) -> String {
         let mut line = String::new();
         while line.as_bytes().get(3) != Some(&b' ') {
             line.clear();
@@ -194,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         line.trim_end().into()
     }
 
-    pub async fn codes(&mut self, count: usize) -> Vec<u16> {
+    pub(crate) async fn codes(&mut self, count: usize) -> Vec<u16> {
         let mut codes = Vec::new();
         for _ in 0..count {
             codes.push(self.reply().await[..3].parse().unwrap());
@@ -202,25 +207,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         codes
     }
 
-    pub async fn hello(&mut self) {
+    pub(crate) async fn hello(&mut self) {
         assert_eq!(self.codes(1).await, [220]);
         self.say("EHLO client.example\r\n").await;
         assert_eq!(self.codes(1).await, [250]);
     }
 
     /// From MAIL to 354.
-    pub async fn begin(&mut self) {
+    pub(crate) async fn begin(&mut self) {
         self.say("MAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\nDATA\r\n").await;
         assert_eq!(self.codes(3).await, [250, 250, 354]);
     }
 
     /// Whether the server has closed the connection.
-    pub async fn ended(&mut self) -> bool {
+    pub(crate) async fn ended(&mut self) -> bool {
         matches!(self.0.fill_buf().await, Ok(rest) if rest.is_empty())
     }
 
     /// Whether nothing has been said, once all other tasks have had their turn.
-    pub async fn silent(&mut self) -> bool {
+    pub(crate) async fn silent(&mut self) -> bool {
         for _ in 0..50 {
             tokio::task::yield_now().await;
         }
