@@ -13,6 +13,4 @@ pub use ehlo::Ehlo;
 pub use opening::{Hello, Offer, Opening, OpeningError, OpeningStep, StartTls};
 pub use reply::{ReplyError, ReplyReader};
 pub use text::{BareLineEnd, DataText};
-pub use transaction::{
-    Afterwards, Job, OutOfStep, Settled, Transaction, TransactionStep, Unsupported,
-};
+pub use transaction::{Afterwards, Job, OutOfStep, Settled, Transaction, TransactionStep, Unsupported};

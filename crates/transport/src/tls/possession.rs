@@ -84,7 +84,12 @@ fn verdict(valid: Option<()>) -> Result<HandshakeSignatureValid, Error> {
 }
 
 /// RFC 8446 §4.2.3: a scheme is bound to its curve; PKCS #1 v1.5 and SHA-1 sign no handshakes.
-fn check_tls13(key: PublicKey<'_>, scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> Option<()> {
+pub(super) fn check_tls13(
+    key: PublicKey<'_>,
+    scheme: SignatureScheme,
+    message: &[u8],
+    signature: &[u8],
+) -> Option<()> {
     use SignatureScheme as S;
     match (key, scheme) {
         (PublicKey::P256(_), S::ECDSA_NISTP256_SHA256)
@@ -99,7 +104,12 @@ fn check_tls13(key: PublicKey<'_>, scheme: SignatureScheme, message: &[u8], sign
     }
 }
 
-fn check_tls12(key: PublicKey<'_>, scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> Option<()> {
+pub(super) fn check_tls12(
+    key: PublicKey<'_>,
+    scheme: SignatureScheme,
+    message: &[u8],
+    signature: &[u8],
+) -> Option<()> {
     let by = |algorithm: &'static dyn VerificationAlgorithm, key: &[u8]| {
         UnparsedPublicKey::new(algorithm, key).verify(message, signature).ok()
     };
