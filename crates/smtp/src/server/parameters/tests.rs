@@ -49,6 +49,87 @@ fn rfc5321_reverse_paths() {
     }
 }
 
+/// Addresses that have fooled servers, or that servers have refused although they were good.
+#[test]
+fn rfc5321_forward_paths() {
+    let table = [
+        ("user@example.com", "user@example.com"),
+        ("User@EXAMPLE.com", "User@EXAMPLE.com"),
+        ("user+tag@example.com", "user+tag@example.com"),
+        ("!#$%&'*+-/=?^_`{|}~@example.com", "!#$%&'*+-/=?^_`{|}~@example.com"),
+        ("1@example.com", "1@example.com"),
+        ("a.b.c@example.com", "a.b.c@example.com"),
+        ("a..b@example.com", "a..b@example.com"),
+        (".a@example.com", ".a@example.com"),
+        ("a.@example.com", "a.@example.com"),
+        ("user%other.example@example.com", "user%other.example@example.com"),
+        ("other.example!user@example.com", "other.example!user@example.com"),
+        ("\"\"@example.com", "\"\"@example.com"),
+        ("\"user\"@example.com", "\"user\"@example.com"),
+        ("\"user@other.example\"@example.com", "\"user@other.example\"@example.com"),
+        ("\"user other\"@example.com", "\"user other\"@example.com"),
+        ("\"user\\\"other\"@example.com", "\"user\\\"other\"@example.com"),
+        ("\"user\\\\\"@example.com", "\"user\\\\\"@example.com"),
+        ("\"<user>\"@example.com", "\"<user>\"@example.com"),
+        ("\"|/bin/sh\"@example.com", "\"|/bin/sh\"@example.com"),
+        ("|/bin/sh@example.com", "|/bin/sh@example.com"),
+        ("-option@example.com", "-option@example.com"),
+        ("user@localhost", "user@localhost"),
+        ("user@example.com.", "user@example.com."),
+        ("user@mx_1.example.com", "user@mx_1.example.com"),
+        ("user@xn--bcher-kva.example", "user@xn--bcher-kva.example"),
+        ("user@[192.0.2.1]", "user@[192.0.2.1]"),
+        ("user@[IPv6:2001:db8::1]", "user@[IPv6:2001:db8::1]"),
+        ("user@[ipv6:::1]", "user@[ipv6:::1]"),
+        ("postmaster", "postmaster"),
+        ("PostMaster", "PostMaster"),
+        ("@a.example:user@example.com", "user@example.com"),
+        ("@a.example,@b.example:user@example.com", "user@example.com"),
+        ("@a.example:\"x:y\"@example.com", "\"x:y\"@example.com"),
+        ("user", ""),
+        ("@", ""),
+        ("user@", ""),
+        ("@example.com", ""),
+        ("user@@example.com", ""),
+        ("user@a@example.com", ""),
+        ("@a.example:", ""),
+        ("@a.example:@example.com", ""),
+        ("@a.example,b.example", ""),
+        ("user@.example.com", ""),
+        ("user@example..com", ""),
+        ("user@-example.com", ""),
+        ("user@exam ple.com", ""),
+        ("user@example.com user2@example.com", ""),
+        ("user,user2@example.com", ""),
+        ("user;user2@example.com", ""),
+        ("user:x@example.com", ""),
+        ("(comment)user@example.com", ""),
+        ("user@example.com(comment)", ""),
+        ("user\\@example.com", ""),
+        ("\"user@example.com", ""),
+        ("user\"@example.com", ""),
+        ("\"user\"x@example.com", ""),
+        ("\"a\".\"b\"@example.com", ""),
+        ("user@192.0.2.1", ""),
+        ("user@[192.0.2.256]", ""),
+        ("user@[192.0.2.1", ""),
+        ("user@192.0.2.1]", ""),
+        ("user@[IPv6:192.0.2.1]", ""),
+        ("user@[example.com]", ""),
+        ("user@[]", ""),
+        ("user\t@example.com", ""),
+        ("user\u{7f}@example.com", ""),
+        ("user\u{1b}[2J@example.com", ""),
+        ("user@example.com/path", ""),
+        ("user@example.com:25", ""),
+    ];
+    for (path, expected) in table {
+        let got = parse_rcpt(&format!("TO:<{path}>"), false);
+        let got = got.map(|recipient| recipient.mailbox.to_string()).unwrap_or_default();
+        assert_eq!(got, expected, "{path:?}");
+    }
+}
+
 #[test]
 fn mail_parameters() {
     let hundred = "x".repeat(100);
