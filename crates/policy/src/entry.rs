@@ -2,7 +2,7 @@
 
 use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
 
-use waxseal_types::{Domain, TlsLevel};
+use waxseal_types::TlsLevel;
 
 use crate::{
     Exclusions, Grade, PluginAttributes, Protocols, ServerName,
@@ -83,19 +83,6 @@ fn yes_or_no(name: &str, value: &str) -> Result<bool, String> {
     }
 }
 
-/// What `servername` may say: a hostname as it goes over the wire, or one of two words (postconf(5), `smtp_tls_servername`).
-pub(crate) fn server_name(value: &str) -> ServerName {
-    if value.eq_ignore_ascii_case("hostname") {
-        return ServerName::Hostname;
-    }
-    if value.eq_ignore_ascii_case("nexthop") {
-        return ServerName::NextHop;
-    }
-    let plain = value.is_ascii() && !value.ends_with('.');
-    let name = if plain { Domain::new(value).ok() } else { None };
-    name.map_or_else(|| ServerName::Invalid(value.to_owned()), ServerName::Name)
-}
-
 impl Attributes {
     fn set(&mut self, level: TlsLevel, name: &str, value: &str) -> Result<(), String> {
         match name {
@@ -115,7 +102,7 @@ impl Attributes {
                 value.parse().map_err(|e: crate::InvalidCiphers| format!("{e}"))?,
             ),
             "servername" => {
-                let server_name = server_name(value);
+                let server_name = ServerName::parse(value);
                 if let ServerName::Invalid(_) = server_name {
                     return Err(format!("\"servername={value}\" specifies an invalid hostname"));
                 }

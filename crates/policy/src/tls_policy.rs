@@ -1,14 +1,14 @@
 //! The policy of one destination.
 
-use alloc::{format, string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::ToOwned, format, string::String, sync::Arc, vec::Vec};
 
 use waxseal_types::{
-    AnchorFiles, ClientCertificate, Domain, Fingerprint, FingerprintDemand, NameDemand, NextHop, TlsDemand,
-    TlsLevel, TlsShape,
+    AnchorFiles, ClientCertificate, Domain, Fingerprint, FingerprintDemand, NameDemand, NextHop, Protocol,
+    TlsDemand, TlsLevel, TlsShape,
 };
 
 use crate::{
-    ClientSettings, HandshakeSettings, MatchNames, PolicyError, PolicySource, Protocols, Settings,
+    ClientSettings, HandshakeSettings, MatchNames, Origin, PolicyError, PolicySource, Protocols, Settings,
     entry::{self, Attributes},
     fingerprint::parse_fingerprints,
     suites,
@@ -37,6 +37,22 @@ pub enum ServerName {
     Name(Domain),
     /// The configuration has a text that is no hostname: each policy that would use it is invalid, as in Postfix.
     Invalid(String),
+}
+
+impl ServerName {
+    /// One of the two words, or a hostname as it goes over the wire; anything else is [`ServerName::Invalid`].
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        if text.eq_ignore_ascii_case("hostname") {
+            return Self::Hostname;
+        }
+        if text.eq_ignore_ascii_case("nexthop") {
+            return Self::NextHop;
+        }
+        let plain = text.is_ascii() && !text.ends_with('.');
+        let name = if plain { Domain::new(text).ok() } else { None };
+        name.map_or_else(|| Self::Invalid(text.to_owned()), Self::Name)
+    }
 }
 
 /// The attributes of policy plugins (postconf(5), `smtp_tls_policy_maps`, Postfix 3.10), kept as they came.
@@ -114,10 +130,19 @@ pub struct TlsPolicy {
 }
 
 impl TlsPolicy {
-    /// The policy of a table's entry.
+    /// The policy of one entry of a table, as a lookup would find it: for checks of whole tables.
     ///
     /// # Errors
     /// The entry is invalid, or names a level that is not built.
+    pub fn of_entry(
+        settings: &Settings,
+        protocol: Protocol,
+        value: &str,
+        origin: Origin,
+    ) -> Result<Self, PolicyError> {
+        Self::from_entry(settings, settings.client(protocol), value, PolicySource::Entry(origin))
+    }
+
     pub(crate) fn from_entry(
         settings: &Settings,
         client: &ClientSettings,
@@ -163,9 +188,12 @@ impl TlsPolicy {
         if let (Some(ServerName::Invalid(text)), false) = (&servername, level == TlsLevel::None) {
             return Err(format!("servername {text:?} is no hostname"));
         }
-        // The configuration's anchors count only where the entry has none.
+        // The configuration's anchors count only where the entry has none, and only at the levels that rest on them.
         let files = if entry.tafiles.is_empty() { client.trust_anchor_files.clone() } else { entry.tafiles };
-        let anchors = if files.is_empty() { AnchorFiles::Default } else { AnchorFiles::Only(files.into()) };
+        let anchors = match level {
+            TlsLevel::Verify | TlsLevel::Secure if !files.is_empty() => AnchorFiles::Only(files.into()),
+            _ => AnchorFiles::Default,
+        };
         Ok(Self {
             level,
             source: PolicySource::Default,

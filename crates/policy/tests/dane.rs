@@ -1,4 +1,5 @@
 //! The decision tables of RFC 7672 §2 and of Postfix's `dane_init`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::{sync::Arc, time::Duration};
 

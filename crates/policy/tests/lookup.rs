@@ -1,4 +1,5 @@
 //! The lookup of TLS policies, as postconf(5) and the behaviour of Postfix have it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use waxseal_policy::{
     Origin, PolicyError, PolicyLookup, ServerName, Settings, Step, TableAnswer, TableName, TlsPolicy,

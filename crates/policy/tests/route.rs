@@ -1,4 +1,5 @@
 //! transport(5): keys, their order, and what entries leave open.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use waxseal_policy::{
     Origin, PolicyError, Route, RouteKind, RouteLookup, Settings, Step, TableAnswer, TableName,

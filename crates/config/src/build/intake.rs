@@ -1,0 +1,105 @@
+//! `[spool]` and `[listen]`.
+
+use std::path::PathBuf;
+
+use waxseal_intake::{Cidr, ListenAddr, Settings as IntakeSettings};
+use waxseal_spool::Settings as SpoolSettings;
+use waxseal_types::Domain;
+
+use super::{Build, count, set, span};
+
+/// Without any configuration.
+const FIRST_START_SPOOL: &str = "./waxseal-spool";
+const FIRST_START_ADMIN: &str = "127.0.0.1:8025";
+/// With one that does not say.
+const SPOOL: &str = "/var/spool/waxseal";
+const LISTEN: &str = "127.0.0.1:2525";
+/// What a message's envelope may take in the spool beyond its text.
+const ENVELOPE_ROOM: u64 = 64 << 20;
+
+impl Build<'_> {
+    pub(super) fn spool(&mut self, intake: &IntakeSettings) -> SpoolSettings {
+        let default = if self.configured { SPOOL } else { FIRST_START_SPOOL };
+        let path = self.raw.spool.path.clone().map(|text| text.0).filter(|text| !text.is_empty());
+        let mut settings = SpoolSettings {
+            path: path.map_or_else(|| PathBuf::from(default), PathBuf::from),
+            ..SpoolSettings::default()
+        };
+        let message = u64::try_from(intake.protocol.message_size_limit).unwrap_or(u64::MAX);
+        settings.message_limit = settings.message_limit.max(message.saturating_add(ENVELOPE_ROOM));
+        settings
+    }
+
+    pub(super) fn intake(&mut self, hostname: &Domain) -> IntakeSettings {
+        let raw = self.raw.listen.clone();
+        let mut settings = IntakeSettings::default();
+        let listen = raw.smtp.map_or_else(|| vec![LISTEN.to_owned()], |words| words.0);
+        settings.listen = self.parsed_words(("listen", "smtp"), &listen, str::parse::<ListenAddr>);
+        if listen.is_empty() {
+            self.problem("listen", "smtp", "is empty", format!("name an address, such as \"{LISTEN}\""));
+        }
+        if let Some(words) = raw.relay_from {
+            settings.relay_from = self.networks(&words.0);
+        }
+        settings.protocol.hostname = hostname.as_str().to_owned();
+        let octets = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+        // postconf(5), message_size_limit: 0 is no limit. Something must bound memory: 1 GiB.
+        let size = raw.message_size_limit.map(|size| if size.0 == 0 { 1 << 30 } else { octets(size.0) });
+        set(&mut settings.protocol.message_size_limit, size);
+        set(&mut settings.protocol.header_size_limit, raw.header_size_limit.map(|size| octets(size.0)));
+        set(&mut settings.memory_limit, raw.memory_limit.map(|size| octets(size.0)));
+        set(&mut settings.protocol.recipient_limit, count(&raw.recipient_limit));
+        set(&mut settings.protocol.hop_count_limit, count(&raw.hopcount_limit));
+        set(&mut settings.connection_limit, count(&raw.connection_limit));
+        // postconf(5), smtpd_client_connection_count_limit: 0 is no limit.
+        let clients =
+            count(&raw.client_connection_limit).map(|limit| if limit == 0 { usize::MAX } else { limit });
+        set(&mut settings.client_connection_limit, clients);
+        set(&mut settings.timeout, span(&raw.timeout));
+        settings
+    }
+
+    /// postconf(5), `mynetworks`. What is left out lets fewer clients relay; an exclusion cannot be left out.
+    fn networks(&mut self, words: &[String]) -> Vec<Cidr> {
+        let (section, key) = ("listen", "relay_from");
+        let mut networks = Vec::new();
+        for word in words {
+            let table = word.starts_with('/') || word.split_once(":/").is_some();
+            match word.parse::<Cidr>() {
+                Ok(network) => networks.push(network),
+                Err(_) if table && self.from_postfix(section, key) => {
+                    self.warning(
+                        section,
+                        key,
+                        &format!("{word:?} is ignored: only networks are read; its clients cannot relay"),
+                    );
+                }
+                Err(_) if word.starts_with('!') => {
+                    self.problem(
+                        section,
+                        key,
+                        format!("exclusion {word:?} is not supported"),
+                        "list the networks that may relay",
+                    );
+                }
+                Err(error) => self.problem(section, key, error.to_string(), ""),
+            }
+        }
+        networks
+    }
+
+    pub(super) fn admin(&mut self) -> Option<ListenAddr> {
+        let default = if self.configured { "" } else { FIRST_START_ADMIN };
+        let text = self.raw.listen.admin.clone().map_or_else(|| default.to_owned(), |text| text.0);
+        if text.is_empty() {
+            return None;
+        }
+        match text.parse() {
+            Ok(address) => Some(address),
+            Err(error) => {
+                self.problem("listen", "admin", format!("{error}"), "write an address, or \"\" for none");
+                None
+            }
+        }
+    }
+}

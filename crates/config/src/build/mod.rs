@@ -1,0 +1,233 @@
+//! From keys to settings. All problems are collected; a setting with a problem keeps its default, and the configuration is not used.
+
+mod delivery;
+mod intake;
+mod tls;
+
+use std::{path::PathBuf, sync::Arc};
+
+use waxseal_types::Domain;
+
+use crate::{
+    Config, LogKeys, TableSet, TelemetryKeys,
+    layer::{Stack, path},
+    problem::{Place, Problem},
+    raw::Raw,
+    values::{Count, Flag, Span, Text},
+};
+
+/// What a configuration is made from, and what was wrong with it so far.
+pub(crate) struct Build<'a> {
+    pub(crate) stack: &'a Stack,
+    pub(crate) raw: Raw,
+    /// Whether there is any file at all.
+    pub(crate) configured: bool,
+    pub(crate) system_hostname: String,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) tables: TableSet,
+}
+
+impl Build<'_> {
+    /// The configuration, or nothing where `problems` has any.
+    pub(crate) fn finish(mut self) -> (Option<Config>, Vec<Problem>) {
+        let hostname = self.hostname();
+        let stale_limit = self.raw.tables.stale_limit.as_ref().map(|span| span.0);
+        self.tables.set_stale_limit(stale_limit);
+        let dns = self.dns();
+        let policy = self.policy(&hostname, &dns);
+        let trust = self.trust(stale_limit);
+        let (intake, admin) = (self.intake(&hostname), self.admin());
+        let spool = self.spool(&intake);
+        let transport = self.transport(&hostname);
+        let queue = self.queue(&hostname, &intake, &policy);
+        let (log, telemetry) = (self.log(), self.telemetry());
+        self.warnings.extend(self.tables.complaints());
+        if !self.problems.is_empty() {
+            return (None, in_order(self.problems));
+        }
+        let config = Config {
+            hostname,
+            spool,
+            intake,
+            admin,
+            dns,
+            policy: Arc::new(policy),
+            trust,
+            transport,
+            queue,
+            log,
+            telemetry,
+            tables: Arc::new(self.tables),
+            warnings: self.warnings,
+        };
+        (Some(config), Vec::new())
+    }
+
+    /// Where a key stands and how it is called there. `[lmtp_tls]` inherits from `[tls]`.
+    fn place(&self, section: &str, key: &str) -> (Place, String) {
+        let inherited = || (section == "lmtp_tls").then(|| self.stack.place(&path("tls", key))).flatten();
+        let found = self.stack.place(&path(section, key)).or_else(inherited);
+        found.unwrap_or_else(|| (Place::Default, path(section, key)))
+    }
+
+    fn problem(&mut self, section: &str, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
+        let (place, name) = self.place(section, key);
+        self.problems.push(Problem::new(place, &name, what, remedy));
+    }
+
+    fn warning(&mut self, section: &str, key: &str, what: &str) {
+        let (place, name) = self.place(section, key);
+        let warning = format!("{place}: {name}: {what}");
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
+    /// Whether the value of a key comes from a `main.cf`, where Postfix decides what is an error.
+    fn from_postfix(&self, section: &str, key: &str) -> bool {
+        matches!(self.place(section, key).0, Place::File { file, .. } if file.ends_with(".cf"))
+    }
+
+    /// A path, where one is set: relative ones are relative to nothing that stays the same, so they are refused.
+    fn file(&mut self, section: &str, key: &str, value: Option<&Text>) -> Option<PathBuf> {
+        let path = PathBuf::from(&value.filter(|text| !text.0.is_empty())?.0);
+        self.absolute(section, key, path)
+    }
+
+    fn absolute(&mut self, section: &str, key: &str, path: PathBuf) -> Option<PathBuf> {
+        if path.is_absolute() {
+            return Some(path);
+        }
+        self.problem(
+            section,
+            key,
+            format!("{:?} is a relative path", path.display().to_string()),
+            "write the whole path",
+        );
+        None
+    }
+
+    /// A text with a parser of its own; the parser's error is what is wrong.
+    fn parsed<T, E: std::fmt::Display>(
+        &mut self,
+        at: (&str, &str),
+        value: Option<&Text>,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = &value?.0;
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.problem(at.0, at.1, error.to_string(), "");
+                None
+            }
+        }
+    }
+
+    /// A list, each word with a parser of its own.
+    fn parsed_words<T, E: std::fmt::Display>(
+        &mut self,
+        at: (&str, &str),
+        words: &[String],
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
+        let mut out = Vec::with_capacity(words.len());
+        for word in words {
+            match parse(word) {
+                Ok(value) => out.push(value),
+                Err(error) => self.problem(at.0, at.1, error.to_string(), ""),
+            }
+        }
+        out
+    }
+
+    fn hostname(&mut self) -> Domain {
+        let configured = self.raw.hostname.clone().filter(|text| !text.0.is_empty());
+        let text = configured.as_ref().map_or_else(|| self.system_hostname.clone(), |text| text.0.clone());
+        let name = match Domain::new(&text) {
+            Ok(name) => Some(name),
+            Err(error) => {
+                self.problem(
+                    "",
+                    "hostname",
+                    format!("{text:?}: {error}"),
+                    "write the name that this host has in DNS",
+                );
+                None
+            }
+        };
+        if !text.trim_end_matches('.').contains('.') && self.problems.is_empty() {
+            let warning = "is no fully qualified name; servers may refuse mail from it: set hostname";
+            self.warning("", "hostname", &format!("{text:?} {warning}"));
+        }
+        // Not used where there is a problem.
+        name.or_else(|| Domain::new("localhost").ok()).unwrap_or_else(|| unreachable!("localhost is a name"))
+    }
+
+    fn log(&mut self) -> LogKeys {
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        let level =
+            self.raw.log.level.as_ref().map_or_else(|| "info".to_owned(), |text| text.0.to_ascii_lowercase());
+        // A filter such as `info,waxseal_queue=debug` is for tracing to read; a lone word must be a level.
+        let lone = !level.contains([',', '=']);
+        if lone && !LEVELS.contains(&level.as_str()) {
+            self.problem(
+                "log",
+                "level",
+                format!("{level:?} is no level"),
+                format!("one of {}", LEVELS.join(", ")),
+            );
+        }
+        let events = self.raw.log.delivery_events.clone().map(|text| text.0).unwrap_or_default();
+        LogKeys { level, delivery_events: Some(events).filter(|text| !text.is_empty()) }
+    }
+
+    fn telemetry(&mut self) -> TelemetryKeys {
+        let endpoint = self.raw.telemetry.otlp_endpoint.clone().map(|text| text.0).unwrap_or_default();
+        if !endpoint.is_empty() && !endpoint.starts_with("http://") {
+            let remedy = "write http://host:port; TLS to a collector is not supported";
+            self.problem("telemetry", "otlp_endpoint", format!("{endpoint:?} is no such address"), remedy);
+        }
+        TelemetryKeys { otlp_endpoint: Some(endpoint).filter(|text| !text.is_empty()) }
+    }
+}
+
+/// By file and line, each once. What a default inherits from a wrong value is not said again.
+fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
+    let key = |problem: &Problem| match &problem.place {
+        Place::File { file, line } => (0, file.to_string(), *line),
+        Place::Environment(name) => (1, name.to_string(), 0),
+        Place::Default => (2, String::new(), 0),
+    };
+    problems.sort_by_key(key);
+    let mut seen: Vec<Problem> = Vec::with_capacity(problems.len());
+    for problem in problems {
+        let inherited =
+            problem.place == Place::Default && seen.iter().any(|other| other.what == problem.what);
+        if !inherited && !seen.contains(&problem) {
+            seen.push(problem);
+        }
+    }
+    seen
+}
+
+/// Puts a value where one is set.
+fn set<T>(slot: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *slot = value;
+    }
+}
+
+fn span(value: &Option<Span>) -> Option<std::time::Duration> {
+    value.as_ref().map(|span| span.0)
+}
+
+fn flag(value: &Option<Flag>) -> Option<bool> {
+    value.as_ref().map(|flag| flag.0)
+}
+
+/// A number, as large as the machine can have it.
+fn count(value: &Option<Count>) -> Option<usize> {
+    value.as_ref().map(|count| usize::try_from(count.0).unwrap_or(usize::MAX))
+}

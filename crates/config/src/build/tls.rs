@@ -1,0 +1,260 @@
+//! `[tls]`, `[lmtp_tls]`, and what of `[transport]` decides about policies.
+
+use std::path::PathBuf;
+
+use waxseal_dns::{DnssecMode, Settings as DnsSettings};
+use waxseal_policy::{
+    ClientSettings, Exclusions, Grade, HandshakeSettings, InsecureMx, MatchNames, Protocols, ServerName,
+    Settings, TableName, parse_digest_name, parse_fingerprints,
+};
+use waxseal_trust::{Settings as TrustSettings, StoreSettings};
+use waxseal_types::{Domain, NextHop, TlsLevel};
+
+use super::{Build, count, flag, set};
+use crate::{
+    gates::{BUILT_LEVELS, DEFAULT_LEVEL},
+    raw::Tls,
+    values::{Text, Words},
+};
+
+impl Build<'_> {
+    /// The keys of a protocol; where no `main.cf` gives LMTP its own, those of SMTP hold for it, too.
+    fn tls_keys(&self, section: &str) -> Tls {
+        match section {
+            "tls" => self.raw.tls.clone(),
+            _ => self.raw.lmtp_tls.clone().or(&self.raw.tls),
+        }
+    }
+
+    pub(super) fn policy(&mut self, hostname: &Domain, dns: &DnsSettings) -> Settings {
+        let mut settings = Settings {
+            smtp: self.client("tls", dns),
+            lmtp: self.client("lmtp_tls", dns),
+            hostname: Some(hostname.clone()),
+            built_levels: BUILT_LEVELS.to_vec(),
+            ..Settings::default()
+        };
+        let transport = self.raw.transport.clone();
+        settings.transport_maps = self.table_names("transport", "maps", transport.maps.as_ref());
+        settings.relayhost = self.next_hops("relayhost", transport.relayhost.as_ref());
+        settings.smtp.fallback_relay = self.next_hops("fallback_relay", transport.fallback_relay.as_ref());
+        settings.lmtp.fallback_relay =
+            self.next_hops("lmtp_fallback_relay", transport.lmtp_fallback_relay.as_ref());
+        set(&mut settings.recipient_delimiter, transport.recipient_delimiter.map(|text| text.0));
+        settings
+    }
+
+    fn next_hops(&mut self, key: &str, words: Option<&Words>) -> Vec<NextHop> {
+        let words = words.map(|words| words.0.clone()).unwrap_or_default();
+        let words: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        self.parsed_words(("transport", key), &words, |word| {
+            word.parse::<NextHop>().map_err(|error| format!("{word:?} is no next hop: {error}"))
+        })
+    }
+
+    /// Opens tables; a file that cannot be read is a warning, since only the mail that needs it has to wait.
+    fn table_names(&mut self, section: &str, key: &str, words: Option<&Words>) -> Vec<TableName> {
+        let place = self.place(section, key).0.to_string();
+        let mut names = Vec::new();
+        for word in words.map(|words| words.0.clone()).unwrap_or_default() {
+            match self.tables.open(&word, &place) {
+                Ok(name) => names.push(name),
+                Err(error) => self.problem(section, key, error.to_string(), ""),
+            }
+        }
+        names
+    }
+
+    fn client(&mut self, section: &str, dns: &DnsSettings) -> ClientSettings {
+        let raw = self.tls_keys(section);
+        let mut client = ClientSettings { level: DEFAULT_LEVEL, ..ClientSettings::default() };
+        set(&mut client.level, self.level(section, raw.security_level.as_ref()));
+        client.policy_maps = self.table_names(section, "policy_maps", raw.policy_maps.as_ref());
+        (client.opportunistic, client.mandatory) = self.handshakes(section, &raw);
+        client.servername = self.servername(section, raw.servername.as_ref());
+        self.fingerprints(section, &raw, &mut client);
+        let names = |text: Option<&Text>| text.map(|text| MatchNames::parse(&text.0));
+        set(&mut client.verify_cert_match, names(raw.verify_cert_match.as_ref()));
+        set(&mut client.secure_cert_match, names(raw.secure_cert_match.as_ref()));
+        if client.secure_cert_match.believes_dns() {
+            self.warning(
+                section,
+                "secure_cert_match",
+                "hostname believes DNS: whoever can forge MX records passes",
+            );
+        }
+        client.trust_anchor_files = raw.trust_anchor_file.map(|words| words.0).unwrap_or_default();
+        set(
+            &mut client.depth,
+            count(&raw.scert_verifydepth).map(|depth| u8::try_from(depth).unwrap_or(u8::MAX)),
+        );
+        set(&mut client.wide_wildcards, flag(&raw.wildcard_matches_multiple_labels));
+        set(&mut client.connection_reuse, flag(&raw.connection_reuse));
+        set(&mut client.enable_rpk, flag(&raw.enable_rpk));
+        let insecure_mx =
+            self.parsed((section, "dane_insecure_mx_policy"), raw.dane_insecure_mx_policy.as_ref(), |word| {
+                match word {
+                    "may" => Ok(InsecureMx::May),
+                    "encrypt" => Ok(InsecureMx::Encrypt),
+                    "dane" => Ok(InsecureMx::Dane),
+                    _ => Err(format!("{word:?} is none of may, encrypt and dane")),
+                }
+            });
+        set(&mut client.insecure_mx, insecure_mx);
+        client.dane_blind = self.dane_blind(section, dns);
+        client
+    }
+
+    fn level(&mut self, section: &str, value: Option<&Text>) -> Option<TlsLevel> {
+        let words = TlsLevel::ALL.map(TlsLevel::as_str).join(", ");
+        let level = self.parsed((section, "security_level"), value, |word| {
+            word.parse::<TlsLevel>().map_err(|error| format!("{error} (one of {words})"))
+        })?;
+        if !BUILT_LEVELS.contains(&level) {
+            let built: Vec<&str> = BUILT_LEVELS.iter().map(|level| level.as_str()).collect();
+            let remedy = format!("one of {}", built.join(", "));
+            self.problem(
+                section,
+                "security_level",
+                format!("level {level} is not supported by this version"),
+                remedy,
+            );
+        }
+        Some(level)
+    }
+
+    /// What may be offered at `may`, and above it.
+    fn handshakes(&mut self, section: &str, raw: &Tls) -> (HandshakeSettings, HandshakeSettings) {
+        let mut protocols = |key: &str, value: Option<&Text>| {
+            self.parsed((section, key), value, str::parse::<Protocols>).unwrap_or_default()
+        };
+        let (some, all) = (
+            protocols("protocols", raw.protocols.as_ref()),
+            protocols("mandatory_protocols", raw.mandatory_protocols.as_ref()),
+        );
+        let mut grade = |key: &str, value: Option<&Text>| {
+            self.parsed((section, key), value, str::parse::<Grade>).unwrap_or_default()
+        };
+        let (low, high) = (
+            grade("ciphers", raw.ciphers.as_ref()),
+            grade("mandatory_ciphers", raw.mandatory_ciphers.as_ref()),
+        );
+        let mut exclusions = |key: &str, value: Option<&Text>| {
+            self.parsed((section, key), value, str::parse::<Exclusions>).unwrap_or_default()
+        };
+        let always = exclusions("exclude_ciphers", raw.exclude_ciphers.as_ref());
+        let more = exclusions("mandatory_exclude_ciphers", raw.mandatory_exclude_ciphers.as_ref());
+        let mandatory = HandshakeSettings { protocols: all, ciphers: high, exclude: always.and(&more) };
+        (HandshakeSettings { protocols: some, ciphers: low, exclude: always }, mandatory)
+    }
+
+    /// In `main.cf`, as in Postfix, a wrong name only makes those policies invalid that would use it.
+    fn servername(&mut self, section: &str, value: Option<&Text>) -> Option<ServerName> {
+        let name = ServerName::parse(&value.filter(|text| !text.0.is_empty())?.0);
+        if let ServerName::Invalid(text) = &name {
+            let what = format!("{text:?} is no hostname");
+            if self.from_postfix(section, "servername") {
+                self.warning(section, "servername", &format!("{what}; mail that would use it waits"));
+            } else {
+                self.problem(section, "servername", what, "write a name, hostname or nexthop");
+            }
+        }
+        Some(name)
+    }
+
+    fn fingerprints(&mut self, section: &str, raw: &Tls, client: &mut ClientSettings) {
+        let digest = self.parsed((section, "fingerprint_digest"), raw.fingerprint_digest.as_ref(), |name| {
+            parse_digest_name(name)
+                .ok_or_else(|| format!("{name:?} is none of sha256, sha384, sha512, sha1 and md5"))
+        });
+        set(&mut client.fingerprint_digest, digest);
+        let Some(text) = &raw.fingerprint_cert_match else { return };
+        let (good, complaints) = parse_fingerprints(&text.0, client.fingerprint_digest);
+        client.fingerprints = good;
+        for complaint in complaints {
+            if self.from_postfix(section, "fingerprint_cert_match") {
+                self.warning(section, "fingerprint_cert_match", &complaint.to_string());
+            } else {
+                self.problem(section, "fingerprint_cert_match", complaint.to_string(), "");
+            }
+        }
+    }
+
+    /// Why DANE cannot be had, by the configuration alone.
+    fn dane_blind(&self, section: &str, dns: &DnsSettings) -> Option<String> {
+        let transport = &self.raw.transport;
+        let (name, level) = match section {
+            "tls" => ("smtp_dns_support_level", &transport.dns_support_level),
+            _ => ("lmtp_dns_support_level", &transport.lmtp_dns_support_level),
+        };
+        // postconf(5): DANE needs smtp_dns_support_level = dnssec.
+        if level.as_ref().is_some_and(|level| level.0 != "dnssec") {
+            return Some(format!("{name} is not dnssec"));
+        }
+        if flag(&transport.ignore_mx_lookup_error) == Some(true) {
+            return Some("ignore_mx_lookup_error = yes is incompatible with DANE".into());
+        }
+        let untrusted =
+            |server: &std::net::SocketAddr| !server.ip().is_loopback() && !dns.trusted.contains(&server.ip());
+        match dns.dnssec {
+            DnssecMode::Off => Some("dns.dnssec is off".into()),
+            DnssecMode::TrustAd if !dns.servers.is_empty() && dns.servers.iter().all(untrusted) => {
+                Some("dns.dnssec is trust-ad, but none of the resolvers is trusted".into())
+            }
+            DnssecMode::TrustAd | DnssecMode::Validate => None,
+        }
+    }
+
+    pub(super) fn trust(&mut self, stale_limit: Option<std::time::Duration>) -> TrustSettings {
+        let mut settings = TrustSettings {
+            smtp: self.store("tls"),
+            lmtp: self.store("lmtp_tls"),
+            ..TrustSettings::default()
+        };
+        set(&mut settings.stale_limit, stale_limit);
+        settings
+    }
+
+    fn store(&mut self, section: &str) -> StoreSettings {
+        let raw = self.tls_keys(section);
+        let mut one = |key: &str, value: &Option<Text>| {
+            let path = self.file(section, key, value.as_ref())?;
+            self.exists(section, key, &path);
+            Some(path)
+        };
+        let (ca_file, ca_path) = (one("CAfile", &raw.CAfile), one("CApath", &raw.CApath));
+        let (cert_file, key_file) = (one("cert_file", &raw.cert_file), one("key_file", &raw.key_file));
+        let (eccert_file, eckey_file) =
+            (one("eccert_file", &raw.eccert_file), one("eckey_file", &raw.eckey_file));
+        let mut many = |key: &str, words: Option<Words>| -> Vec<PathBuf> {
+            let words = words.map(|words| words.0).unwrap_or_default();
+            let paths = words.into_iter().filter(|word| !word.is_empty()).map(PathBuf::from);
+            let paths: Vec<PathBuf> = paths.filter_map(|path| self.absolute(section, key, path)).collect();
+            paths.iter().for_each(|path| self.exists(section, key, path));
+            paths
+        };
+        let (anchor_files, chain_files) =
+            (many("trust_anchor_file", raw.trust_anchor_file), many("chain_files", raw.chain_files));
+        StoreSettings {
+            ca_file,
+            ca_path,
+            anchor_files,
+            cert_file,
+            key_file,
+            eccert_file,
+            eckey_file,
+            chain_files,
+        }
+    }
+
+    /// A file that is missing is a mistake; in `main.cf`, where Postfix goes on, a warning.
+    fn exists(&mut self, section: &str, key: &str, path: &std::path::Path) {
+        let Err(error) = std::fs::metadata(path) else { return };
+        let what = format!("cannot read {}: {error}", path.display());
+        if self.from_postfix(section, key) {
+            self.warning(section, key, &what);
+        } else {
+            self.problem(section, key, what, "name a file that exists, or leave the key out");
+        }
+    }
+}

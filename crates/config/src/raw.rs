@@ -1,0 +1,165 @@
+//! The keys, as they are written. What they mean is for `build` to say.
+
+use serde::Deserialize;
+
+use crate::values::{Count, Flag, Size, Span, Text, Words};
+
+macro_rules! section {
+    ($(#[$meta:meta])* $name:ident { $($field:ident: $kind:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Default, Clone, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub(crate) struct $name { $(pub(crate) $field: Option<$kind>,)* }
+
+        impl $name {
+            pub(crate) const KEYS: &'static [&'static str] = &[$(stringify!($field)),*];
+
+            /// What is not set here is as there.
+            #[allow(dead_code, reason = "few sections inherit")]
+            pub(crate) fn or(self, other: &Self) -> Self {
+                Self { $($field: self.$field.or_else(|| other.$field.clone()),)* }
+            }
+        }
+    };
+}
+
+section!(Spool { path: Text });
+
+section!(Listen {
+    smtp: Words,
+    admin: Text,
+    relay_from: Words,
+    message_size_limit: Size,
+    recipient_limit: Count,
+    connection_limit: Count,
+    client_connection_limit: Count,
+    memory_limit: Size,
+    header_size_limit: Size,
+    hopcount_limit: Count,
+    timeout: Span,
+});
+
+section!(Dns { servers: Words, dnssec: Text, trust_anchor: Text, timeout: Span, trusted: Words });
+
+section!(
+    /// `[tls]` and `[lmtp_tls]`: each key is the parameter of that name behind `smtp_tls_` or `lmtp_tls_`.
+    #[expect(non_snake_case, reason = "the names of Postfix's parameters")]
+    Tls {
+        security_level: Text,
+        policy_maps: Words,
+        protocols: Text,
+        mandatory_protocols: Text,
+        ciphers: Text,
+        mandatory_ciphers: Text,
+        exclude_ciphers: Text,
+        mandatory_exclude_ciphers: Text,
+        servername: Text,
+        fingerprint_digest: Text,
+        fingerprint_cert_match: Text,
+        verify_cert_match: Text,
+        secure_cert_match: Text,
+        trust_anchor_file: Words,
+        CAfile: Text,
+        CApath: Text,
+        scert_verifydepth: Count,
+        wildcard_matches_multiple_labels: Flag,
+        connection_reuse: Flag,
+        enable_rpk: Flag,
+        dane_insecure_mx_policy: Text,
+        cert_file: Text,
+        key_file: Text,
+        eccert_file: Text,
+        eckey_file: Text,
+        chain_files: Words,
+        session_cache_timeout: Span,
+        note_starttls_offer: Flag,
+    }
+);
+
+section!(Transport {
+    maps: Words,
+    relayhost: Words,
+    fallback_relay: Words,
+    lmtp_fallback_relay: Words,
+    recipient_delimiter: Text,
+    port: Text,
+    lmtp_port: Text,
+    inet_protocols: Words,
+    helo_name: Text,
+    bind_address: Text,
+    bind_address6: Text,
+    line_length_limit: Count,
+    connect_timeout: Span,
+    helo_timeout: Span,
+    starttls_timeout: Span,
+    mail_timeout: Span,
+    rcpt_timeout: Span,
+    data_init_timeout: Span,
+    data_xfer_timeout: Span,
+    data_done_timeout: Span,
+    rset_timeout: Span,
+    quit_timeout: Span,
+    connection_cache: Flag,
+    connection_cache_time_limit: Span,
+    connection_reuse_time_limit: Span,
+    mx_address_limit: Count,
+    mx_session_limit: Count,
+    dns_support_level: Text,
+    lmtp_dns_support_level: Text,
+    ignore_mx_lookup_error: Flag,
+});
+
+section!(Queue {
+    minimal_backoff: Span,
+    maximal_backoff: Span,
+    maximal_lifetime: Span,
+    bounce_lifetime: Span,
+    destination_concurrency_limit: Count,
+    initial_destination_concurrency: Count,
+    destination_recipient_limit: Count,
+    active_limit: Count,
+    bounce_gather: Span,
+    bounce_size_limit: Size,
+    shutdown_grace: Span,
+});
+
+section!(Log { level: Text, delivery_events: Text });
+section!(Telemetry { otlp_endpoint: Text });
+section!(Tables { stale_limit: Span });
+
+/// All keys.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Raw {
+    pub(crate) hostname: Option<Text>,
+    pub(crate) spool: Spool,
+    pub(crate) listen: Listen,
+    pub(crate) dns: Dns,
+    pub(crate) tls: Tls,
+    pub(crate) lmtp_tls: Tls,
+    pub(crate) transport: Transport,
+    pub(crate) queue: Queue,
+    pub(crate) log: Log,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) tables: Tables,
+}
+
+/// The sections with their keys.
+pub(crate) const SECTIONS: &[(&str, &[&str])] = &[
+    ("", &["hostname"]),
+    ("spool", Spool::KEYS),
+    ("listen", Listen::KEYS),
+    ("dns", Dns::KEYS),
+    ("tls", Tls::KEYS),
+    ("lmtp_tls", Tls::KEYS),
+    ("transport", Transport::KEYS),
+    ("queue", Queue::KEYS),
+    ("log", Log::KEYS),
+    ("telemetry", Telemetry::KEYS),
+    ("tables", Tables::KEYS),
+];
+
+/// The keys of a section; `""` is the top.
+pub(crate) fn keys_of(section: &str) -> Option<&'static [&'static str]> {
+    SECTIONS.iter().find(|(name, _)| *name == section).map(|(_, keys)| *keys)
+}

@@ -1,0 +1,156 @@
+//! The tables of a configuration, behind the trait that `waxseal-policy` asks.
+
+use std::{
+    collections::BTreeMap,
+    future::ready,
+    pin::Pin,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime},
+};
+
+use waxseal_policy::{Origin, TableAnswer, TableName, Tables};
+use waxseal_tables::{Found, Options, Refresh, Table, TableError};
+
+/// Something about a table that an operator should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableAlert {
+    /// The table.
+    pub table: TableName,
+    /// What happened: a reload, or why there was none.
+    pub text: String,
+    /// How bad it is.
+    pub severity: Severity,
+}
+
+/// How bad an alert is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// A new version is in force.
+    Reloaded,
+    /// The last good version is still in force.
+    Stale,
+    /// Lookups fail; mail that needs them waits.
+    Failed,
+}
+
+/// All tables that a configuration names, each opened once.
+#[derive(Debug, Default)]
+pub struct TableSet {
+    tables: BTreeMap<TableName, Table>,
+    options: Options,
+    generation: AtomicU64,
+    /// What was last said of each table, so that it is said once.
+    said: std::sync::Mutex<BTreeMap<TableName, Severity>>,
+}
+
+impl TableSet {
+    pub(crate) fn set_stale_limit(&mut self, limit: Option<Duration>) {
+        if let Some(limit) = limit {
+            self.options.stale_limit = limit;
+        }
+    }
+
+    /// Opens a table, unless it is open already.
+    pub(crate) fn open(&mut self, name: &str, place: &str) -> Result<TableName, TableError> {
+        let key = TableName::new(name);
+        if !self.tables.contains_key(&key) {
+            let table = Table::open(name, Options { place: Some(place.to_owned()), ..self.options.clone() })?;
+            self.tables.insert(key.clone(), table);
+        }
+        Ok(key)
+    }
+
+    /// What is odd in the tables as they were opened.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for (name, table) in &self.tables {
+            complaints.extend(
+                table.trouble().map(|trouble| format!("{name}: {trouble}; mail that needs it waits")),
+            );
+            complaints.extend(
+                table.warnings().into_iter().map(|warning| format!("{}: {}", warning.place, warning.text)),
+            );
+        }
+        complaints
+    }
+
+    /// Looks at all files again. To be called every second or so, and on SIGHUP; it reads files, so not where nothing may block.
+    /// An alert is given once, until it changes.
+    pub fn refresh_all(&self, now: SystemTime) -> Vec<TableAlert> {
+        let mut alerts = Vec::new();
+        let mut said = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for (name, table) in &self.tables {
+            let (severity, text) = match table.refresh(now) {
+                Refresh::Unchanged => {
+                    // A file that came back as it was.
+                    if said.remove(name).is_some_and(|before| before >= Severity::Stale)
+                        && table.trouble().is_none()
+                    {
+                        self.generation.fetch_add(1, Ordering::Release);
+                    }
+                    continue;
+                }
+                Refresh::Waiting => continue,
+                Refresh::Reloaded => (Severity::Reloaded, "reloaded".to_owned()),
+                Refresh::Kept(reason) => {
+                    (Severity::Stale, format!("{reason}; the last good version is in force"))
+                }
+                Refresh::Failed(reason) => (Severity::Failed, format!("{reason}; mail that needs it waits")),
+            };
+            let before = said.insert(name.clone(), severity);
+            // A version that has just become too old is a change of policy, too.
+            if severity == Severity::Reloaded || (severity == Severity::Failed && before != Some(severity)) {
+                self.generation.fetch_add(1, Ordering::Release);
+            }
+            if before != Some(severity) || severity == Severity::Reloaded {
+                alerts.push(TableAlert { table: name.clone(), text, severity });
+            }
+            if severity == Severity::Reloaded {
+                said.remove(name);
+                let warned = table.warnings().into_iter().map(|w| format!("{}: {}", w.place, w.text));
+                alerts.extend(warned.map(|text| TableAlert { table: name.clone(), text, severity }));
+            }
+        }
+        alerts
+    }
+
+    /// All entries of a table, with their origins: for checks.
+    #[must_use]
+    pub fn entries(&self, name: &TableName) -> Vec<(String, Origin)> {
+        let entries = self.tables.get(name).map(Table::entries).unwrap_or_default();
+        let entry = |(key, found): (String, Found)| {
+            let origin = Origin::new(name.clone(), &found.place, &key);
+            (found.value, origin)
+        };
+        entries.into_iter().map(entry).collect()
+    }
+
+    /// Looks up a key at once; tables of the kinds there are so far are all in memory.
+    #[must_use]
+    pub fn lookup(&self, table: &TableName, key: &str) -> TableAnswer {
+        let Some(found) = self.tables.get(table) else {
+            return TableAnswer::TempFail(format!("table {table} is not configured"));
+        };
+        match found.find(key) {
+            Ok(Some(Found { value, place })) => {
+                TableAnswer::Found { value, origin: Origin::new(table.clone(), &place, key) }
+            }
+            Ok(None) => TableAnswer::Absent,
+            Err(fail) => TableAnswer::TempFail(fail.reason),
+        }
+    }
+}
+
+impl Tables for TableSet {
+    fn find<'a>(
+        &'a self,
+        table: &'a TableName,
+        key: &'a str,
+    ) -> Pin<Box<dyn Future<Output = TableAnswer> + Send + 'a>> {
+        Box::pin(ready(self.lookup(table, key)))
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+}
