@@ -174,8 +174,8 @@ fn parse(text: &str) -> Result<Vec<Anchor>, (usize, String)> {
 /// One record: `name [ttl] [class] DNSKEY|DS rdata`.
 fn add(words: Vec<&str>, anchors: &mut Vec<Anchor>) -> Result<(), String> {
     let Some(owner) = words.first() else { return Ok(()) };
-    let is_type = |word: &&str| word.eq_ignore_ascii_case("DNSKEY") || word.eq_ignore_ascii_case("DS");
-    let at = words.iter().position(|word| is_type(&word)).filter(|at| (1..=3).contains(at));
+    let is_type = |word: &str| word.eq_ignore_ascii_case("DNSKEY") || word.eq_ignore_ascii_case("DS");
+    let at = words.iter().position(|word| is_type(word)).filter(|at| (1..=3).contains(at));
     let Some(at) = at else { return Err("neither a DNSKEY nor a DS record".into()) };
     let mut zone = Name::from_ascii(owner).map_err(|problem| format!("{owner:?}: {problem}"))?;
     zone.set_fqdn(true);

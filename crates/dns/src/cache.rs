@@ -1,9 +1,13 @@
 //! What was answered, for as long as it may be believed, and one question at a time for each key.
 
-use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
-use moka::{Expiry, future::Cache};
-use tokio::time::Instant;
+use tokio::{sync::OnceCell, time::Instant};
 use waxseal_types::{DnsFailureKind, Domain, Lookup, Proof};
 
 use crate::{
@@ -17,6 +21,8 @@ use crate::{
 /// The shortest time an answer is kept. A TTL of zero is for one use (RFC 1035 §3.2.1); one delivery asks for the
 /// same name more than once.
 const SHORTEST: Duration = Duration::from_secs(1);
+/// Parts with a lock each, so that cores seldom meet.
+const SHARDS: usize = 16;
 
 /// An answer, or the failure to get one, and when it ceases to hold.
 #[derive(Debug)]
@@ -32,56 +38,74 @@ pub(crate) struct Answer {
     pub(crate) canonical: Option<Domain>,
 }
 
+/// Empty while the first to ask waits for the answer; everybody else waits for the cell.
+type Cell = Arc<OnceCell<Arc<Entry>>>;
+type Shard = HashMap<Question, Cell>;
+
+/// Locks are held for a look at a map, never while somebody waits.
 #[derive(Debug)]
 pub(crate) struct AnswerCache {
-    entries: Cache<Question, Arc<Entry>>,
+    shards: Vec<Mutex<Shard>>,
+    hasher: RandomState,
+    entries_per_shard: usize,
     limits: CacheSettings,
     deadline: Duration,
     counters: Arc<Counters>,
 }
 
-/// Lets moka forget what has expired; whether an entry still holds is decided at each use.
-struct AtExpiry;
-
-impl Expiry<Question, Arc<Entry>> for AtExpiry {
-    fn expire_after_create(
-        &self,
-        _: &Question,
-        entry: &Arc<Entry>,
-        _: std::time::Instant,
-    ) -> Option<Duration> {
-        Some(entry.expires.saturating_duration_since(Instant::now()))
-    }
-}
-
 impl AnswerCache {
     pub(crate) fn new(limits: CacheSettings, deadline: Duration, counters: Arc<Counters>) -> Self {
-        let entries = Cache::builder().max_capacity(limits.entries).expire_after(AtExpiry).build();
-        Self { entries, limits, deadline, counters }
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            entries_per_shard: limits.entries.div_ceil(SHARDS).max(1),
+            limits,
+            deadline,
+            counters,
+        }
     }
 
-    pub(crate) fn len(&self) -> u64 {
-        self.entries.entry_count()
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
     pub(crate) async fn ask(&self, backend: &Backend, question: Question) -> Arc<Entry> {
-        if let Some(entry) = self.entries.get(&question).await {
-            if entry.expires > Instant::now() {
-                self.counters.hits.fetch_add(1, Ordering::Relaxed);
-                return entry;
-            }
-            self.entries.invalidate(&question).await;
+        let cell = self.cell(&question);
+        if let Some(entry) = cell.get() {
+            self.counters.hits.fetch_add(1, Ordering::Relaxed);
+            return Arc::clone(entry);
         }
         // Whoever comes first asks; the others wait. Should the first give up, the next in line asks.
-        let entry = self.entries.entry(question.clone()).or_insert_with(self.fetch(backend, &question)).await;
-        if !entry.is_fresh() {
-            self.counters.joined.fetch_add(1, Ordering::Relaxed);
+        let mut asked = false;
+        let entry = cell
+            .get_or_init(|| {
+                asked = true;
+                self.fetch(backend, &question)
+            })
+            .await;
+        let counter = if asked { &self.counters.misses } else { &self.counters.joined };
+        counter.fetch_add(1, Ordering::Relaxed);
+        Arc::clone(entry)
+    }
+
+    /// The cell of a question: the one that holds, or is being filled; a new one otherwise.
+    fn cell(&self, question: &Question) -> Cell {
+        let at = self.hasher.hash_one(question) as usize % SHARDS;
+        let mut shard = lock(&self.shards[at]);
+        let now = Instant::now();
+        match shard.get(question) {
+            Some(cell) if holds(cell, now) => return Arc::clone(cell),
+            Some(_) | None => {}
         }
-        entry.into_value()
+        if shard.len() >= self.entries_per_shard {
+            make_room(&mut shard, now, self.entries_per_shard);
+        }
+        let cell = Cell::default();
+        shard.insert(question.clone(), Arc::clone(&cell));
+        cell
     }
 
     async fn fetch(&self, backend: &Backend, question: &Question) -> Arc<Entry> {
-        self.counters.misses.fetch_add(1, Ordering::Relaxed);
         let outcome = match tokio::time::timeout(self.deadline, look_up(backend, question)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Trouble::timeout(format!("no answer within {} s", self.deadline.as_secs_f32()))),
@@ -107,6 +131,28 @@ impl AnswerCache {
             }
             Err(trouble) => (Err(trouble), self.limits.failure),
         }
+    }
+}
+
+/// A map is whole whenever its lock is free, a panic elsewhere or not.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn holds(cell: &Cell, now: Instant) -> bool {
+    cell.get().is_none_or(|entry| entry.expires > now)
+}
+
+/// Drops what has expired; where that is not enough, every eighth of the rest, whichever it is: an answer that is
+/// needed is soon back, and keeping account of use would cost every hit.
+fn make_room(shard: &mut Shard, now: Instant, limit: usize) {
+    shard.retain(|_, cell| holds(cell, now));
+    if shard.len() >= limit {
+        let mut at = 0_usize;
+        shard.retain(|_, _| {
+            at += 1;
+            !at.is_multiple_of(8) && at < limit
+        });
     }
 }
 

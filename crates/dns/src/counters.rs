@@ -34,11 +34,11 @@ pub struct Statistics {
     /// Waits for a server that ended without an answer.
     pub timeouts: u64,
     /// Answers in the cache.
-    pub entries: u64,
+    pub entries: usize,
 }
 
 impl Counters {
-    pub(crate) fn read(&self, entries: u64) -> Statistics {
+    pub(crate) fn read(&self, entries: usize) -> Statistics {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Statistics {
             hits: get(&self.hits),

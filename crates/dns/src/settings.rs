@@ -25,7 +25,7 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheSettings {
     /// How many answers are kept.
-    pub entries: u64,
+    pub entries: usize,
     /// The longest time that records are believed, whatever their TTL says.
     pub positive: Duration,
     /// The longest time that an absence is believed, whatever the SOA record says (RFC 2308 §5).

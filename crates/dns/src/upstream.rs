@@ -18,6 +18,11 @@ const MAX_LINKS: u64 = 50_000;
 /// How long a link is kept at least and at most. A link that turns out bogus is forgotten at once.
 const LINK_LIFE: std::ops::RangeInclusive<u64> = 1..=3600;
 
+/// Records of the chain of trust in one reply: real ones have a handful, a reply made to be expensive has hundreds
+/// (KeyTrap, CVE-2023-50387).
+const MAX_KEYS: usize = 32;
+const MAX_SIGNATURES: usize = 64;
+
 /// Shared by every step of every validation.
 #[derive(Clone)]
 pub(crate) struct Upstream {
@@ -55,7 +60,7 @@ impl Upstream {
 
     pub(crate) async fn fetch(&self, name: &Name, kind: RecordType) -> Result<Message, Trouble> {
         if !matches!(kind, RecordType::DNSKEY | RecordType::DS | RecordType::NS) {
-            return Ok(self.exchange.ask(name, kind, Wanted::Proof).await?.message);
+            return self.ask(name, kind).await;
         }
         let key = (name.to_lowercase(), kind);
         if let Some(link) = self.links.get(&key).await {
@@ -65,11 +70,22 @@ impl Upstream {
             self.links.invalidate(&key).await;
         }
         let fetched = self.links.try_get_with(key, async {
-            let message = self.exchange.ask(name, kind, Wanted::Proof).await?.message;
+            let message = self.ask(name, kind).await?;
             let expires = Instant::now() + life(&message);
             Ok::<_, Trouble>(Arc::new(Link { message, expires }))
         });
         fetched.await.map(|link| link.message.clone()).map_err(|trouble| (*trouble).clone())
+    }
+
+    async fn ask(&self, name: &Name, kind: RecordType) -> Result<Message, Trouble> {
+        let message = self.exchange.ask(name, kind, Wanted::Proof).await?.message;
+        let count = |kind| message.all_sections().filter(|record| record.record_type() == kind).count();
+        let (signatures, keys) =
+            (count(RecordType::RRSIG), count(RecordType::DNSKEY) + count(RecordType::DS));
+        if signatures > MAX_SIGNATURES || keys > MAX_KEYS {
+            return Err(Trouble::malformed(format!("{keys} keys and {signatures} signatures in one reply")));
+        }
+        Ok(message)
     }
 
     /// Forgets the links from `name` up to the root, for they may be what was forged.
