@@ -13,7 +13,7 @@ mod saving;
 mod services;
 mod supervise;
 
-pub use children::DeathNotice;
+pub use children::{DeathNotice, watch};
 #[cfg(feature = "crash")]
 pub use commands::CrashService;
 pub use commands::{AskDoorway, Drain, Entry, List, Remove, Retry, Show, ShownMessage, Stop};
