@@ -148,7 +148,7 @@ enum Validity {
 }
 
 /// A leaf to be issued.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Leaf<'a> {
     authority: Option<&'a Authority>,
     names: Vec<String>,

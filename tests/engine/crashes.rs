@@ -1,0 +1,79 @@
+//! Services that panic: restarted; mail waits meanwhile, is never lost and never sent weaker.
+
+use waxseal_queue::actor::CrashService;
+use waxseal_testbed::{Peer, within};
+use waxseal_tests::{LIMIT, Seen, World};
+use waxseal_types::TlsLevel;
+
+const TEXT: &str = "Subject: x\n\nx\n";
+
+/// Crashes a service, submits a message right behind, and waits for its delivery under TLS.
+async fn survives(service: &'static str) {
+    let authority = waxseal_testbed::Authority::new("Test CA").expect("an authority");
+    let certificate = authority.leaf(&["mx.example.test"]).issue().expect("a leaf");
+    let peer = Peer::builder().starttls(certificate).start().await.expect("starts");
+    let world = World::new(&peer.nexthop(), TlsLevel::Encrypt);
+    let engine = world.start().await;
+    world.submit(&engine, "a@a.test", &["one@b.test"], TEXT).await;
+    within(LIMIT, peer.wait_for(1)).await;
+    engine.manager().send(CrashService(service)).await.expect("the manager lives");
+    let died = |seen: &Seen| matches!(seen, Seen::Died(name) if *name == service).then_some(());
+    within(LIMIT, world.recorder.wait(died)).await;
+    world.submit(&engine, "a@a.test", &["two@b.test"], TEXT).await;
+    let messages = within(LIMIT, peer.wait_for(2)).await;
+    assert_eq!(messages[1].recipients, ["two@b.test"]);
+    assert!(messages.iter().all(|message| message.tls.is_some()), "never weaker");
+    assert!(engine.shut_down().await);
+}
+
+#[actix_rt::test]
+async fn mail_goes_on_after_the_policy_service_crashed() {
+    survives("policy").await;
+}
+
+#[actix_rt::test]
+async fn mail_goes_on_after_the_dns_service_crashed() {
+    survives("dns").await;
+}
+
+#[actix_rt::test]
+async fn mail_goes_on_after_the_trust_service_crashed() {
+    survives("trust").await;
+}
+
+#[actix_rt::test]
+async fn mail_goes_on_after_the_verify_service_crashed() {
+    survives("verify").await;
+}
+
+#[actix_rt::test]
+async fn mail_goes_on_after_the_transport_service_crashed() {
+    survives("transport").await;
+}
+
+#[actix_rt::test]
+async fn a_crash_of_the_spool_is_451_and_nothing_is_lost() {
+    let peer = Peer::builder().start().await.expect("starts");
+    let world = World::new(&peer.nexthop(), TlsLevel::May);
+    let engine = world.start().await;
+    let mut taken = 0;
+    for round in 0..5 {
+        engine.manager().send(CrashService("spool")).await.expect("the manager lives");
+        // Whatever the answer is: 250 is a promise, and anything else is transient.
+        loop {
+            let to = format!("b{round}@b.test");
+            let reply = world.offer(&engine, "a@a.test", &[&to], TEXT).await;
+            assert!(reply.starts_with("250 ") || reply.starts_with("45"), "{reply}");
+            if reply.starts_with("250 ") {
+                taken += 1;
+                break;
+            }
+        }
+    }
+    let messages = within(LIMIT, peer.wait_for(taken)).await;
+    let mut recipients: Vec<String> = messages.into_iter().flat_map(|message| message.recipients).collect();
+    recipients.sort();
+    recipients.dedup();
+    assert_eq!(recipients.len(), taken, "every 250 was kept");
+    assert!(engine.shut_down().await);
+}

@@ -1,0 +1,5 @@
+//! The whole engine: bounces, restarts, services that crash, traces.
+
+mod bounces;
+mod crashes;
+mod restart;
