@@ -38,8 +38,11 @@ pub(crate) struct Stack {
 }
 
 impl Layer {
-    pub(crate) fn push(&mut self, leaf: Leaf) {
+    /// Takes a value whose names are right, and whose value may be.
+    pub(crate) fn push(&mut self, leaf: Leaf) -> Result<(), Problem> {
+        check(&leaf)?;
         self.0.push(leaf);
+        Ok(())
     }
 
     /// Takes the values of another layer of the same file.
@@ -56,9 +59,7 @@ impl Layer {
             place,
             name: path(section, key),
         })?;
-        check(&leaf)?;
-        self.push(leaf);
-        Ok(())
+        self.push(leaf)
     }
 
     /// A file in Waxseal's own format.
@@ -165,9 +166,8 @@ fn check(leaf: &Leaf) -> Result<(), Problem> {
         section => [(section.to_owned(), toml::Value::Table(inner))].into_iter().collect(),
     };
     let result = Raw::deserialize(toml::Value::Table(table));
-    let wrong = |error: toml::de::Error| {
-        Problem::new(leaf.place.clone(), &path(leaf.section, leaf.key), error.message().to_owned(), "")
-    };
+    let wrong =
+        |error: toml::de::Error| Problem::new(leaf.place.clone(), &leaf.name, error.message().to_owned(), "");
     result.map(|_| ()).map_err(wrong)
 }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::values::{Count, Flag, Size, Span, Text, Words};
 
 macro_rules! section {
-    ($(#[$meta:meta])* $name:ident { $($field:ident: $kind:ty,)* }) => {
+    ($(#[$meta:meta])* $name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
         $(#[$meta])*
         #[derive(Debug, Default, Clone, Deserialize)]
         #[serde(deny_unknown_fields, default)]

@@ -270,9 +270,13 @@ fn the_environment_is_on_top_without_regard_to_case() {
         ("WAXSEAL_QUEUE__MINIMAL_BACKOFF", "9"),
     ]);
     let lines: Vec<String> = wrong.unwrap_err().0.iter().map(ToString::to_string).collect();
-    assert!(lines[0].starts_with("environment variable WAXSEAL_TLS__SECURITY_LEVLE: tls.SECURITY_LEVLE: unknown key; did you mean security_level?"), "{lines:?}");
-    assert!(lines[1].contains("unknown section; did you mean [listen]?"), "{lines:?}");
-    assert!(lines[2].contains("\"9\" is not a time"), "{lines:?}");
+    let expected = [
+        "environment variable WAXSEAL_LSITEN__SMTP: LSITEN: unknown section; did you mean [listen]?",
+        "environment variable WAXSEAL_QUEUE__MINIMAL_BACKOFF: queue.minimal_backoff: \"9\" is not a time",
+        "environment variable WAXSEAL_TLS__SECURITY_LEVLE: tls.SECURITY_LEVLE: unknown key; did you mean security_level?",
+    ];
+    assert_eq!(lines.len(), expected.len());
+    assert!(lines.iter().zip(expected).all(|(line, start)| line.starts_with(start)), "{lines:?}");
 }
 
 /// The files that the parity lab writes.

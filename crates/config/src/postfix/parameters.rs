@@ -286,7 +286,7 @@ impl Out<'_> {
             Some(definition) => self.files.get_mut(definition.file),
         };
         let leaf = Leaf { section, key, value: toml::Value::String(text), place, name: name.to_owned() };
-        layer.into_iter().for_each(|layer| layer.push(leaf.clone()));
+        self.problems.extend(layer.and_then(|layer| layer.push(leaf).err()));
     }
 }
 
