@@ -69,14 +69,11 @@ impl Clients {
         settings: &Settings,
     ) -> Result<Admission, Refusal> {
         // postconf(5) smtpd_client_event_limit_exceptions.
-        let address = client.address.filter(|_| !client.may_relay);
+        let address = client.address.filter(|_| !client.may_relay && settings.client_connection_limit > 0);
         if let Some(address) = address {
             let mut counts = self.counts();
             let count = counts.entry(address).or_insert(0);
             if *count >= settings.client_connection_limit {
-                if *count == 0 {
-                    counts.remove(&address);
-                }
                 return Err(Refusal::TOO_MANY_CONNECTIONS);
             }
             *count += 1;

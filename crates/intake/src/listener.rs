@@ -113,11 +113,17 @@ fn clear_stale(path: &Path) -> Result<(), Error> {
 impl Listener {
     /// Accepts clients for ever.
     pub(crate) async fn run(self, intake: Arc<Intake>, accept: Arc<dyn Accept>) {
+        let mut troubled = false;
         loop {
-            if let Err(error) = self.next(&intake, &accept).await {
-                // accept(2): errors of a connection that is gone already are no trouble; lack of descriptors is.
-                if error.kind() != io::ErrorKind::ConnectionAborted {
-                    tracing::warn!(%error, "cannot accept a connection");
+            match self.next(&intake, &accept).await {
+                Ok(()) => troubled = false,
+                // accept(2): the client is gone already; the next one need not be.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    if !troubled {
+                        tracing::warn!(%error, "cannot accept connections");
+                    }
+                    troubled = true;
                     sleep(EXHAUSTED).await;
                 }
             }

@@ -21,7 +21,7 @@ pub struct Settings {
     pub min_data_rate: u64,
     /// How long the answer to one error after the other is held back (`smtpd_error_sleep_time`).
     pub error_delay: Duration,
-    /// Connections of one client at a time (`smtpd_client_connection_count_limit`). Clients in `relay_from` are exempt
+    /// Connections of one client at a time (`smtpd_client_connection_count_limit`); 0 is no limit. Clients in `relay_from` are exempt
     /// (`smtpd_client_event_limit_exceptions`).
     pub client_connection_limit: usize,
     /// Connections in all (the process limit of Postfix's smtpd, which is 100 there, since a session costs a process).

@@ -118,6 +118,38 @@ fn a_client_that_left_before_its_250_keeps_its_message() {
 }
 
 #[test]
+fn a_client_may_leave_after_any_octet_and_only_a_whole_message_is_one() {
+    let envelope = "MAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\n";
+    let sessions = [
+        vec![(format!("{envelope}DATA\r\n"), 3), ("text\r\n..\r\n.\r\n".into(), 1)],
+        vec![(format!("{envelope}BDAT 5\r\ntextB"), 3), ("BDAT 7 LAST\r\nDAT 2\r\n".into(), 1)],
+    ];
+    local(async {
+        let server = Server::start(settings());
+        for session in sessions {
+            let length: usize = session.iter().map(|(segment, _)| segment.len()).sum();
+            for cut in 0..=length {
+                let before = server.memory.requests();
+                let mut client = server.near_client().await;
+                let mut left = cut;
+                for (segment, replies) in &session {
+                    client.say(&segment[..left.min(segment.len())]).await;
+                    if left < segment.len() {
+                        break;
+                    }
+                    assert!(client.codes(*replies).await.iter().all(|code| *code < 400));
+                    left -= segment.len();
+                }
+                drop(client);
+                server.intake.drained().await;
+                let taken = server.memory.requests() - before;
+                assert_eq!(taken, usize::from(cut == length), "left after {cut} octets");
+            }
+        }
+    });
+}
+
+#[test]
 fn a_client_that_left_within_its_text_leaves_nothing() {
     local(async {
         let server = Server::start(settings());

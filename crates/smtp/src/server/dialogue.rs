@@ -40,7 +40,7 @@ impl Session {
         let (mut transaction, size) = parse_mail(argument)?;
         // RFC 1870 §6.1: a message that is declared too large need not be sent at all.
         if size.is_some_and(|size| {
-            usize::try_from(size).map_or(true, |size| size > self.settings.message_size_limit)
+            usize::try_from(size).map_or(true, |size| size > self.settings.largest_message())
         }) {
             return Err(Refusal::TOO_LARGE);
         }
@@ -83,9 +83,9 @@ impl Session {
         if transaction.recipients.is_empty() {
             return Err(if self.refused_recipient { Refusal::NO_RECIPIENTS } else { Refusal::RCPT_FIRST });
         }
-        let mut text = BytesMut::with_capacity(FIRST_CAPACITY.min(self.settings.message_size_limit));
+        let mut text = BytesMut::with_capacity(FIRST_CAPACITY.min(self.settings.largest_message()));
         host.text(hello, transaction, &mut text)?;
-        Ok(Scanner::new(text, self.settings.message_size_limit))
+        Ok(Scanner::new(text, self.settings.largest_message()))
     }
 
     pub(super) fn start_tls(&mut self) -> Option<Step> {

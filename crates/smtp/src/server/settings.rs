@@ -7,7 +7,8 @@ use alloc::string::String;
 pub struct Settings {
     /// The name in the greeting and in `Received:` (`myhostname`).
     pub hostname: String,
-    /// Largest message in octets, as announced by SIZE (`message_size_limit`; here 50 MiB). The text is held in memory.
+    /// Largest message in octets, as announced by SIZE (`message_size_limit`; here 50 MiB); 0 is no limit, to the protocol as to Postfix
+    /// (RFC 1870 §4). The text is held in memory: whoever says 0 has to bound that.
     pub message_size_limit: usize,
     /// Longest command line without its CRLF (`line_length_limit`). RFC 3461 §5.4 asks for 1036 at least.
     pub line_length_limit: usize,
@@ -44,5 +45,12 @@ impl Default for Settings {
             hop_count_limit: 50,
             starttls: false,
         }
+    }
+}
+
+impl Settings {
+    /// [`Settings::message_size_limit`] as a number to compare with.
+    pub(super) const fn largest_message(&self) -> usize {
+        if self.message_size_limit == 0 { usize::MAX } else { self.message_size_limit }
     }
 }

@@ -388,6 +388,14 @@ fn a_message_that_is_too_large_is_read_to_its_end() {
 }
 
 #[test]
+fn a_limit_of_zero_is_none() {
+    let mut client = Client::new(Settings { message_size_limit: 0, ..Settings::default() });
+    assert!(client.send("EHLO x\r\n").contains("\r\n250-SIZE 0\r\n"));
+    client.send("MAIL FROM:<> SIZE=99999999999\r\nRCPT TO:<b@b.example>\r\n");
+    assert_eq!(client.codes("BDAT 5\r\n12345BDAT 5 LAST\r\n12345"), [250, 250]);
+}
+
+#[test]
 fn a_message_with_fifty_hops_is_in_a_loop() {
     for (hops, code) in [(49, "250 2.0.0"), (50, "554 5.4.6"), (51, "554 5.4.6")] {
         let mut client = Client::hello(Settings::default());

@@ -36,7 +36,7 @@ impl Session {
     }
 
     pub(super) fn bdat(&mut self, argument: &str, host: &mut dyn Host) -> Result<(), Refusal> {
-        let limit = self.settings.message_size_limit as u64;
+        let limit = self.settings.largest_message() as u64;
         let Some((size, last)) = parse_chunk(argument) else {
             // Nobody knows how many octets follow, so nobody can know where the next command begins.
             self.close(&Refusal::BDAT_SYNTAX);
