@@ -40,8 +40,8 @@ impl Stage {
         match self {
             Self::Connect => "connecting",
             Self::Greeting => "receiving the initial server greeting",
-            Self::Hello => "performing the HELO or EHLO handshake",
-            Self::StartTls => "sending STARTTLS",
+            Self::Hello => "performing the EHLO handshake",
+            Self::StartTls => "receiving the STARTTLS response",
             Self::Tls => "performing the TLS handshake",
             Self::Rset => "sending RSET",
             Self::Mail => "sending MAIL FROM",

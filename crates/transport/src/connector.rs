@@ -69,11 +69,10 @@ impl Connector {
     /// [`OpenError`] has the stage, the cause and how far it came. The connection is closed then.
     pub async fn open(&self, request: &OpenRequest) -> Result<Opened, OpenError> {
         let key = Key::of(request, &self.settings);
-        if request.reuse {
-            if let Some(session) = self.pool.take(&key, &request.tls) {
-                let report = OpenReport { pooled: true, ..session.report.clone() };
-                return Ok(Opened { session, report });
-            }
+        let idle = if request.reuse { self.pool.take(&key, &request.tls) } else { None };
+        if let Some(session) = idle {
+            let report = OpenReport { pooled: true, ..session.report.clone() };
+            return Ok(Opened { session, report });
         }
         let started = Instant::now();
         let report = OpenReport::new(ConnectionId(CONNECTIONS.fetch_add(1, Ordering::Relaxed)));
@@ -82,7 +81,7 @@ impl Connector {
 
     /// Keeps an idle session for [`Settings::cache_time_limit`]; one that is not to be kept is told QUIT.
     pub async fn park(&self, session: Session) {
-        if let Err(session) = self.pool.put(session) {
+        if let Some(session) = self.pool.put(session) {
             session.quit().await;
         }
     }

@@ -33,8 +33,8 @@ pub enum Cause {
     /// The server refused to go on.
     #[error("server said: {0}")]
     Reply(Reply),
-    /// TLS failed; the text is the TLS library's, printable.
-    #[error("TLS handshake failed: {0}")]
+    /// TLS failed, in the handshake at [`waxseal_smtp::Stage::Tls`], later at the others; the text is the TLS library's, printable.
+    #[error("TLS failed: {0}")]
     Handshake(String),
     /// The server calls itself by our name (5.4.6).
     #[error("mail loops back to myself")]

@@ -67,25 +67,25 @@ impl Pool {
     }
 
     /// Keeps a session for the next message, or gives it back where it is not to be kept.
-    pub(crate) fn put(self: &Arc<Self>, mut session: Session) -> Result<(), Session> {
+    pub(crate) fn put(self: &Arc<Self>, mut session: Session) -> Option<Session> {
         if !session.usable() || !session.is_quiet() || self.settings.cache_time_limit.is_zero() {
-            return Err(session);
+            return Some(session);
         }
         let until = Instant::now() + self.settings.cache_time_limit;
         let mut shelf = self.shelf.lock();
         if shelf.count >= self.settings.max_idle {
-            return Err(session);
+            return Some(session);
         }
         let list = shelf.idle.entry(session.key).or_default();
         if list.len() >= self.settings.max_idle_per_key {
-            return Err(session);
+            return Some(session);
         }
         list.push(Idle { session, until });
         shelf.count += 1;
         if !std::mem::replace(&mut shelf.watched, true) {
             tokio::spawn(watch(Arc::downgrade(self), until));
         }
-        Ok(())
+        None
     }
 
     /// How many there are.

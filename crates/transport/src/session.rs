@@ -208,10 +208,9 @@ impl Session {
         let limit = self.settings.limit(Stage::Body);
         let Err(cause) = self.channel.write_text(text.segments(), limit).await else { return Ok(()) };
         // The text did not leave in full, so the message was not taken; a server that refused it may have said so.
-        if let Some(reply) = self.channel.unasked() {
-            if reply.is_transient() || reply.is_permanent() {
-                transaction.text_refused(&reply);
-            }
+        let refused = self.channel.unasked().filter(|reply| reply.is_transient() || reply.is_permanent());
+        if let Some(reply) = refused {
+            transaction.text_refused(&reply);
         }
         Err(Break { stage: Stage::Body, cause })
     }

@@ -97,7 +97,7 @@ enum State {
 ///                    └──TLS────────┘  └── refused ──▶ Ready in clear, or Failed where required
 /// ```
 ///
-/// 421 and anything unexpected end in Failed, from every state.
+/// 421 ends in Failed everywhere but behind STARTTLS, which it merely refuses.
 #[derive(Debug)]
 pub struct Opening {
     hello: Hello,
@@ -184,12 +184,10 @@ impl Opening {
 
     fn starttls_answered(&mut self, reply: &Reply) -> OpeningStep {
         if reply.is_positive() {
-            OpeningStep::StartTls
-        } else if reply.code == 421 {
-            self.rejected(Stage::StartTls, reply)
-        } else {
-            self.without_tls(Offer::Refused(reply.clone()))
+            return OpeningStep::StartTls;
         }
+        // Any refusal is one, as with Postfix; a server that said 421 and means it closes, and the next command will show.
+        self.without_tls(Offer::Refused(reply.clone()))
     }
 
     fn without_tls(&mut self, offer: Offer) -> OpeningStep {
@@ -279,18 +277,14 @@ mod tests {
             (IfOffered, &[greeting, EHLO, no], "ready Refused 454 pipelining=true"),
             (IfOffered, &[greeting, EHLO, "502 what\r\n"], "ready Refused 502 pipelining=true"),
             (IfOffered, &[greeting, EHLO, "354 what\r\n"], "ready Refused 354 pipelining=true"),
-            (IfOffered, &[greeting, EHLO, "421 bye\r\n"], "refused while sending STARTTLS: 421 bye"),
+            (IfOffered, &[greeting, EHLO, "421 bye\r\n"], "ready Refused 421 pipelining=true"),
             (IfOffered, &[greeting, "500 what\r\n", "250 mx\r\n"], "ready EhloRefused pipelining=false"),
             (
                 IfOffered,
                 &[greeting, "500 what\r\n", "550 no\r\n"],
-                "refused while performing the HELO or EHLO handshake: 550 no",
+                "refused while performing the EHLO handshake: 550 no",
             ),
-            (
-                IfOffered,
-                &[greeting, "421 bye\r\n"],
-                "refused while performing the HELO or EHLO handshake: 421 bye",
-            ),
+            (IfOffered, &[greeting, "421 bye\r\n"], "refused while performing the EHLO handshake: 421 bye"),
             (Required, &[greeting, PLAIN], "STARTTLS was required and cannot be had"),
             (Required, &[greeting, EHLO, no], "STARTTLS was required and cannot be had"),
             (Required, &[greeting, "502 what\r\n", "250 mx\r\n"], "STARTTLS was required and cannot be had"),

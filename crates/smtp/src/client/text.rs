@@ -111,7 +111,8 @@ mod tests {
     #[test]
     fn rfc5321_4_5_2_texts_on_the_wire() {
         let bad = |at| Err(BareLineEnd { at });
-        let table: [(&[u8], Result<&[u8], BareLineEnd>); 20] = [
+        type Row = (&'static [u8], Result<&'static [u8], BareLineEnd>);
+        let table: [Row; 20] = [
             (b"", Ok(b".\r\n")),
             (b"a\r\n", Ok(b"a\r\n.\r\n")),
             (b"a", Ok(b"a\r\n.\r\n")),

@@ -47,7 +47,7 @@ impl ActiveKeyExchange for Exchange {
         }
         let peer = UnparsedPublicKey::new(&ECDH_P521, peer);
         let refused = Error::from(PeerMisbehaved::InvalidKeyShare);
-        agree_ephemeral(self.private, &peer, refused, |secret| Ok(SharedSecret::from(secret)))
+        agree_ephemeral(self.private, peer, refused, |secret| Ok(SharedSecret::from(secret)))
     }
 
     fn pub_key(&self) -> &[u8] {

@@ -1,5 +1,9 @@
 //! The transport against scripted servers on loopback.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+#[cfg(feature = "actor")]
+mod actor;
 mod delivery;
 mod opening;
 mod peer;

@@ -36,10 +36,10 @@ async fn refusals_are_told_with_their_stage() {
         (&["554 go away\r\n"], "server said: 554 go away while receiving the initial server greeting"),
         (&["421 busy\r\n"], "server said: 421 busy while receiving the initial server greeting"),
         (&["354 what\r\n"], "server said: 354 what while receiving the initial server greeting"),
-        (&["220 a\r\n", "421 busy\r\n"], "server said: 421 busy while performing the HELO or EHLO handshake"),
+        (&["220 a\r\n", "421 busy\r\n"], "server said: 421 busy while performing the EHLO handshake"),
         (
             &["220 a\r\n", "500 what\r\n", "550 no\r\n"],
-            "server said: 550 no while performing the HELO or EHLO handshake",
+            "server said: 550 no while performing the EHLO handshake",
         ),
         (
             &["SSH-2.0-x\r\n"],
