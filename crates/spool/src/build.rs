@@ -16,6 +16,9 @@ use crate::{
     read::{RawPut, read_states},
 };
 
+/// How often older results are tried to be read before newer ones are written without them.
+const READ_TRIES: u8 = 3;
+
 /// A change of the index that waits for its record to be durable.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Effect {
@@ -69,7 +72,7 @@ impl Build {
     pub(crate) fn add(&mut self, request: &Request) -> Result<(), Error> {
         match &request.work {
             Work::Put(put) => self.put(put),
-            Work::Update { id, results, dsn } => self.update(*id, results, dsn.as_ref()),
+            Work::Update { results, dsn, .. } => self.update(request, results, dsn.as_ref()),
             Work::Done { id, dsn } => self.done(*id, dsn.as_ref()),
             Work::Cancel { id, .. } => {
                 self.record(Kind::Cancel, *id, &[]);
@@ -123,12 +126,26 @@ impl Build {
         place
     }
 
-    fn update(&mut self, id: u64, results: &[RecipientResult], dsn: Option<&Prepared>) -> Result<(), Error> {
+    fn update(
+        &mut self,
+        request: &Request,
+        results: &[RecipientResult],
+        dsn: Option<&Prepared>,
+    ) -> Result<(), Error> {
+        let id = request.subject();
         let (entry, before) = self.find(id)?;
         if let Some(dsn) = dsn {
             self.check_new(dsn.id)?;
         }
-        let mark = self.mark(id, &entry, before, results);
+        let mark = match self.mark(id, &entry, before, results) {
+            // What has happened has to be told in the end, even if what happened before cannot be read.
+            Err(error) if request.tries >= READ_TRIES => {
+                tracing::error!(%error, id = %QueueId::from_u64(id), "older results are lost");
+                Mark { id, previous: None, results: results.to_vec() }
+            }
+            mark => mark?,
+        };
+        let mark = codec::encode_mark(&mark);
         let place = match dsn {
             Some(dsn) => self.push_put(Kind::PutUpdate, dsn, &join(&mark, &dsn.meta), None),
             None => self.record(Kind::Update, id, &mark),
@@ -138,30 +155,36 @@ impl Build {
         Ok(())
     }
 
-    /// The mark's octets. Results hang together within a segment only: the first ones in a new segment repeat what older segments say.
-    fn mark(&self, id: u64, entry: &Entry, before: Place, results: &[RecipientResult]) -> Vec<u8> {
+    /// Results hang together within a segment only: the first ones in a new segment repeat what older segments say.
+    fn mark(
+        &self,
+        id: u64,
+        entry: &Entry,
+        before: Place,
+        results: &[RecipientResult],
+    ) -> Result<Mark, Error> {
         if before.segment == self.segment {
-            return codec::encode_mark(&Mark { id, previous: Some(before.unit), results: results.to_vec() });
+            return Ok(Mark { id, previous: Some(before.unit), results: results.to_vec() });
         }
         let all_told = results.len() >= entry.recipients as usize;
         let results =
-            if before.exists() && !all_told { self.merged(id, entry, results) } else { results.to_vec() };
-        codec::encode_mark(&Mark { id, previous: None, results })
+            if before.exists() && !all_told { self.merged(id, entry, results)? } else { results.to_vec() };
+        Ok(Mark { id, previous: None, results })
     }
 
-    fn merged(&self, id: u64, entry: &Entry, newer: &[RecipientResult]) -> Vec<RecipientResult> {
+    fn merged(
+        &self,
+        id: u64,
+        entry: &Entry,
+        newer: &[RecipientResult],
+    ) -> Result<Vec<RecipientResult>, Error> {
         let source = self.index.lock().source(entry.mark.segment);
-        let states = read_states(id, entry, source.as_ref()).unwrap_or_else(|error| {
-            // What has just happened has to be told in any case.
-            tracing::error!(%error, id = %QueueId::from_u64(id), "older results are lost");
-            Vec::new()
-        });
-        let mut results = full(states);
+        let mut results = full(read_states(id, entry, source.as_ref())?);
         for result in newer {
             results.retain(|old| old.index != result.index);
             results.push(result.clone());
         }
-        results
+        Ok(results)
     }
 
     fn done(&mut self, id: u64, dsn: Option<&Prepared>) -> Result<(), Error> {
@@ -188,7 +211,7 @@ impl Build {
             // It is being marked in this very group, or has moved: looked at again when the segment's turn comes again.
             return Err(Error::Unknown(QueueId::from_u64(id)));
         }
-        let results = self.merged(id, &entry, &[]);
+        let results = self.merged(id, &entry, &[])?;
         let mark = codec::encode_mark(&Mark { id, previous: None, results });
         if entry.put.segment != from {
             let place = self.record(Kind::Update, id, &mark);

@@ -240,9 +240,9 @@ impl Committer {
         self.end();
     }
 
-    /// The orderly end: a last attempt at what failed, and the seal.
+    /// The orderly end: a last attempt at what failed, what has to be cancelled, and the seal.
     pub(crate) fn end(&mut self) {
-        if !self.again.is_empty() {
+        if !self.again.is_empty() || self.engine.has_own_work() {
             self.commit(Vec::new());
         }
         for request in self.again.drain(..) {

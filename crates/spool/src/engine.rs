@@ -1,7 +1,7 @@
 //! What the log's thread does, step by step and without a thread: a batch of requests becomes a group, the group is written and synced, and only then is
 //! anyone answered.
 
-use std::{io, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -79,11 +79,13 @@ pub(crate) struct Request {
     pub(crate) since: Instant,
     /// Segments where it was written without a sync that succeeded.
     pub(crate) tainted: Vec<u32>,
+    /// How often it was put off, since what it builds on could not be read.
+    pub(crate) tries: u8,
 }
 
 impl Request {
     pub(crate) const fn new(work: Work, ticket: Option<Ticket>, since: Instant) -> Self {
-        Self { work, ticket, since, tainted: Vec::new() }
+        Self { work, ticket, since, tainted: Vec::new(), tries: 0 }
     }
 
     pub(crate) const fn is_put(&self) -> bool {
@@ -92,6 +94,15 @@ impl Request {
 
     pub(crate) const fn is_mark(&self) -> bool {
         matches!(self.work, Work::Update { .. } | Work::Done { .. })
+    }
+
+    /// The message that it is about.
+    pub(crate) const fn subject(&self) -> u64 {
+        match &self.work {
+            Work::Put(put) => put.id,
+            Work::Update { id, .. } | Work::Done { id, .. } => *id,
+            Work::Cancel { id, .. } | Work::Copy { id, .. } => *id,
+        }
     }
 
     /// The message that it brings.
@@ -132,6 +143,8 @@ pub(crate) struct Engine {
     segment_size: u64,
     /// Messages to be cancelled, each with the segments that may hold it.
     cancels: Vec<(u64, Vec<u32>)>,
+    /// Marks that build on what could not be read just now.
+    postponed: Vec<Request>,
     reclaim_due: bool,
     /// A segment and the messages that are still to be copied out of it.
     copying: Option<(u32, Vec<u64>)>,
@@ -153,6 +166,7 @@ impl Engine {
             reserve: Reserve::new(settings.reserve),
             segment_size: size,
             cancels: Vec::new(),
+            postponed: Vec::new(),
             reclaim_due: true,
             copying: None,
         }
@@ -160,7 +174,13 @@ impl Engine {
 
     /// Makes a batch durable and answers its requests. What could be made neither durable nor be refused comes back, to be tried again: marks are
     /// never given up, since what they tell has happened.
-    pub(crate) fn commit(&mut self, mut batch: Vec<Request>) -> Vec<Request> {
+    pub(crate) fn commit(&mut self, batch: Vec<Request>) -> Vec<Request> {
+        let mut rest = self.try_commit(batch);
+        rest.append(&mut self.postponed);
+        rest
+    }
+
+    fn try_commit(&mut self, mut batch: Vec<Request>) -> Vec<Request> {
         self.refuse_beyond_space(&batch);
         self.add_own(&mut batch);
         for attempt in 0..3 {
@@ -263,6 +283,9 @@ impl Engine {
         for request in batch.drain(..) {
             match build.add(&request) {
                 Ok(()) => kept.push(request),
+                Err(Error::Io { .. }) if request.is_mark() => {
+                    self.postponed.push(Request { tries: request.tries + 1, ..request });
+                }
                 Err(error) => self.refuse(&request, error),
             }
         }
@@ -390,8 +413,6 @@ impl Engine {
                 if damaged { storage.rename(&name, &format!("{name}.bad")) } else { storage.remove(&name) };
             match done {
                 Ok(()) => gone.push(*number),
-                // Removed in an earlier round of which the sync failed.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => gone.push(*number),
                 Err(error) => tracing::error!(segment = name, %error, "cannot remove segment"),
             }
         }
@@ -399,16 +420,20 @@ impl Engine {
             return false;
         }
         self.counters.syncs.add(1);
-        if let Err(error) = storage.sync_dir() {
-            tracing::error!(%error, "cannot sync the spool folder");
-            return false;
-        }
+        let synced = storage.sync_dir();
         let mut index = self.index.lock();
         for number in gone {
-            index.segments.remove(&number);
-            self.counters.reclaimed.add(1);
+            if synced.is_ok() {
+                index.segments.remove(&number);
+                self.counters.reclaimed.add(1);
+            } else if let Some(segment) = index.segments.get_mut(&number) {
+                segment.undead = true;
+            }
         }
-        true
+        if let Err(error) = &synced {
+            tracing::error!(%error, "cannot sync the spool folder");
+        }
+        synced.is_ok()
     }
 
     /// The orderly end.

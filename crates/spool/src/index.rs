@@ -71,11 +71,22 @@ pub(crate) struct Segment {
     ends: BTreeSet<u32>,
     /// Has damage: kept under another name when its time has come, not removed.
     pub(crate) damaged: bool,
+    /// Removed, but the folder could not be synced: it may come back after a crash, so what its messages' ends say has to stay until the next start.
+    pub(crate) undead: bool,
 }
 
 impl Segment {
     pub(crate) const fn new(source: Source, bytes: u64) -> Self {
-        Self { source, bytes, live: 0, live_bytes: 0, marks: 0, ends: BTreeSet::new(), damaged: false }
+        Self {
+            source,
+            bytes,
+            live: 0,
+            live_bytes: 0,
+            marks: 0,
+            ends: BTreeSet::new(),
+            damaged: false,
+            undead: false,
+        }
     }
 }
 
@@ -179,6 +190,7 @@ impl Index {
         let needless = |(number, segment): (&u32, &Segment)| {
             let free = segment.live == 0
                 && segment.marks == 0
+                && !segment.undead
                 && Some(*number) != active
                 && Some(*number) != newest
                 && segment.ends.iter().all(|put| !self.segments.contains_key(put));

@@ -70,6 +70,9 @@ pub(crate) fn recover(storage: &dyn Storage) -> Result<Found, Error> {
     for number in numbers {
         found.segment(storage, number)?;
     }
+    if found.report.segments > 0 {
+        storage.sync_dir().map_err(|e| io_error("sync", &storage.describe(), e))?;
+    }
     found.report.messages = found.index.len();
     Ok(found)
 }
@@ -89,18 +92,17 @@ impl Found {
         let header = match SegmentHeader::parse(&start, number) {
             Ok(header) => header,
             Err(NoHeader::Newer(found)) => return Err(newer(storage, &name, found)),
-            // The header is synced with the first group or before it: nothing here was ever acknowledged.
-            Err(NoHeader::Unwritten) if length <= FIRST_GROUP => {
+            // A header is written before its first group and synced with it: nothing here was ever acknowledged.
+            Err(NoHeader::Unwritten | NoHeader::Damaged) if length <= FIRST_GROUP => {
                 return discard(storage, &name);
             }
-            Err(NoHeader::Unwritten | NoHeader::Damaged) => {
-                self.report.damage.push(Damage {
-                    segment: name.clone(),
-                    offset: 0,
-                    length,
-                    id: None,
-                    message: true,
-                });
+            Err(NoHeader::Unwritten) => {
+                self.report.torn += length;
+                return quarantine(storage, &name);
+            }
+            Err(NoHeader::Damaged) => {
+                let segment = name.clone();
+                self.report.damage.push(Damage { segment, offset: 0, length, id: None, message: true });
                 return quarantine(storage, &name);
             }
         };
@@ -131,6 +133,10 @@ impl Found {
             }
             let record = Some((header.kind, header.id));
             outline.damaged.push(Bad { offset: place.offset(), length: header.total(), record });
+        }
+        if !outline.sealed {
+            // A process that was killed left this in memory, not on disk: what is acted on from now on must not go away.
+            source.file.sync_data().map_err(|e| io_error("sync", &source.name, e))?;
         }
         self.note(number, source, length, &outline);
         Ok(())

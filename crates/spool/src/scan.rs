@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::{
-    format::{FIRST_GROUP, GROUP_HEADER, GroupHeader, Kind, RECORD_HEADER, RecordHeader, SECTOR},
+    format::{FIRST_GROUP, GROUP_HEADER, GroupHeader, Kind, RECORD_HEADER, RecordHeader, SEALED, SECTOR},
     index::Source,
 };
 
@@ -27,10 +27,13 @@ pub(crate) struct Outline {
     /// What a crash left of the last group; nothing of it was acknowledged.
     pub(crate) torn: Vec<Bad>,
     pub(crate) last_sequence: u64,
+    /// Ended in an orderly way.
+    pub(crate) sealed: bool,
 }
 
 struct Window<'a> {
     source: &'a Source,
+    length: u64,
     base: u64,
     octets: Vec<u8>,
 }
@@ -40,7 +43,8 @@ impl Window<'_> {
     fn octets(&mut self, offset: u64, want: usize) -> io::Result<&[u8]> {
         let held = self.base..self.base + self.octets.len() as u64;
         if !(held.contains(&offset) && offset + want as u64 <= held.end) {
-            self.octets.resize(CHUNK.max(want), 0);
+            let left = self.length.saturating_sub(offset).min(CHUNK as u64) as usize;
+            self.octets.resize(left.max(want), 0);
             let got = self.source.file.read_at(&mut self.octets, offset)?;
             self.octets.truncate(got);
             self.base = offset;
@@ -75,7 +79,7 @@ pub(crate) fn scan(
     length: u64,
     each: &mut dyn FnMut(u64, &RecordHeader, &[u8]),
 ) -> io::Result<Outline> {
-    let mut window = Window { source, base: 0, octets: Vec::new() };
+    let mut window = Window { source, length, base: 0, octets: Vec::new() };
     let mut outline = Outline::default();
     let (mut bad, mut last_group, mut at) = (Vec::new(), None, FIRST_GROUP);
     while at < length {
@@ -84,6 +88,7 @@ pub(crate) fn scan(
             && let Some(group) = GroupHeader::parse(octets, source.seed, at)
         {
             last_group = Some(at);
+            outline.sealed = group.flags & SEALED != 0;
             outline.last_sequence = outline.last_sequence.max(group.sequence);
             at += GROUP_HEADER as u64;
         } else if let Some(header) = RecordHeader::parse(octets, source.seed, at) {

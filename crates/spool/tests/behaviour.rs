@@ -1,0 +1,265 @@
+//! What the log promises, one event each.
+
+mod common;
+
+use std::{io::ErrorKind, sync::Arc, time::Duration};
+
+use common::{body, envelope, live, poll, progress, put, small, wait};
+use waxseal_spool::{
+    Done, Error, Log, Progress, RecipientResult, RecipientState, Refusal, Settings, SimDisk, Spool, Update,
+    open, open_on, open_stepped,
+};
+use waxseal_types::QueueId;
+
+fn id(number: u64) -> QueueId {
+    QueueId::from_u64(number)
+}
+
+fn done(log: &Log, number: u64) -> waxseal_spool::Pending<()> {
+    log.done(Done { id: id(number), dsn: None })
+}
+
+#[test]
+fn no_message_is_acknowledged_while_syncs_are_held_back() {
+    let disk = SimDisk::new(1);
+    disk.hold_syncs(true);
+    let (log, _) = open_on(Arc::new(disk.clone()), small()).unwrap();
+    let mut first = log.put(put(1, 1, 100));
+    disk.await_held_sync();
+    let mut second = log.put(put(2, 1, 100));
+    assert!(poll(&mut first).is_none() && poll(&mut second).is_none());
+    assert!(matches!(wait(log.read(id(1))), Err(Error::Unknown(_))));
+    disk.hold_syncs(false);
+    wait(first).unwrap();
+    wait(second).unwrap();
+}
+
+#[test]
+fn a_message_and_its_results_come_back() {
+    let disk = SimDisk::new(1);
+    let mut life = live(&disk, small()).unwrap();
+    let mut answers = vec![life.log.put(put(7, 3, 1000))];
+    life.stepper.step();
+    for (index, attempts) in [(0, 1), (2, 1), (2, 2)] {
+        let result = RecipientResult { index, progress: progress(attempts, RecipientState::Failed) };
+        answers.push(life.log.update(Update { id: id(7), results: vec![result], dsn: None }));
+        life.stepper.step();
+    }
+    for mut answer in answers {
+        poll(&mut answer).unwrap().unwrap();
+    }
+    let expected = [progress(1, RecipientState::Failed), Progress::NEW, progress(2, RecipientState::Failed)];
+    let stored = wait(life.log.read(id(7))).unwrap();
+    assert_eq!((stored.envelope, stored.body), (envelope(7, 3), body(7, 1000)));
+    assert_eq!(stored.states, expected);
+    life.stepper.end();
+    let (_, mut recovery, _) = open_stepped(Arc::new(disk), small()).unwrap();
+    assert_eq!(recovery.next().unwrap().unwrap().states, expected);
+    assert!(recovery.next().is_none());
+}
+
+#[test]
+fn dropping_the_last_handle_makes_marks_durable_and_frees_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { path: folder.path().join("spool"), ..Settings::default() };
+    let (log, _) = open(settings.clone()).unwrap();
+    for number in 1..=3 {
+        wait(log.put(put(number, 1, 5000))).unwrap();
+    }
+    drop(done(&log, 2));
+    let gate = log.gate().clone();
+    assert!(gate.ready().is_ok());
+    drop(log);
+    assert_eq!(gate.ready(), Err(Refusal::FAILED));
+    let (log, recovery) = open(settings).unwrap();
+    let ids: Vec<u64> = recovery.map(|message| message.unwrap().envelope.id.as_u64()).collect();
+    assert_eq!(ids, [1, 3]);
+    assert!(log.gate().next_id() > id(3));
+}
+
+#[test]
+fn a_second_process_is_told_who_holds_the_spool() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { path: folder.path().join("spool"), ..Settings::default() };
+    let _log = open(settings.clone()).unwrap();
+    let error = open(settings).unwrap_err();
+    assert!(error.is_configuration());
+    assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+}
+
+#[test]
+fn the_folder_is_private_and_must_be_a_folder() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("spool");
+    let (log, _) = open(Settings { path: path.clone(), ..Settings::default() }).unwrap();
+    wait(log.put(put(1, 1, 10))).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    for file in std::fs::read_dir(&path).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+    }
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let error = open(Settings { path: file.clone(), ..Settings::default() }).unwrap_err();
+    assert!(error.is_configuration() && error.to_string().contains(&file.display().to_string()), "{error}");
+}
+
+#[test]
+fn a_spool_of_a_newer_format_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { path: folder.path().to_owned(), ..Settings::default() };
+    let mut header = [0; 512];
+    header[..8].copy_from_slice(b"WAXSPOOL");
+    header[8] = 2;
+    let crc = crc32c::crc32c(&header[..508]);
+    header[508..].copy_from_slice(&crc.to_le_bytes());
+    let name = folder.path().join("0000000000000001.seg");
+    std::fs::write(&name, header).unwrap();
+    let error = open(settings).unwrap_err();
+    assert!(error.is_configuration() && matches!(error, Error::NewerFormat { found: 2, .. }), "{error}");
+    assert!(error.to_string().contains(&name.display().to_string()), "{error}");
+    assert_eq!(std::fs::read(name).unwrap(), header);
+}
+
+#[test]
+fn foreign_files_and_links_are_not_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let outside = folder.path().join("outside");
+    std::fs::write(&outside, "precious").unwrap();
+    let path = folder.path().join("spool");
+    std::fs::create_dir(&path).unwrap();
+    std::os::unix::fs::symlink(&outside, path.join("0000000000000001.seg")).unwrap();
+    std::fs::write(path.join("x".repeat(255)), "").unwrap();
+    let (log, recovery) = open(Settings { path, ..Settings::default() }).unwrap();
+    assert_eq!(recovery.report().segments, 0);
+    // The number of the link is taken: another is used.
+    let mut result = wait(log.put(put(1, 1, 10)));
+    if result.is_err() {
+        result = wait(log.put(put(2, 1, 10)));
+    }
+    result.unwrap();
+    drop(log);
+    assert_eq!(std::fs::read(outside).unwrap(), b"precious");
+}
+
+#[test]
+fn a_full_disk_refuses_mail_and_still_takes_marks() {
+    let disk = SimDisk::new(3);
+    let settings = Settings { reserve: 64 << 10, segment_size: 64 << 10, ..Settings::default() };
+    disk.set_capacity(400 << 10);
+    let mut life = live(&disk, settings.clone()).unwrap();
+    let mut taken = Vec::new();
+    for number in 1..200 {
+        let mut answer = life.log.put(put(number, 1, 4000));
+        life.stepper.step();
+        match poll(&mut answer).unwrap() {
+            Ok(()) => taken.push(number),
+            Err(error) => assert_eq!(error.refusal(), Refusal::FULL),
+        }
+    }
+    assert!((40..90).contains(&taken.len()), "{}", taken.len());
+    assert_eq!(life.log.gate().ready(), Err(Refusal::FULL));
+    // Another program takes the rest.
+    disk.set_capacity(0);
+    let mut mark = done(&life.log, taken[0]);
+    life.stepper.step();
+    assert!(poll(&mut mark).is_none(), "a mark that cannot be written waits");
+    disk.set_capacity(400 << 10);
+    life.stepper.step();
+    poll(&mut mark).unwrap().unwrap();
+    for number in &taken[1..] {
+        let mut mark = done(&life.log, *number);
+        life.stepper.step();
+        poll(&mut mark).unwrap().unwrap();
+    }
+    life.stepper.step();
+    assert!(life.log.gate().ready().is_ok(), "{:?}", life.log);
+    assert!(life.log.is_empty());
+}
+
+#[test]
+fn a_failed_sync_is_not_believed_the_second_time() {
+    let disk = SimDisk::new(5);
+    let mut life = live(&disk, small()).unwrap();
+    let mut first = life.log.put(put(1, 1, 100));
+    life.stepper.step();
+    poll(&mut first).unwrap().unwrap();
+    let mut second = life.log.put(put(2, 1, 100));
+    // Free space, write, sync: whichever of the next calls it is, the message is written elsewhere.
+    disk.fail_call(disk.calls() + 2, ErrorKind::Other);
+    life.stepper.step();
+    poll(&mut second).unwrap().unwrap();
+    assert_eq!(life.log.metrics().failures, 1);
+    let (_, recovery, _) = open_stepped(Arc::new(disk.crash()), small()).unwrap();
+    assert_eq!(recovery.remaining(), 2);
+}
+
+#[test]
+fn space_comes_back_although_one_message_stays() {
+    let disk = SimDisk::new(9);
+    let mut life = live(&disk, small()).unwrap();
+    drop(life.log.put(put(1, 2, 700)));
+    life.stepper.step();
+    let result = RecipientResult { index: 1, progress: progress(4, RecipientState::Delivered) };
+    drop(life.log.update(Update { id: id(1), results: vec![result], dsn: None }));
+    // Each message ends some segments later, so that every segment has marks for an older one.
+    for number in 2..3000 {
+        drop(life.log.put(put(number, 1, 1000)));
+        life.stepper.step();
+        drop(done(&life.log, number.saturating_sub(10).max(2)));
+        life.stepper.step();
+    }
+    for number in 2990..3000 {
+        drop(done(&life.log, number));
+    }
+    while life.stepper.step() {}
+    let metrics = life.log.metrics();
+    assert!(metrics.disk_bytes < 8 * small().segment_size, "{metrics:?}");
+    assert!(metrics.copied > 0 && metrics.live == 1, "{metrics:?}");
+    let stored = wait(life.log.read(id(1))).unwrap();
+    assert_eq!((stored.body, &stored.states[1]), (body(1, 700), &progress(4, RecipientState::Delivered)));
+    let (_, mut recovery, _) = open_stepped(Arc::new(disk.crash()), small()).unwrap();
+    assert_eq!(recovery.next().unwrap().unwrap().states, stored.states);
+    assert!(recovery.next().is_none());
+}
+
+#[test]
+fn requests_that_make_no_sense_are_told_so() {
+    let mut life = live(&SimDisk::new(1), small()).unwrap();
+    let mut answers = [
+        life.log.put(put(1, 1, 10)),
+        life.log.put(put(1, 1, 10)),
+        done(&life.log, 2),
+        life.log.update(Update { id: id(3), results: Vec::new(), dsn: None }),
+    ];
+    life.stepper.step();
+    let mut answers = answers.iter_mut().map(|answer| poll(answer).unwrap());
+    assert!(answers.next().unwrap().is_ok());
+    assert!(matches!(answers.next(), Some(Err(Error::Duplicate(_)))));
+    assert!(matches!(answers.next(), Some(Err(Error::Unknown(_)))));
+    assert!(matches!(answers.next(), Some(Err(Error::Unknown(_)))));
+    assert_eq!(life.log.metrics().unsynced_marks, 0);
+    let limited = Settings { message_limit: 100, ..small() };
+    let limited = live(&SimDisk::new(1), limited).unwrap();
+    let mut answer = limited.log.put(put(1, 1, 1000));
+    assert_eq!(poll(&mut answer).unwrap().unwrap_err().refusal().code, 552);
+}
+
+#[test]
+fn a_message_that_waited_too_long_is_cancelled() {
+    let disk = SimDisk::new(1);
+    disk.hold_syncs(true);
+    // So small that the watch, which looks once a second, finds it too old at its first look.
+    let settings = Settings { slow: Duration::from_nanos(1), stale: Duration::from_nanos(1), ..small() };
+    let (log, _) = open_on(Arc::new(disk.clone()), settings).unwrap();
+    let answer = log.put(put(1, 1, 100));
+    disk.await_held_sync();
+    assert!(log.gate().ready().is_err());
+    let error = wait(answer).unwrap_err();
+    assert_eq!(error.refusal(), Refusal::STALE);
+    disk.hold_syncs(false);
+    drop(log);
+    let (_, recovery, _) = open_stepped(Arc::new(disk), small()).unwrap();
+    assert_eq!(recovery.remaining(), 0);
+}

@@ -1,0 +1,67 @@
+//! Loss of power and failing calls, on a simulated disk, without a thread: every run is decided by its seed.
+
+mod common;
+
+use std::io::ErrorKind;
+
+use common::{Life, Model, Random, live, small};
+use waxseal_spool::SimDisk;
+
+const SEEDS: u64 = 2_000;
+
+fn run(model: &mut Model, life: &mut Life, random: &mut Random, acts: usize) {
+    for _ in 0..acts {
+        model.act(life, random);
+    }
+}
+
+/// Threats §1.2: I1 (accepted is in the spool or final), I2 and I3 (final once and for ever), I4 (marks that were synced hold), and a notification exists
+/// if and only if the results that it tells do. Three lives of each disk, so that recovery from a recovery is seen, too.
+#[test]
+fn power_is_lost_at_any_call() {
+    let mut acknowledged = 0;
+    for seed in 0..SEEDS {
+        let (mut random, mut model, mut disk) = (Random(seed), Model::default(), SimDisk::new(seed));
+        for generation in 0..3 {
+            disk.power_off_after(disk.calls() + random.next(160));
+            if let Ok(mut life) = live(&disk, small()) {
+                run(&mut model, &mut life, &mut random, 120);
+                acknowledged += model.acknowledged();
+            }
+            disk = disk.crash();
+            // A copy: looking must not change what the next life finds.
+            model.check(&disk.copy(), small(), &format!("seed {seed}, life {generation}"));
+        }
+    }
+    assert!(acknowledged > 10_000, "the test must reach something: {acknowledged}");
+}
+
+/// Threats Q2: whatever fails, and how often the client hears of it, no `Ok` is false and nothing that was `Ok` is lost.
+#[test]
+fn each_call_fails_once() {
+    for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
+        for call in 1.. {
+            let (mut random, mut model, disk) = (Random(call), Model::default(), SimDisk::new(call));
+            disk.fail_call(call, kind);
+            let mut life = live(&disk, small()).or_else(|_| live(&disk, small())).unwrap();
+            run(&mut model, &mut life, &mut random, 150);
+            drop(life);
+            let calls = disk.calls();
+            model.check(&disk.crash(), small(), &format!("call {call}, {kind}"));
+            if call > calls {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let run = || {
+        let (mut random, mut model, disk) = (Random(7), Model::default(), SimDisk::new(7));
+        let mut life = live(&disk, small()).unwrap();
+        run(&mut model, &mut life, &mut random, 500);
+        (disk.calls(), life.log.metrics().groups, model.acknowledged())
+    };
+    assert_eq!(run(), run());
+}

@@ -1,0 +1,120 @@
+//! Rot: what was whole once and is not any more is found, told, kept, and does not harm its neighbours.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{body, live, put, small, wait};
+use waxseal_spool::{Settings, SimDisk, Spool, Storage, open_stepped};
+use waxseal_types::QueueId;
+
+const MESSAGES: u64 = 6;
+const SEGMENT: &str = "0000000000000001.seg";
+
+fn spool() -> SimDisk {
+    let disk = SimDisk::new(1);
+    let mut life = live(&disk, Settings { segment_size: 1 << 20, ..small() }).unwrap();
+    for number in 1..=MESSAGES {
+        drop(life.log.put(put(number, 1, 150 * number as usize)));
+        // Groups of two.
+        if number % 2 == 0 {
+            life.stepper.step();
+        }
+    }
+    life.stepper.end();
+    disk
+}
+
+/// What is left of the messages; those that are there are whole.
+fn survivors(disk: &SimDisk) -> (Vec<u64>, usize) {
+    let (log, recovery, _stepper) = open_stepped(Arc::new(disk.clone()), small()).unwrap();
+    let damage = recovery.report().damage.len();
+    let mut found = Vec::new();
+    for message in recovery {
+        let id = message.unwrap().envelope.id;
+        let number = id.as_u64();
+        assert_eq!(wait(log.read(id)).unwrap().body, body(number, 150 * number as usize));
+        found.push(number);
+    }
+    (found, damage)
+}
+
+#[test]
+fn rot_at_every_offset_costs_one_message_at_most_and_is_told() {
+    let whole = spool();
+    let length = whole.open(SEGMENT).unwrap().len().unwrap();
+    let mut lost = 0;
+    for offset in 0..length {
+        let disk = whole.copy();
+        disk.rot(SEGMENT, offset, 1 << (offset % 8));
+        let (found, damage) = survivors(&disk);
+        assert!(found.len() as u64 >= MESSAGES - 1, "{offset}: {found:?}");
+        if (found.len() as u64) < MESSAGES {
+            lost += 1;
+            assert!(damage > 0, "{offset}: lost without a word");
+        }
+    }
+    assert!(lost > length / 2, "most octets belong to a message: {lost} of {length}");
+}
+
+#[test]
+fn rot_of_many_sectors_spares_the_rest() {
+    let disk = spool();
+    for offset in 1024..1536 {
+        disk.rot(SEGMENT, offset, 0xff);
+    }
+    let (found, damage) = survivors(&disk);
+    assert_eq!(found, [3, 4, 5, 6]);
+    assert!(damage > 0);
+}
+
+#[test]
+fn a_damaged_segment_is_kept_under_another_name_when_its_time_has_come() {
+    let disk = SimDisk::new(2);
+    let mut life = live(&disk, small()).unwrap();
+    for number in 1..=20 {
+        drop(life.log.put(put(number, 1, 1500)));
+        life.stepper.step();
+    }
+    life.stepper.end();
+    disk.rot(SEGMENT, 1300, 1);
+    let (log, recovery, mut stepper) = open_stepped(Arc::new(disk.clone()), small()).unwrap();
+    let damage = recovery.report().damage.clone();
+    assert_eq!((damage.len(), damage[0].id), (1, Some(QueueId::from_u64(1))));
+    assert_eq!(recovery.remaining(), 19);
+    for number in 2..=20 {
+        drop(log.done(waxseal_spool::Done { id: QueueId::from_u64(number), dsn: None }));
+    }
+    stepper.step();
+    let names = disk.list().unwrap();
+    assert!(names.contains(&format!("{SEGMENT}.bad")) && !names.contains(&SEGMENT.into()), "{names:?}");
+}
+
+#[test]
+fn rot_is_found_when_a_message_is_read() {
+    let disk = SimDisk::new(2);
+    let mut life = live(&disk, small()).unwrap();
+    drop(life.log.put(put(1, 1, 1500)));
+    life.stepper.step();
+    disk.rot(SEGMENT, 2000, 1);
+    let error = wait(life.log.read(QueueId::from_u64(1))).unwrap_err();
+    assert!(matches!(error, waxseal_spool::Error::Corrupt { .. }), "{error}");
+    assert!(error.to_string().contains(SEGMENT), "{error}");
+}
+
+/// Nothing valid follows: what a crash left behind is torn, not damaged.
+#[test]
+fn a_torn_tail_is_no_damage() {
+    let disk = SimDisk::new(4);
+    let mut life = live(&disk, small()).unwrap();
+    drop(life.log.put(put(1, 1, 1500)));
+    life.stepper.step();
+    drop(life.log.put(put(2, 1, 1500)));
+    life.stepper.step();
+    drop(life);
+    disk.rot(SEGMENT, 3500, 1);
+    let (_, recovery, _) = open_stepped(Arc::new(disk), small()).unwrap();
+    assert_eq!(recovery.report().damage, []);
+    assert!(recovery.report().torn > 1500);
+    assert_eq!(recovery.remaining(), 1);
+}
