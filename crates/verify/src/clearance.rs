@@ -1,8 +1,8 @@
 //! The one comparison of demand and achievement, and what it gives.
 
-use waxseal_types::{ConnectionId, QueueId, TlsDemand, UnixTime};
+use waxseal_types::{ConnectionId, Proof, QueueId, TlsDemand, UnixTime};
 
-use crate::{ClearReason, DemandDigest, Question, Refused, RefusedKind, TlsAchieved};
+use crate::{ClearReason, DemandDigest, Question, Refused, RefusedKind, TlsAchieved, Verified};
 
 /// Mail may go: over this connection, under this demand, until then.
 ///
@@ -94,67 +94,17 @@ impl Clearance {
 }
 
 /// The comparison. `why` is what the check that failed had to say.
-///
-/// Every demand meets every achievement here; a new variant of either does not compile until its row is written.
 pub(crate) fn compare(
     question: &Question,
     achieved: &TlsAchieved,
     why: Option<Refused>,
 ) -> Result<Clearance, Refused> {
     let digest = DemandDigest::of(&question.demand);
-    let proven = achieved.verified().is_some_and(|verified| verified.demand() == digest);
-    let met = match (&*question.demand, achieved) {
-        (TlsDemand::Clear, TlsAchieved::Clear) => true,
-        // Level none asks for no TLS. Where there is some all the same, nothing that was asked for is missing.
-        (
-            TlsDemand::Clear | TlsDemand::Opportunistic | TlsDemand::Encrypted,
-            TlsAchieved::Encrypted
-            | TlsAchieved::Trusted
-            | TlsAchieved::Fingerprint(_)
-            | TlsAchieved::Names(_)
-            | TlsAchieved::Dane(_)
-            | TlsAchieved::DaneInsecureMx(_),
-        ) => true,
-        (TlsDemand::Opportunistic, TlsAchieved::Clear) => return in_clear(question, digest),
-        (TlsDemand::Encrypted, TlsAchieved::Clear) => false,
-        (TlsDemand::Fingerprint(_), TlsAchieved::Fingerprint(_))
-        | (TlsDemand::Names(_), TlsAchieved::Names(_)) => proven,
-        // RFC 7672 §2.2.1: behind an insecure MX the most that can be had is the host; the demand says which it is.
-        (TlsDemand::Dane(wanted), TlsAchieved::Dane(_)) => {
-            proven && wanted.mx == waxseal_types::Proof::Secure
-        }
-        (TlsDemand::Dane(wanted), TlsAchieved::DaneInsecureMx(_)) => {
-            proven && wanted.mx == waxseal_types::Proof::Insecure
-        }
-        (
-            TlsDemand::Fingerprint(_),
-            TlsAchieved::Clear
-            | TlsAchieved::Encrypted
-            | TlsAchieved::Trusted
-            | TlsAchieved::Names(_)
-            | TlsAchieved::Dane(_)
-            | TlsAchieved::DaneInsecureMx(_),
-        )
-        | (
-            TlsDemand::Names(_),
-            TlsAchieved::Clear
-            | TlsAchieved::Encrypted
-            | TlsAchieved::Trusted
-            | TlsAchieved::Fingerprint(_)
-            | TlsAchieved::Dane(_)
-            | TlsAchieved::DaneInsecureMx(_),
-        )
-        | (
-            TlsDemand::Dane(_),
-            TlsAchieved::Clear
-            | TlsAchieved::Encrypted
-            | TlsAchieved::Trusted
-            | TlsAchieved::Fingerprint(_)
-            | TlsAchieved::Names(_),
-        ) => false,
-    };
-    if met {
-        return Ok(grant(question, digest, question.only_message));
+    if let (TlsDemand::Opportunistic, TlsAchieved::Clear) = (&*question.demand, achieved) {
+        return in_clear(question, digest);
+    }
+    if meets(&question.demand, digest, achieved) {
+        return Ok(grant(question, digest));
     }
     Err(match achieved {
         TlsAchieved::Clear => Refused::new(RefusedKind::TlsRequired, tls_required(question.clear)),
@@ -169,15 +119,41 @@ pub(crate) fn compare(
     })
 }
 
+/// Every demand meets every achievement here; a new variant of either does not compile until its row is written.
+fn meets(demand: &TlsDemand, digest: DemandDigest, achieved: &TlsAchieved) -> bool {
+    use TlsAchieved::{Clear, Dane, DaneInsecureMx, Encrypted, Fingerprint, Names, Trusted};
+    let proven = |verified: &Verified| verified.demand() == digest;
+    match (demand, achieved) {
+        (TlsDemand::Clear, Clear) => true,
+        // In clear at `may`: only by the table of reasons.
+        (TlsDemand::Opportunistic | TlsDemand::Encrypted, Clear) => false,
+        // Level none asks for no TLS. Where there is some all the same, nothing that was asked for is missing.
+        (
+            TlsDemand::Clear | TlsDemand::Opportunistic | TlsDemand::Encrypted,
+            Encrypted | Trusted | Fingerprint(_) | Names(_) | Dane(_) | DaneInsecureMx(_),
+        ) => true,
+        (TlsDemand::Fingerprint(_), Fingerprint(verified)) => proven(verified),
+        (TlsDemand::Names(_), Names(verified)) => proven(verified),
+        // RFC 7672 §2.2.1: behind an insecure MX the most that can be had is the host; the demand says which it is.
+        (TlsDemand::Dane(wanted), Dane(verified)) => proven(verified) && wanted.mx == Proof::Secure,
+        (TlsDemand::Dane(wanted), DaneInsecureMx(verified)) => {
+            proven(verified) && wanted.mx == Proof::Insecure
+        }
+        (TlsDemand::Fingerprint(_), Clear | Encrypted | Trusted | Names(_) | Dane(_) | DaneInsecureMx(_))
+        | (TlsDemand::Names(_), Clear | Encrypted | Trusted | Fingerprint(_) | Dane(_) | DaneInsecureMx(_))
+        | (TlsDemand::Dane(_), Clear | Encrypted | Trusted | Fingerprint(_) | Names(_)) => false,
+    }
+}
+
 /// Effective level `may`, in clear: at once for some reasons, for others only the one message that has waited.
 fn in_clear(question: &Question, digest: DemandDigest) -> Result<Clearance, Refused> {
     let refused = |text: &str| Err(Refused::new(RefusedKind::TlsRequired, text));
     match question.clear {
         Some(ClearReason::NotOffered | ClearReason::EhloRefused | ClearReason::StarttlsRefused) => {
-            Ok(grant(question, digest, question.only_message))
+            Ok(grant(question, digest))
         }
         Some(ClearReason::HandshakeFailed | ClearReason::SessionDied) if question.only_message.is_some() => {
-            Ok(grant(question, digest, question.only_message))
+            Ok(grant(question, digest))
         }
         Some(ClearReason::HandshakeFailed | ClearReason::SessionDied) => {
             refused("the fallback to clear is for one message that has waited, and none is named")
@@ -195,12 +171,12 @@ fn tls_required(clear: Option<ClearReason>) -> String {
     )
 }
 
-fn grant(question: &Question, demand: DemandDigest, only_message: Option<QueueId>) -> Clearance {
+fn grant(question: &Question, demand: DemandDigest) -> Clearance {
     Clearance {
         connection: question.connection,
         demand,
         policy_generation: question.policy_generation,
         expires: question.expires,
-        only_message,
+        only_message: question.only_message,
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use waxseal_trust::{AnchorRules, Anchors, Certificate};
-use waxseal_types::{DaneDemand, FingerprintDemand, NameDemand, Proof, TlsDemand, TlsFacts};
+use waxseal_types::{AnchorFiles, DaneDemand, FingerprintDemand, NameDemand, Proof, TlsDemand, TlsFacts};
 
 use crate::{
     DemandDigest, Question, Refused, RefusedKind, TlsAchieved, Verdict, Verified,
@@ -106,6 +106,10 @@ fn by_name(question: &Question, demand: &NameDemand, facts: &TlsFacts) -> Found 
     let Some(anchors) = question.anchors.as_deref() else {
         return Found::Nothing(refused(RefusedKind::NothingToMatch, "no trust anchors are available"));
     };
+    if anchors.rules() != rules_of(&demand.anchors) {
+        let cause = "the trust anchors at hand are not those that the policy names";
+        return Found::Nothing(refused(RefusedKind::NothingToMatch, cause));
+    }
     let chain = match Chain::read(&facts.chain) {
         Ok(chain) => chain,
         Err(failure) => return Found::Nothing(path_refused(&failure)),
@@ -130,6 +134,14 @@ fn by_name(question: &Question, demand: &NameDemand, facts: &TlsFacts) -> Found 
             let cause = format!("hostname mismatch: the certificate is for {}", names::listed(leaf));
             Found::Trusted(format!("anchor {anchor}"), refused(RefusedKind::NameMismatch, cause))
         }
+    }
+}
+
+/// The kind of store that a demand names: a mix-up must not turn a CA file into a list of anchors, or the other way round.
+const fn rules_of(files: &AnchorFiles) -> AnchorRules {
+    match files {
+        AnchorFiles::Default => AnchorRules::Authorities,
+        AnchorFiles::Only(_) => AnchorRules::Explicit,
     }
 }
 

@@ -10,6 +10,10 @@ use waxseal_types::NamePattern;
 /// The common names of the subject count only where there is no DNS name among the alternative names (RFC 6125 §6.4.4).
 /// A name with anything but printable ASCII in it, a NUL above all, is never equal to anything.
 pub(crate) fn matching(certificate: &Certificate, patterns: &[NamePattern], wide: bool) -> Option<String> {
+    // What the names are is not known where an extension cannot be read, or is there twice.
+    if certificate.extensions().malformed.is_some() {
+        return None;
+    }
     let mut has_dns = false;
     for name in certificate.alternative_names() {
         match name {

@@ -59,11 +59,16 @@ fn openssl_danetest_55_of_55_with_depth() {
         for case in table[part]["cases"].as_array().unwrap() {
             let id = format!("{prefix}{}", case["n"]);
             let expected = &profile["cases"][&id];
-            let chain: Vec<_> = case["chain"].as_array().unwrap().iter().map(|pem| der(pem.as_str().unwrap())).collect();
+            let chain: Vec<_> =
+                case["chain"].as_array().unwrap().iter().map(|pem| der(pem.as_str().unwrap())).collect();
             let outcome =
                 check_dane(&records(&case["tlsa"]), &names, &chain, UnixTime::from_secs(1_725_321_600));
             let (word, code, depth) = verdict(&outcome);
-            assert_eq!((word, code), (expected["verdict"].as_str().unwrap(), expected["verify_code"].as_i64().unwrap()), "{id}: {outcome:?}");
+            assert_eq!(
+                (word, code),
+                (expected["verdict"].as_str().unwrap(), expected["verify_code"].as_i64().unwrap()),
+                "{id}: {outcome:?}"
+            );
             if outcome.is_ok() {
                 assert_eq!(Some(depth), expected["match_depth"].as_i64(), "{id}: {outcome:?}");
             }

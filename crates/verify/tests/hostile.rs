@@ -71,7 +71,11 @@ fn mutated_chains_and_records_never_panic() {
         excluded_subtrees: vec![],
     });
     let intermediate = ca.intermediate(params);
-    let corpus = [intermediate.leaf(&["mx.example.com", "*.example.com", "192.0.2.1"]), intermediate.der, ca.der.clone()];
+    let corpus = [
+        intermediate.leaf(&["mx.example.com", "*.example.com", "192.0.2.1"]),
+        intermediate.der,
+        ca.der.clone(),
+    ];
     let trusted = Arc::new(anchors(AnchorRules::Explicit, &[ca.der]));
     let names: Arc<[Domain]> = Arc::new([Domain::new("mx.example.com").unwrap()]);
     let demand = TlsDemand::Names(NameDemand {
@@ -88,7 +92,8 @@ fn mutated_chains_and_records_never_panic() {
         let mut data = corpus[random.below(3)].clone();
         mutate(&mut random, &mut data);
         let _ = (PublicKey::parse(&data), Certificate::parse(&data));
-        let records = [Tlsa::new(2 + random.below(2) as u8, random.below(3) as u8, random.below(4) as u8, &data)];
+        let records =
+            [Tlsa::new(2 + random.below(2) as u8, random.below(3) as u8, random.below(4) as u8, &data)];
         let _ = check_dane(&records, &names, &chain, NOW);
         let dane = DaneDemand { records: Arc::new(records), names: names.clone(), mx: Proof::Secure };
         for demand in [demand.clone(), TlsDemand::Dane(dane), TlsDemand::Opportunistic] {
@@ -139,8 +144,9 @@ fn a_mesh_of_authorities_costs_no_more_than_its_budget() {
 #[test]
 fn many_and_large_tlsa_records_are_looked_at_in_bounded_time() {
     let chain = [root("Root").der];
-    let records: Vec<_> =
-        (0..2000u32).map(|n| Tlsa::new(2, (n % 3) as u8, (n % 4) as u8, &vec![0x30; (n % 5) as usize * 16_000])).collect();
+    let records: Vec<_> = (0..2000u32)
+        .map(|n| Tlsa::new(2, (n % 3) as u8, (n % 4) as u8, &vec![0x30; (n % 5) as usize * 16_000]))
+        .collect();
     let start = Instant::now();
     assert!(check_dane(&records, &[], &chain, NOW).is_err());
     assert!(start.elapsed().as_millis() < 1000);

@@ -18,7 +18,8 @@ const ON_PURPOSE: &[(&str, &str)] = &[(
 
 /// Cases about revocation lists, which are not read.
 fn is_out_of_scope(case: &Value) -> bool {
-    let feature = |wanted: &str| case["features"].as_array().is_some_and(|all| all.iter().any(|f| f == wanted));
+    let feature =
+        |wanted: &str| case["features"].as_array().is_some_and(|all| all.iter().any(|f| f == wanted));
     case["validation_kind"] != "SERVER" || feature("has-crl")
 }
 
@@ -42,7 +43,8 @@ fn ours(case: &Value, rules: AnchorRules) -> Result<(), String> {
     let roots = anchors(rules, &pems(&case["trusted_certs"]));
     let mut chain = vec![der(case["peer_certificate"].as_str().unwrap())];
     chain.extend(pems(&case["untrusted_intermediates"]));
-    let depth = case["max_chain_depth"].as_u64().map_or(9, |depth| u8::try_from(depth + 1).unwrap_or(u8::MAX));
+    let depth =
+        case["max_chain_depth"].as_u64().map_or(9, |depth| u8::try_from(depth + 1).unwrap_or(u8::MAX));
     let rules = PathRules { depth, ..PathRules::default() };
     check_path(&roots, &chain, rules, time(case)).map_err(|failure| failure.to_string())?;
     let Some(name) = case["expected_peer_name"]["value"].as_str() else { return Ok(()) };
@@ -77,7 +79,8 @@ fn limbo_core_agrees_with_openssl_or_webpki() {
         assert!(took.as_millis() < 1000, "{id} took {took:?}");
         let accepts = |results: &Value| results["results"][id][0] == "SUCCESS";
         let (theirs, others) = (accepts(&openssl), accepts(&webpki));
-        let (alone_in, alone_out) = (outcome.is_ok() && !theirs && !others, outcome.is_err() && theirs && others);
+        let (alone_in, alone_out) =
+            (outcome.is_ok() && !theirs && !others, outcome.is_err() && theirs && others);
         // The rules of a CAfile are stricter: they accept nothing that the others refuse.
         if ours(case, AnchorRules::Authorities).is_ok() && outcome.is_err() {
             wrong.push(format!("{id}: accepted by a CAfile alone: {outcome:?}"));

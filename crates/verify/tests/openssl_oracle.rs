@@ -20,7 +20,8 @@ fn pem(ders: &[Vec<u8>]) -> String {
         text.push_str("-----BEGIN CERTIFICATE-----\n");
         for line in der.chunks(48) {
             for three in line.chunks(3) {
-                let bits = three.iter().fold(0u32, |sum, b| sum << 8 | u32::from(*b)) << (8 * (3 - three.len()));
+                let bits =
+                    three.iter().fold(0u32, |sum, b| sum << 8 | u32::from(*b)) << (8 * (3 - three.len()));
                 let letter = |at: usize| char::from(LETTERS[(bits >> (18 - 6 * at)) as usize & 63]);
                 (0..=three.len()).for_each(|at| text.push(letter(at)));
                 (three.len()..3).for_each(|_| text.push('='));
@@ -64,7 +65,8 @@ fn openssl_verify_agrees() {
     let expired = |der: &Vec<u8>| {
         let certificate = Certificate::parse(der).unwrap();
         let now = i64::try_from(NOW.as_secs()).unwrap();
-        certificate.not_after().is_some_and(|end| end < now) || certificate.not_before().is_some_and(|start| start > now)
+        certificate.not_after().is_some_and(|end| end < now)
+            || certificate.not_before().is_some_and(|start| start > now)
     };
     let (mut both, mut neither) = (0, 0);
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();

@@ -29,7 +29,9 @@ fn webpki_accepts(anchors: &[Vec<u8>], chain: &[Vec<u8>]) -> bool {
 fn reason(failure: &PathFailure) -> Option<&'static str> {
     match failure.problem {
         Problem::NotAnAuthority => Some("webpki looks neither at keyUsage nor at the CA flag of an anchor"),
-        Problem::NotForServers => Some("webpki looks neither at the leaf's keyUsage nor at the usages of an anchor"),
+        Problem::NotForServers => {
+            Some("webpki looks neither at the leaf's keyUsage nor at the usages of an anchor")
+        }
         Problem::PathLength => Some("webpki does not look at the path length of an anchor"),
         _ => None,
     }

@@ -12,10 +12,8 @@ use waxseal_types::UnixTime;
 /// The text of a reference file under `LAB_SHARED` (default: `../shared` beside the workspace). `None`, with a message, where
 /// there is none; in CI that is an error.
 pub fn shared(path: &str) -> Option<String> {
-    let root = std::env::var_os("LAB_SHARED").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
+    let root = std::env::var_os("LAB_SHARED")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
     let file = root.join(path);
     match std::fs::read_to_string(&file) {
         Ok(text) => Some(text),

@@ -1,8 +1,8 @@
 //! A seeded world of authorities and servers, some in order and some not.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose,
-    NameConstraints,
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair,
+    KeyUsagePurpose, NameConstraints,
 };
 
 use super::{Ca, authority, name};
@@ -42,7 +42,8 @@ const ROOTS: usize = 6;
 /// `shared_names`: some authorities have the name of another one, which makes several paths possible.
 pub fn world(random: &mut Random, authorities: usize, leaves: usize, shared_names: bool) -> World {
     let keys: Vec<KeyPair> = (0..12).map(|_| KeyPair::generate().unwrap()).collect();
-    let key = |random: &mut Random| KeyPair::try_from(keys[random.below(keys.len())].serialize_der()).unwrap();
+    let key =
+        |random: &mut Random| KeyPair::try_from(keys[random.below(keys.len())].serialize_der()).unwrap();
     let mut world = World { authorities: Vec::new(), issuers: Vec::new(), leaves: Vec::new() };
     for number in 0..authorities {
         let shown = if shared_names && random.one_in(4) { random.below(number + 1) } else { number };
@@ -51,7 +52,9 @@ pub fn world(random: &mut Random, authorities: usize, leaves: usize, shared_name
         let (own, issuer) = (key(random), (number >= ROOTS).then(|| random.below(number)));
         let der = match issuer {
             None => params.self_signed(&own).unwrap().der().to_vec(),
-            Some(issuer) => params.signed_by(&own, &world.authorities[issuer].issuer()).unwrap().der().to_vec(),
+            Some(issuer) => {
+                params.signed_by(&own, &world.authorities[issuer].issuer()).unwrap().der().to_vec()
+            }
         };
         world.authorities.push(Ca { params, key: own, der });
         world.issuers.push(issuer);
@@ -59,7 +62,8 @@ pub fn world(random: &mut Random, authorities: usize, leaves: usize, shared_name
     for _ in 0..leaves {
         let issuer = random.below(authorities);
         let own = key(random);
-        let mut der = leaf(random).signed_by(&own, &world.authorities[issuer].issuer()).unwrap().der().to_vec();
+        let mut der =
+            leaf(random).signed_by(&own, &world.authorities[issuer].issuer()).unwrap().der().to_vec();
         if random.one_in(12) {
             let last = der.len() - 3;
             der[last] ^= 1;
