@@ -38,6 +38,8 @@ pub struct Send {
     pub clearance: Clearance,
     /// this message.
     pub message: OutMessage,
+    /// The message that is sent next over it, see [`Session::send_then`].
+    pub next: Option<(Clearance, OutMessage)>,
 }
 
 /// Keeps an idle session.
@@ -63,9 +65,10 @@ impl Handler<Send> for TransportActor {
     type Result = ResponseFuture<(Session, Sent)>;
 
     fn handle(&mut self, send: Send, _: &mut Self::Context) -> Self::Result {
-        let Send { mut session, clearance, message } = send;
+        let Send { mut session, clearance, message, next } = send;
         Box::pin(async move {
-            let sent = session.send(&clearance, &message).await;
+            let next = next.as_ref().map(|(clearance, message)| (clearance, message));
+            let sent = session.send_then(&clearance, &message, next).await;
             (session, sent)
         })
     }

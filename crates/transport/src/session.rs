@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use waxseal_smtp::{
     Afterwards, DataText, Ehlo, Job, Settled, Stage, Transaction, TransactionStep, Unsupported,
 };
-use waxseal_types::{ConnectionId, Protocol, TlsFacts, UnixTime};
+use waxseal_types::{ConnectionId, Protocol, QueueId, TlsFacts, UnixTime};
 use waxseal_verify::{Clearance, ClearanceError};
 
 use crate::{
@@ -28,6 +28,17 @@ pub struct Session {
     state: State,
     /// The connection carried a message under a clearance for that message alone, and must not carry another.
     single: bool,
+    /// The message whose commands were written behind the last text, and whose replies are still to be read.
+    ahead: Option<Ahead>,
+}
+
+/// A message of which all but the text has been written.
+#[derive(Debug)]
+struct Ahead {
+    message: QueueId,
+    recipients: Vec<usize>,
+    transaction: Transaction,
+    text: DataText,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +63,17 @@ impl Session {
         key: Key,
     ) -> Self {
         let opened = Instant::now();
-        Self { channel, settings, protocol, report, key, opened, state: State::Clean, single: false }
+        Self {
+            channel,
+            settings,
+            protocol,
+            report,
+            key,
+            opened,
+            state: State::Clean,
+            single: false,
+            ahead: None,
+        }
     }
 
     /// The connection's name, for the judgement of its TLS.
@@ -82,7 +103,10 @@ impl Session {
     /// Whether another message may be tried: it is open, not too old, and not bound to one message.
     #[must_use]
     pub fn usable(&self) -> bool {
-        self.state != State::Closed && !self.single && self.opened.elapsed() < self.settings.reuse_time_limit
+        self.state != State::Closed
+            && !self.single
+            && self.ahead.is_none()
+            && self.opened.elapsed() < self.settings.reuse_time_limit
     }
 
     /// Whether nothing has come in that nobody asked for.
@@ -94,9 +118,23 @@ impl Session {
     ///
     /// Every recipient in `message` gets an outcome, whatever happens.
     pub async fn send(&mut self, clearance: &Clearance, message: &OutMessage) -> Sent {
+        self.send_then(clearance, message, None).await
+    }
+
+    /// As [`Session::send`], and announces the message that is sent next: where the server knows PIPELINING, its commands ride behind the
+    /// final dot, which saves a round trip (RFC 2920 §3.1). That message must be the next one given to this session.
+    pub async fn send_then(
+        &mut self,
+        clearance: &Clearance,
+        message: &OutMessage,
+        next: Option<(&Clearance, &OutMessage)>,
+    ) -> Sent {
         let started = Instant::now();
         let mut sent = match self.prepare(clearance, message) {
-            Ok((transaction, text)) => self.transact(transaction, &text).await,
+            Ok((transaction, text)) => {
+                let ahead = next.and_then(|(clearance, message)| self.look_ahead(clearance, message));
+                self.transact(transaction, &text, ahead).await
+            }
             Err(outcome) => self.nothing_sent(message, &outcome),
         };
         sent.took = started.elapsed();
@@ -105,7 +143,8 @@ impl Session {
 
     /// Says QUIT and closes.
     pub async fn quit(self) {
-        if self.state != State::Closed {
+        // With a transaction half begun QUIT would be its text; closing says the same.
+        if self.state != State::Closed && self.ahead.is_none() {
             self.channel.quit(self.settings.quit_timeout).await;
         }
     }
@@ -117,24 +156,57 @@ impl Session {
     ) -> Result<(Transaction, DataText), RcptOutcome> {
         let stage = Stage::Mail;
         let failed = |cause| RcptOutcome::Failed { stage, cause };
-        self.check(clearance, message).map_err(|error| failed(error.into()))?;
+        let ahead = self.ahead.take();
+        if let Err(error) = self.check(clearance, message) {
+            // What was announced is not sent after all, and the server waits for it.
+            self.state = if ahead.is_some() { State::Closed } else { self.state };
+            return Err(failed(error.into()));
+        }
         if self.state == State::Closed {
             return Err(failed(Cause::Lost));
         }
-        let text = DataText::new(message.body.clone(), self.settings.line_length_limit)
-            .map_err(|bad| RcptOutcome::Unsupported(Unsupported::BareLineEnd(bad)))?;
+        self.single |= clearance.only_message().is_some();
+        match ahead {
+            None => self.begin(message),
+            Some(ahead) if ahead.is_for(message) => Ok((ahead.transaction, ahead.text)),
+            Some(_) => {
+                self.state = State::Closed;
+                Err(failed(Cause::Protocol("another message was announced".into())))
+            }
+        }
+    }
+
+    fn begin(&mut self, message: &OutMessage) -> Result<(Transaction, DataText), RcptOutcome> {
         // A reply that came before its command answers something else, or was put there by somebody else.
         if self.channel.is_spoken_to() {
-            return Err(self.spoken_to(stage));
+            return Err(self.spoken_to(Stage::Mail));
         }
-        self.single |= clearance.only_message().is_some();
+        let text = self.text(message)?;
+        Ok((self.transaction(message, self.state == State::NeedsReset), text))
+    }
+
+    fn text(&self, message: &OutMessage) -> Result<DataText, RcptOutcome> {
+        DataText::new(message.body.clone(), self.settings.line_length_limit)
+            .map_err(|bad| RcptOutcome::Unsupported(Unsupported::BareLineEnd(bad)))
+    }
+
+    fn transaction(&self, message: &OutMessage, reset: bool) -> Transaction {
         let job = Job {
             envelope: Arc::clone(&message.envelope),
             recipients: &message.recipients,
             text: &message.body,
         };
-        let reset = self.state == State::NeedsReset;
-        Ok((Transaction::new(&job, self.protocol, Arc::clone(&self.report.ehlo), reset), text))
+        Transaction::new(&job, self.protocol, Arc::clone(&self.report.ehlo), reset)
+    }
+
+    /// The next message, if nothing speaks against writing its commands already.
+    fn look_ahead(&self, clearance: &Clearance, message: &OutMessage) -> Option<Ahead> {
+        if clearance.only_message().is_some() || !self.usable() || self.check(clearance, message).is_err() {
+            return None;
+        }
+        let (text, transaction) = (self.text(message).ok()?, self.transaction(message, false));
+        let (message, recipients) = (message.envelope.id, message.recipients.clone());
+        transaction.may_ride_behind().then_some(Ahead { message, recipients, transaction, text })
     }
 
     /// The clearance is looked at before each MAIL: for this connection, this demand, this policy, this message, now.
@@ -157,14 +229,21 @@ impl Session {
         }
     }
 
-    async fn transact(&mut self, mut transaction: Transaction, text: &DataText) -> Sent {
-        let broken = self.drive(&mut transaction, text).await.err();
+    async fn transact(
+        &mut self,
+        mut transaction: Transaction,
+        text: &DataText,
+        mut ahead: Option<Ahead>,
+    ) -> Sent {
+        let broken = self.drive(&mut transaction, text, &mut ahead).await.err();
         let ambiguous = broken.is_some() && transaction.awaits_final();
         self.state = match (&broken, transaction.afterwards()) {
             (Some(_), _) | (None, Afterwards::Closed) => State::Closed,
             (None, Afterwards::NeedsReset) => State::NeedsReset,
             (None, Afterwards::Clean) => State::Clean,
         };
+        // Only what was written is ahead; a transaction that came to no text took nothing along.
+        self.ahead = ahead.filter(|ahead| self.state != State::Closed && ahead.is_written());
         let dsn = transaction.passes_dsn();
         let failed = |broken: &Option<Break>| {
             let (stage, cause) =
@@ -177,14 +256,19 @@ impl Session {
         Sent { recipients, session: self.after(), ambiguous, dsn, took: Duration::ZERO }
     }
 
-    async fn drive(&mut self, transaction: &mut Transaction, text: &DataText) -> Result<(), Break> {
+    async fn drive(
+        &mut self,
+        transaction: &mut Transaction,
+        text: &DataText,
+        ahead: &mut Option<Ahead>,
+    ) -> Result<(), Break> {
         loop {
             match transaction.step() {
                 TransactionStep::Done => return Ok(()),
                 TransactionStep::Write => transaction.commands(&mut self.channel.output),
                 TransactionStep::Await(stage) => self.answer(transaction, stage).await?,
                 TransactionStep::SendText => {
-                    self.send_text(transaction, text).await?;
+                    self.send_text(transaction, text, ahead).await?;
                     transaction.text_sent();
                 }
                 TransactionStep::SendLoneDot => {
@@ -204,9 +288,20 @@ impl Session {
         transaction.reply(reply).map_err(|error| Break { stage: error.stage, cause: error.into() })
     }
 
-    async fn send_text(&mut self, transaction: &mut Transaction, text: &DataText) -> Result<(), Break> {
+    async fn send_text(
+        &mut self,
+        transaction: &mut Transaction,
+        text: &DataText,
+        ahead: &mut Option<Ahead>,
+    ) -> Result<(), Break> {
         let limit = self.settings.limit(Stage::Body);
-        let Err(cause) = self.channel.write_text(text.segments(), limit).await else { return Ok(()) };
+        let mut commands = Vec::new();
+        if let Some(ahead) = ahead {
+            ahead.transaction.commands(&mut commands);
+        }
+        let behind = Some(&commands[..]).filter(|commands| !commands.is_empty());
+        let segments = text.segments().chain(behind);
+        let Err(cause) = self.channel.write_text(segments, limit).await else { return Ok(()) };
         // The text did not leave in full, so the message was not taken; a server that refused it may have said so.
         let refused = self.channel.unasked().filter(|reply| reply.is_transient() || reply.is_permanent());
         if let Some(reply) = refused {
@@ -227,6 +322,16 @@ impl Session {
 
     fn after(&self) -> SessionAfter {
         if self.usable() { SessionAfter::Usable } else { SessionAfter::Closed }
+    }
+}
+
+impl Ahead {
+    fn is_for(&self, message: &OutMessage) -> bool {
+        self.message == message.envelope.id && self.recipients == message.recipients
+    }
+
+    fn is_written(&self) -> bool {
+        self.transaction.step() != TransactionStep::Write
     }
 }
 

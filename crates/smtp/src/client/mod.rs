@@ -3,6 +3,7 @@
 mod commands;
 mod ehlo;
 mod opening;
+mod outcome;
 mod reply;
 mod text;
 mod transaction;
@@ -11,6 +12,7 @@ mod transaction_tests;
 
 pub use ehlo::Ehlo;
 pub use opening::{Hello, Offer, Opening, OpeningError, OpeningStep, StartTls};
+pub use outcome::{Afterwards, OutOfStep, Settled, Unsupported};
 pub use reply::{ReplyError, ReplyReader};
 pub use text::{BareLineEnd, DataText};
-pub use transaction::{Afterwards, Job, OutOfStep, Settled, Transaction, TransactionStep, Unsupported};
+pub use transaction::{Job, Transaction, TransactionStep};

@@ -20,7 +20,7 @@ async fn round_trips() {
         let clearance = cleared(&opened.session, &TlsDemand::Clear, None);
         let out = message(&TlsDemand::Clear, &["r@b.example"], b"Hi\r\n");
         let (session, sent) =
-            actor.send(Send { session: opened.session, clearance, message: out }).await.unwrap();
+            actor.send(Send { session: opened.session, clearance, message: out, next: None }).await.unwrap();
         assert!(matches!(sent.recipients[0].1, RcptOutcome::Delivered(_)));
         actor.send(Park(session)).await.unwrap();
         assert_eq!(connector.idle(), 1);

@@ -352,3 +352,74 @@ async fn a_large_text_arrives_whole() {
     let text = server.await.unwrap();
     assert_eq!(text.len(), body.len() + 200_000 + 3);
 }
+
+#[tokio::test]
+async fn rfc2920_3_1_the_next_message_rides_behind_the_final_dot() {
+    let (peer, connector) = (Peer::bind().await, connector());
+    let client = async {
+        let mut session = connector.open(&peer.request(TlsUse::Never)).await.unwrap().session;
+        let clearance = cleared(&session, &CLEAR, None);
+        let [first, second, third] =
+            [b"1\r\n", b"2\r\n", b"3\r\n"].map(|body| message(&CLEAR, &["r@b.example"], body));
+        let mut told = Vec::new();
+        told.extend(all(&session.send_then(&clearance, &first, Some((&clearance, &second))).await));
+        assert!(!session.usable(), "a message is announced");
+        told.extend(all(&session.send_then(&clearance, &second, Some((&clearance, &third))).await));
+        told.extend(all(&session.send(&clearance, &third).await));
+        assert!(session.usable());
+        told
+    };
+    let server = async {
+        let mut wire = peer.accept().await;
+        wire.greet(&["PIPELINING"]).await;
+        let commands = "MAIL FROM:<s@a.example>\r\nRCPT TO:<r@b.example>\r\nDATA\r\n";
+        assert_eq!(wire.flight().await, commands);
+        wire.say("250 ok\r\n250 ok\r\n354 go\r\n").await;
+        assert_eq!(wire.flight().await, format!("1\r\n.\r\n{commands}"));
+        wire.say("250 one\r\n250 ok\r\n250 ok\r\n354 go\r\n").await;
+        assert_eq!(wire.flight().await, format!("2\r\n.\r\n{commands}"));
+        // The first of the two is refused; that does not concern the other.
+        wire.say("451 two\r\n250 ok\r\n250 ok\r\n354 go\r\n").await;
+        assert_eq!(wire.flight().await, "3\r\n.\r\n");
+        wire.say("250 three\r\n").await;
+    };
+    assert_eq!(join!(client, server).0, ["delivered 250", "EndOfData 451", "delivered 250"]);
+}
+
+#[tokio::test]
+async fn what_was_announced_and_is_not_sent_ends_the_session() {
+    for lost in [true, false] {
+        let (peer, connector) = (Peer::bind().await, connector());
+        let client = async {
+            let mut session = connector.open(&peer.request(TlsUse::Never)).await.unwrap().session;
+            let clearance = cleared(&session, &CLEAR, None);
+            let [first, second] = [b"1\r\n", b"2\r\n"].map(|body| message(&CLEAR, &["r@b.example"], body));
+            let sent = session.send_then(&clearance, &first, Some((&clearance, &second))).await;
+            assert_eq!(all(&sent), ["delivered 250"]);
+            if lost {
+                // Its text was not sent, so nothing about it is ambiguous.
+                let sent = session.send(&clearance, &second).await;
+                assert_eq!((all(&sent)[0].as_str(), sent.ambiguous), ("Mail: lost connection", false));
+            } else {
+                let newer = waxseal_transport::OutMessage { policy_generation: 2, ..second };
+                let sent = session.send(&clearance, &newer).await;
+                assert!(all(&sent)[0].starts_with("Mail: not cleared"));
+                assert_eq!(sent.session, SessionAfter::Closed);
+                session.quit().await;
+            }
+        };
+        let server = async {
+            let mut wire = peer.accept().await;
+            wire.greet(&["PIPELINING"]).await;
+            wire.until("DATA\r\n").await;
+            wire.say("250 ok\r\n250 ok\r\n354 go\r\n").await;
+            wire.until("DATA\r\n").await;
+            wire.say("250 one\r\n").await;
+            if !lost {
+                wire.say("250 ok\r\n250 ok\r\n354 go\r\n").await;
+                assert_eq!(wire.flight().await, "", "nothing follows, not even QUIT");
+            }
+        };
+        join!(client, server);
+    }
+}
