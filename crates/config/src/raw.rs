@@ -13,9 +13,13 @@ macro_rules! section {
 
         impl $name {
             pub(crate) const KEYS: &'static [&'static str] = &[$(stringify!($field)),*];
+        }
+    };
+    (inherits $(#[$meta:meta])* $name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
+        section!($(#[$meta])* $name { $($field: $kind),* });
 
+        impl $name {
             /// What is not set here is as there.
-            #[allow(dead_code, reason = "few sections inherit")]
             pub(crate) fn or(self, other: &Self) -> Self {
                 Self { $($field: self.$field.or_else(|| other.$field.clone()),)* }
             }
@@ -41,7 +45,7 @@ section!(Listen {
 
 section!(Dns { servers: Words, dnssec: Text, trust_anchor: Text, timeout: Span, trusted: Words });
 
-section!(
+section!(inherits
     /// `[tls]` and `[lmtp_tls]`: each key is the parameter of that name behind `smtp_tls_` or `lmtp_tls_`.
     #[expect(non_snake_case, reason = "the names of Postfix's parameters")]
     Tls {

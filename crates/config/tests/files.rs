@@ -1,5 +1,5 @@
 //! Configurations as they are written, and what they come to.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{fs, path::PathBuf, time::Duration};
 

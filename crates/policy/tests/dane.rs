@@ -1,5 +1,5 @@
 //! The decision tables of RFC 7672 §2 and of Postfix's `dane_init`.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use std::{sync::Arc, time::Duration};
 

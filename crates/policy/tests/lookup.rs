@@ -1,5 +1,5 @@
 //! The lookup of TLS policies, as postconf(5) and the behaviour of Postfix have it.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use waxseal_policy::{
     Origin, PolicyError, PolicyLookup, ServerName, Settings, Step, TableAnswer, TableName, TlsPolicy,

@@ -1,5 +1,5 @@
 //! transport(5): keys, their order, and what entries leave open.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use waxseal_policy::{
     Origin, PolicyError, Route, RouteKind, RouteLookup, Settings, Step, TableAnswer, TableName,

@@ -1,5 +1,4 @@
 //! Postfix's own test tables, where the reference files lie beside the project.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::{env, fs, path::PathBuf, time::Duration};
 

@@ -1,5 +1,5 @@
 //! What happens while an operator edits a table. Time is an argument: file times are set, nothing sleeps.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::type_complexity, reason = "helpers of tests")]
 
 use std::{
     fs::{self, File},

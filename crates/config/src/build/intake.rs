@@ -67,7 +67,7 @@ impl Build<'_> {
             let table = word.starts_with('/') || word.split_once(":/").is_some();
             match word.parse::<Cidr>() {
                 Ok(network) => networks.push(network),
-                Err(_) if table && self.from_postfix(section, key) => {
+                Err(_) if table && self.is_postfix(section, key) => {
                     self.warning(
                         section,
                         key,

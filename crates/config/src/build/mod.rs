@@ -85,7 +85,7 @@ impl Build<'_> {
     }
 
     /// Whether the value of a key comes from a `main.cf`, where Postfix decides what is an error.
-    fn from_postfix(&self, section: &str, key: &str) -> bool {
+    fn is_postfix(&self, section: &str, key: &str) -> bool {
         matches!(self.place(section, key).0, Place::File { file, .. } if file.ends_with(".cf"))
     }
 

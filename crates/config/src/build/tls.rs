@@ -153,7 +153,7 @@ impl Build<'_> {
         let name = ServerName::parse(&value.filter(|text| !text.0.is_empty())?.0);
         if let ServerName::Invalid(text) = &name {
             let what = format!("{text:?} is no hostname");
-            if self.from_postfix(section, "servername") {
+            if self.is_postfix(section, "servername") {
                 self.warning(section, "servername", &format!("{what}; mail that would use it waits"));
             } else {
                 self.problem(section, "servername", what, "write a name, hostname or nexthop");
@@ -172,7 +172,7 @@ impl Build<'_> {
         let (good, complaints) = parse_fingerprints(&text.0, client.fingerprint_digest);
         client.fingerprints = good;
         for complaint in complaints {
-            if self.from_postfix(section, "fingerprint_cert_match") {
+            if self.is_postfix(section, "fingerprint_cert_match") {
                 self.warning(section, "fingerprint_cert_match", &complaint.to_string());
             } else {
                 self.problem(section, "fingerprint_cert_match", complaint.to_string(), "");
@@ -251,7 +251,7 @@ impl Build<'_> {
     fn exists(&mut self, section: &str, key: &str, path: &std::path::Path) {
         let Err(error) = std::fs::metadata(path) else { return };
         let what = format!("cannot read {}: {error}", path.display());
-        if self.from_postfix(section, key) {
+        if self.is_postfix(section, key) {
             self.warning(section, key, &what);
         } else {
             self.problem(section, key, what, "name a file that exists, or leave the key out");
