@@ -1,2 +1,165 @@
-//! Not built yet.
-fn main() {}
+//! `queue-manager`: arguments, configuration, start, signals, drain.
+
+mod host;
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use waxseal_config::Config;
+use waxseal_queue_manager::{Engine, EngineSettings};
+use waxseal_telemetry::{Target, Telemetry};
+
+/// sysexits(3): the configuration is wrong.
+const EX_CONFIG: u8 = 78;
+/// sysexits(3): a fault of the program; recovery does the rest at the next start.
+const EX_SOFTWARE: u8 = 70;
+/// sysexits(3): called with the wrong words.
+const EX_USAGE: u8 = 64;
+
+/// Waxseal's daemon: takes mail by SMTP and delivers it over TLS as strong as each destination's policy demands.
+///
+/// Without --config it starts on safe defaults: intake on 127.0.0.1:2525 for clients of this machine, spool in ./waxseal-spool.
+/// SIGTERM and SIGINT end it cleanly, SIGHUP reloads tables, certificates and trust stores and reopens the event file.
+#[derive(Debug, Parser)]
+#[command(name = "queue-manager", version, after_help = "Example:\n  queue-manager --config /etc/postfix/main.cf --config /etc/waxseal/waxseal.toml")]
+struct Arguments {
+    /// A configuration file: *.toml, or *.cf for a Postfix main.cf. Later ones override earlier ones, WAXSEAL_* variables override all.
+    #[arg(long, value_name = "FILE")]
+    config: Vec<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(EX_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let config = match Config::load(&arguments.config, std::env::vars()) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("{problems}");
+            eprintln!("queue-manager: not started; `waxseal check` tests a configuration without starting anything");
+            return ExitCode::from(EX_CONFIG);
+        }
+    };
+    host::prepare();
+    if let Err(error) = waxseal_telemetry::init_logging(&config.log.level) {
+        return refuse(&error);
+    }
+    actix::System::new().block_on(run(config, arguments.config.is_empty()))
+}
+
+async fn run(config: Config, on_defaults: bool) -> ExitCode {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let settings = waxseal_telemetry::Settings {
+        delivery_events: Target::new(config.log.delivery_events.as_deref().unwrap_or_default()),
+        otlp_endpoint: config.telemetry.otlp_endpoint.clone(),
+        ..waxseal_telemetry::Settings::default()
+    };
+    let telemetry = match Telemetry::start(settings) {
+        Ok(telemetry) => Arc::new(telemetry),
+        Err(error) => return refuse(&error),
+    };
+    let opened = match Engine::open(EngineSettings::from(&config)) {
+        Ok(opened) => opened,
+        Err(error) => return refuse(&error),
+    };
+    for notice in &opened.notices {
+        tracing::warn!("{notice}");
+    }
+    let mut engine = match Engine::run(opened, Arc::clone(&telemetry) as Arc<dyn waxseal_queue::Sink>).await {
+        Ok(engine) => engine,
+        Err(error) => return refuse(&error),
+    };
+    announce(&engine, &config, on_defaults);
+    host::notify("READY=1");
+    let ended_well = serve(&mut engine, &config, &telemetry).await;
+    if !ended_well {
+        tracing::error!("the queue manager died; what was accepted is on disk and is taken up at the next start");
+        telemetry.shutdown();
+        return ExitCode::from(EX_SOFTWARE);
+    }
+    host::notify("STOPPING=1");
+    tokio::spawn(async {
+        // A second signal ends at once.
+        end_signal().await;
+        std::process::exit(0);
+    });
+    if !engine.shut_down().await {
+        tracing::warn!("some deliveries did not end within queue.shutdown_grace; they are tried again after the next start");
+    }
+    telemetry.shutdown();
+    tracing::info!("stopped");
+    ExitCode::SUCCESS
+}
+
+fn refuse(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("queue-manager: {error}");
+    ExitCode::from(EX_CONFIG)
+}
+
+fn announce(engine: &Engine, config: &Config, on_defaults: bool) {
+    let addresses: Vec<_> = config.intake.listen.iter().map(ToString::to_string).collect();
+    let bound: Vec<_> = engine.addresses().iter().map(ToString::to_string).collect();
+    let shown = if bound.is_empty() { addresses.join(", ") } else { bound.join(", ") };
+    tracing::info!("{} ready: mail is taken on {shown}, spool in {}", config.hostname, config.spool.path.display());
+    if on_defaults {
+        eprintln!(
+            "\nWaxseal takes mail from this machine on {shown}. Send the first message from another terminal:\n\n  \
+             cargo run --release --bin waxseal -- send --from you@example.org --to somebody@example.net\n  \
+             cargo run --release --bin waxseal -- queue list\n\nCtrl-C ends it; what was accepted stays in {}.\n",
+            config.spool.path.display()
+        );
+    }
+}
+
+async fn end_signal() {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+/// Until a signal ends it: `true`; `false` where the manager died.
+async fn serve(engine: &mut Engine, config: &Config, telemetry: &Telemetry) -> bool {
+    let Ok(mut hup) = signal(SignalKind::hangup()) else { return false };
+    // Tables are looked at again every second; a file is read once it has been quiet for a second (design §5.9).
+    let mut look = tokio::time::interval(Duration::from_secs(1));
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut end = Box::pin(end_signal());
+    loop {
+        tokio::select! {
+            () = &mut end => return true,
+            () = engine.died() => return false,
+            _ = look.tick() => refresh_tables(config),
+            _ = hup.recv() => {
+                tracing::info!("reloading");
+                refresh_tables(config);
+                for notice in engine.reload() {
+                    tracing::warn!("{notice}");
+                }
+                if let Err(error) = telemetry.reopen() {
+                    tracing::error!("{error}");
+                }
+            }
+        }
+    }
+}
+
+fn refresh_tables(config: &Config) {
+    for alert in config.tables.refresh_all(std::time::SystemTime::now()) {
+        match alert.severity {
+            waxseal_config::Severity::Failed => tracing::error!("{}: {}", alert.table, alert.text),
+            waxseal_config::Severity::Stale => tracing::warn!("{}: {}", alert.table, alert.text),
+            waxseal_config::Severity::Reloaded => tracing::info!("{}: {}", alert.table, alert.text),
+        }
+    }
+}

@@ -141,7 +141,7 @@ impl Actors {
             },
             Ask::Send(clearance, message) => {
                 let Some(open) = session.take() else { return Answer::Unavailable("transport") };
-                match ask(address, Send { session: open, clearance, message }, None).await {
+                match ask(address, Send { session: open, clearance, message, next: None }, None).await {
                     Some((open, sent)) => {
                         *session = Some(open);
                         Answer::Send(sent)

@@ -1,0 +1,294 @@
+//! Assembly.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use actix::Addr;
+use actix_rt::Arbiter;
+use waxseal_dns::Resolver;
+use waxseal_intake::{Intake, actor::IntakeActor};
+use waxseal_policy::{TableAnswer, TableName, Tables};
+use waxseal_queue::{
+    Sink,
+    actor::{AskDoorway, DeathNotice, Doorway, Drain, Factories, QueueManager, SpoolParts, Stop, watch},
+};
+use waxseal_spool::actor::SpoolActor;
+use waxseal_transport::Connector;
+use waxseal_trust::Store;
+
+/// Everything that an engine is made of.
+#[derive(Clone)]
+#[expect(missing_docs, reason = "each field is the settings of the crate of its name")]
+pub struct EngineSettings {
+    pub spool: waxseal_spool::Settings,
+    pub intake: waxseal_intake::Settings,
+    pub dns: waxseal_dns::Settings,
+    pub policy: Arc<waxseal_policy::Settings>,
+    /// The tables that `policy` names.
+    pub tables: Arc<dyn Tables>,
+    pub trust: waxseal_trust::Settings,
+    pub transport: waxseal_transport::Settings,
+    pub queue: waxseal_queue::Settings,
+}
+
+impl From<&waxseal_config::Config> for EngineSettings {
+    fn from(config: &waxseal_config::Config) -> Self {
+        Self {
+            spool: config.spool.clone(),
+            intake: config.intake.clone(),
+            dns: config.dns.clone(),
+            policy: Arc::clone(&config.policy),
+            tables: Arc::clone(&config.tables) as Arc<dyn Tables>,
+            trust: config.trust.clone(),
+            transport: config.transport.clone(),
+            queue: config.queue.clone(),
+        }
+    }
+}
+
+impl std::fmt::Debug for EngineSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineSettings").finish_non_exhaustive()
+    }
+}
+
+/// No tables: every name in the settings is an error, which defers.
+#[derive(Debug)]
+struct NoTables;
+
+impl Tables for NoTables {
+    fn find<'a>(
+        &'a self,
+        table: &'a TableName,
+        _key: &'a str,
+    ) -> std::pin::Pin<Box<dyn Future<Output = TableAnswer> + Send + 'a>> {
+        Box::pin(async move { TableAnswer::TempFail(format!("{table} is not open")) })
+    }
+
+    fn generation(&self) -> u64 {
+        0
+    }
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            spool: waxseal_spool::Settings::default(),
+            intake: waxseal_intake::Settings::default(),
+            dns: waxseal_dns::Settings::default(),
+            policy: Arc::default(),
+            tables: Arc::new(NoTables),
+            trust: waxseal_trust::Settings::default(),
+            transport: waxseal_transport::Settings::default(),
+            queue: waxseal_queue::Settings::default(),
+        }
+    }
+}
+
+/// The engine cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The spool cannot be opened.
+    #[error("{0}")]
+    Spool(#[from] waxseal_spool::Error),
+    /// An address cannot be listened on.
+    #[error("{0}")]
+    Intake(#[from] waxseal_intake::Error),
+    /// There is no usable resolver.
+    #[error("dns: {0}")]
+    Dns(#[from] waxseal_dns::Error),
+    /// The trust store cannot be made.
+    #[error("{0}")]
+    Trust(#[from] waxseal_trust::Error),
+    /// No connector can be made of the settings.
+    #[error("transport: {0}")]
+    Transport(#[from] waxseal_transport::Error),
+    /// The manager died while starting.
+    #[error("the queue manager died while starting")]
+    Manager,
+}
+
+/// What is opened before anything runs, so that a mistake of the operator ends the start.
+pub struct Opened {
+    settings: EngineSettings,
+    spool: SpoolParts,
+    intake: Arc<Intake>,
+    resolver: Resolver,
+    store: Arc<Store>,
+    connector: Connector,
+    /// What the operator should know: of the resolver and the trust store.
+    pub notices: Vec<String>,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").finish_non_exhaustive()
+    }
+}
+
+impl Opened {
+    /// The TCP addresses of the intake.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.intake.local_addrs()
+    }
+}
+
+/// A running engine.
+pub struct Engine {
+    manager: Addr<QueueManager>,
+    life: tokio::task::JoinHandle<()>,
+    intake: Arc<Intake>,
+    store: Arc<Store>,
+    front: Arbiter,
+    grace: Duration,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("intake", &self.intake).finish_non_exhaustive()
+    }
+}
+
+fn open_spool(settings: &waxseal_spool::Settings) -> Result<SpoolParts, waxseal_spool::Error> {
+    let (log, recovery) = waxseal_spool::open(settings.clone())?;
+    let gate = log.gate().clone();
+    Ok(SpoolParts { actor: SpoolActor::new(log), gate, recovered: Box::new(recovery) })
+}
+
+impl Engine {
+    /// Opens spool, addresses, resolver and stores. No thread of ours takes mail yet.
+    ///
+    /// # Errors
+    /// [`StartError`] says what the operator has to change.
+    pub fn open(settings: EngineSettings) -> Result<Opened, StartError> {
+        let resolver = Resolver::new(settings.dns.clone())?;
+        let (store, trust_notices) = Store::open(settings.trust.clone())?;
+        let connector = Connector::new(settings.transport.clone())?;
+        let spool = open_spool(&settings.spool)?;
+        let intake = Arc::new(Intake::bind(settings.intake.clone())?);
+        let mut notices = resolver.notices();
+        notices.extend(trust_notices.iter().map(ToString::to_string));
+        Ok(Opened { settings, spool, intake, resolver, store: Arc::new(store), connector, notices })
+    }
+
+    /// [`Engine::open`] and [`Engine::run`].
+    ///
+    /// # Errors
+    /// As those.
+    pub async fn start(settings: EngineSettings, sink: Arc<dyn Sink>) -> Result<Self, StartError> {
+        Self::run(Self::open(settings)?, sink).await
+    }
+
+    /// Runs what was opened; returns when mail is taken.
+    ///
+    /// # Errors
+    /// [`StartError::Manager`].
+    pub async fn run(opened: Opened, sink: Arc<dyn Sink>) -> Result<Self, StartError> {
+        let Opened { mut settings, spool, intake, resolver, store, connector, .. } = opened;
+        // What is delivered to our own addresses comes back to us (RFC 5321 §5.1).
+        settings.queue.own_endpoints.extend_from_slice(intake.local_addrs());
+        // Deliveries run on the arbiter of the caller, clients and the spool's answers on one of their own.
+        let front = Arbiter::new();
+        let policy = settings.policy;
+        let tables = settings.tables;
+        let factories = Factories {
+            policy: {
+                let (policy, tables) = (Arc::clone(&policy), Arc::clone(&tables));
+                Box::new(move || waxseal_policy::actor::PolicyActor::new(Arc::clone(&policy), Arc::clone(&tables)))
+            },
+            dns: Box::new(move || waxseal_dns::actor::DnsActor::new(resolver.clone())),
+            trust: {
+                let store = Arc::clone(&store);
+                Box::new(move || waxseal_trust::TrustActor::new(Arc::clone(&store)))
+            },
+            verify: Box::new(waxseal_verify::VerifyActor::default),
+            transport: Box::new(move || waxseal_transport::TransportActor::new(connector.clone())),
+            spool: {
+                let first = Mutex::new(Some(spool));
+                let settings = settings.spool.clone();
+                Arc::new(move || {
+                    let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    first.map_or_else(|| open_spool(&settings), Ok)
+                })
+            },
+            intake: intake_factory(Arc::clone(&intake), front.handle()),
+        };
+        let grace = settings.queue.shutdown_grace;
+        let manager = QueueManager::new(Arc::new(settings.queue), (policy, tables), sink, factories, front.handle());
+        let context = actix::Context::new();
+        let address = actix::AsyncContext::address(&context);
+        let life = actix_rt::spawn(async move {
+            context.into_future(manager).await;
+        });
+        let folder = settings.spool.path.clone();
+        let engine = Self { manager: address, life, intake, store, front, grace };
+        engine.wait_for_doorway().await?;
+        if let Err(error) = crate::control::serve(&folder, engine.manager.clone()) {
+            tracing::warn!("no control socket in {}: {error}; waxseal queue cannot be used", folder.display());
+        }
+        Ok(engine)
+    }
+
+    async fn wait_for_doorway(&self) -> Result<Arc<Doorway>, StartError> {
+        loop {
+            if let Some(door) = self.manager.send(AskDoorway).await.map_err(|_| StartError::Manager)? {
+                return Ok(door);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// The TCP addresses that mail is taken on.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.intake.local_addrs()
+    }
+
+    /// The manager, for questions and orders.
+    #[must_use]
+    pub const fn manager(&self) -> &Addr<QueueManager> {
+        &self.manager
+    }
+
+    /// Reads trust stores and certificates anew; what is broken keeps its last good version and is told.
+    #[must_use]
+    pub fn reload(&self) -> Vec<String> {
+        self.store.reload().iter().map(ToString::to_string).collect()
+    }
+
+    /// Resolves when the manager has come to an end by itself, which is a fault.
+    pub async fn died(&mut self) {
+        let _ = (&mut self.life).await;
+    }
+
+    /// Takes no more mail, begins nothing, waits for final replies that are owed, and closes the spool.
+    /// `true` when all that was begun came to its end in time.
+    pub async fn shut_down(self) -> bool {
+        self.intake.shut_down();
+        let drained = tokio::time::timeout(self.grace, async {
+            let _ = self.manager.send(Drain).await;
+            self.intake.drained().await;
+            let _ = self.manager.send(Drain).await;
+        });
+        let in_time = drained.await.is_ok();
+        let _ = self.manager.send(Stop).await;
+        let _ = self.life.await;
+        self.front.stop();
+        // The spool actor lived on that thread; with it the log is closed, which writes and syncs what it was given.
+        let _ = tokio::task::spawn_blocking(move || self.front.join()).await;
+        in_time
+    }
+}
+
+fn intake_factory(intake: Arc<Intake>, front: actix_rt::ArbiterHandle) -> Box<dyn Fn(Arc<Doorway>, DeathNotice)> {
+    Box::new(move |door, notice| {
+        let intake = Arc::clone(&intake);
+        front.spawn(async move {
+            watch(IntakeActor::new(intake, door), notice);
+        });
+    })
+}
