@@ -15,7 +15,7 @@ use std::{
 use futures_util::StreamExt;
 use hickory_proto::{
     dnssec::{Proof as Judged, rdata::DNSKEY},
-    op::{DnsRequestOptions, DnsResponse, Message, Query},
+    op::{DnsRequestOptions, DnsResponse, Message, Query, ResponseCode},
     rr::{Name, RData, Record, RecordType},
 };
 use hickory_resolver::net::{DnsError, NetError, dnssec::DnssecDnsHandle, xfer::DnsHandle};
@@ -248,6 +248,7 @@ fn read(message: &Message, name: &Name, kind: RecordType, cap: Proof) -> Result<
         let proof = weakest(found.iter().copied())
             .filter(|_| !wildcard::is_unproven(message, name, kind))
             .ok_or_else(|| Trouble::bogus(why(message, name, kind, now())))?;
+        let cap = if wildcard::is_opted_out(message, name, kind) { Proof::Insecure } else { cap };
         let end = End::Found(found.into_iter().map(|record| record.data.clone()).collect());
         return Ok(Reply { aliases: Vec::new(), end, proof: proof.and(cap), ttl });
     }
@@ -331,7 +332,12 @@ fn denial(message: &Message, name: &Name) -> Option<Proof> {
         .filter(|record| record.record_type() == RecordType::SOA || wildcard::is_denial(record))
         .collect();
     let proof = weakest(relevant.iter().copied())?;
+    // RFC 5155 §9.2: where the denial may step over an unsigned delegation, it is not authentic. One NSEC3 record alone
+    // matches the name (RFC 5155 §8.5), and steps over nothing.
+    let hashed = relevant.iter().filter(|record| record.record_type() == RecordType::NSEC3).count();
+    let is_exact = hashed <= 1 && message.metadata.response_code == ResponseCode::NoError;
     match proof {
+        Proof::Secure if wildcard::has_opt_out(message) && !is_exact => Some(Proof::Insecure),
         Proof::Secure if relevant.iter().any(|record| wildcard::is_denial(record)) => Some(Proof::Secure),
         // Without any denial the library has found an unsigned zone at or above the name by itself.
         Proof::Secure if relevant.is_empty() => Some(Proof::Insecure),

@@ -23,6 +23,20 @@ fn expansion<'a>(message: &'a Message, name: &Name, kind: RecordType) -> Option<
         .find(|signature| signature.input().num_labels < name.num_labels())
 }
 
+/// Whether the records come from a wildcard, and the name itself is denied by a zone that leaves out unsigned
+/// delegations (RFC 5155 §9.2: such an answer is not authentic).
+pub(crate) fn is_opted_out(message: &Message, name: &Name, kind: RecordType) -> bool {
+    expansion(message, name, kind).is_some() && has_opt_out(message)
+}
+
+/// Whether a denial has the Opt-Out flag (RFC 5155 §3.1.2.1).
+pub(crate) fn has_opt_out(message: &Message) -> bool {
+    message.authorities.iter().any(|record| match &record.data {
+        RData::DNSSEC(DNSSECRData::NSEC3(nsec3)) => nsec3.opt_out(),
+        _ => false,
+    })
+}
+
 /// Whether the records come from a wildcard and nothing secure denies the name.
 pub(crate) fn is_unproven(message: &Message, name: &Name, kind: RecordType) -> bool {
     expansion(message, name, kind).is_some()

@@ -129,7 +129,7 @@ const LIES: &[Lie] = &[
 ];
 
 fn name(text: &str) -> Name {
-    Name::from_ascii(text).unwrap()
+    Name::from_ascii(text).expect("a literal name")
 }
 
 fn is_mail(reply: &Message) -> bool {
