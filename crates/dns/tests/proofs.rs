@@ -21,7 +21,17 @@ fn zone() -> Zone {
         .broken("early.test", Break::NotYetValid)
         .broken("badds.test", Break::WrongDs)
         .broken("stripped.test", Break::Unsigned)
-        .broken("unknown.test", Break::UnknownAlgorithm);
+        .broken("unknown.test", Break::UnknownAlgorithm)
+        .secure("hashed.test")
+        .nsec3("hashed.test", 5)
+        .insecure("plain.hashed.test")
+        .secure("costly.test")
+        .nsec3("costly.test", 101)
+        .secure("optout.test")
+        .opt_out("optout.test")
+        .insecure("plain.optout.test")
+        .a("mx.plain.hashed.test", LOCAL)
+        .a("mx.plain.optout.test", LOCAL);
     for apex in [
         "signed.test",
         "sub.signed.test",
@@ -32,6 +42,9 @@ fn zone() -> Zone {
         "badds.test",
         "stripped.test",
         "unknown.test",
+        "hashed.test",
+        "costly.test",
+        "optout.test",
     ] {
         let host = format!("mx.{apex}");
         zone = zone
@@ -73,6 +86,7 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("A", "any.wild.signed.test", "secure found"),
     ("MX", "any.wild.signed.test", "secure nodata"),
     ("A", "exact.wild.signed.test", "secure nodata"),
+    ("A", "deep.any.wild.signed.test", "secure found"),
     ("A", "nothing", "secure nxdomain"),
     ("MX", "plain.test", "insecure found"),
     ("TLSA", "mx.plain.test", "insecure found"),
@@ -92,6 +106,28 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("MX", "stripped.test", "bogus"),
     ("A", "nothing.stripped.test", "bogus"),
     ("A", "tampered.signed.test", "bogus"),
+    // NSEC3 (RFC 5155): the same, but nothing is proven over an opted-out span or with too many iterations (RFC 9276).
+    ("TLSA", "mx.hashed.test", "secure found"),
+    ("A", "text.hashed.test", "secure nodata"),
+    ("A", "nothing.hashed.test", "secure nxdomain"),
+    ("A", "deep.nothing.hashed.test", "secure nxdomain"),
+    ("A", "ent.hashed.test", "secure nodata"),
+    ("A", "any.wild.hashed.test", "secure found"),
+    ("A", "deep.any.wild.hashed.test", "secure found"),
+    ("MX", "any.wild.hashed.test", "secure nodata"),
+    ("A", "mx.plain.hashed.test", "insecure found"),
+    ("A", "nothing.plain.hashed.test", "insecure nxdomain"),
+    ("A", "none-signed.test.hashed.test", "secure nxdomain"),
+    ("A", "nodata-signed.test.hashed.test", "secure nodata"),
+    ("TLSA", "mx.costly.test", "secure found"),
+    ("A", "text.costly.test", "insecure nodata"),
+    ("A", "nothing.costly.test", "insecure nxdomain"),
+    ("TLSA", "mx.optout.test", "secure found"),
+    ("A", "text.optout.test", "secure nodata"),
+    ("A", "nothing.optout.test", "insecure nxdomain"),
+    ("A", "any.wild.optout.test", "insecure found"),
+    ("A", "mx.plain.optout.test", "insecure found"),
+    ("A", "nothing.plain.optout.test", "insecure nxdomain"),
     // Aliases: the weakest step counts, and an error anywhere fails the whole (RFC 7672 §2.1.3).
     ("A", "to-signed.test.signed.test", "secure found"),
     ("TLSA", "to-signed.test.signed.test", "secure found"),

@@ -6,7 +6,8 @@ use hickory_proto::{
 };
 
 use super::{
-    sign::{is_signed, nsec, signature, spoiled},
+    denial::{Absence, denial, encloser},
+    sign::{is_signed, signature, spoiled},
     world::{Health, Part, Set, Sets, World},
 };
 
@@ -61,11 +62,14 @@ impl Answer {
         let Some((source, sets)) = source_of(part, name) else {
             let exists = part.names.keys().any(|owner| name.zone_of(owner));
             self.code = if exists { ResponseCode::NoError } else { ResponseCode::NXDomain };
-            self.deny(world, part, name);
+            self.soa(world, part);
+            self.deny(world, part, name, Absence::Name);
             return None;
         };
-        if source != *name {
-            self.prove(world, part, name);
+        let is_wildcard = source != *name;
+        let redirects = sets.contains_key(&RecordType::CNAME) && !is_of_the_zone(kind);
+        if is_wildcard && (sets.contains_key(&kind) || redirects) {
+            self.deny(world, part, name, Absence::Covered(&source));
         }
         if sets.contains_key(&kind) {
             self.add(world, part, (name, &source), kind);
@@ -78,10 +82,8 @@ impl Answer {
             }
             _ => {
                 self.soa(world, part);
-                self.prove(world, part, &source);
-                if source != *name {
-                    self.prove(world, part, name);
-                }
+                let absence = if is_wildcard { Absence::CoveredData(&source) } else { Absence::Data };
+                self.deny(world, part, name, absence);
                 None
             }
         }
@@ -107,30 +109,24 @@ impl Answer {
         }
     }
 
-    /// Neither the name nor a wildcard for it exists (RFC 4035 §3.1.3.2).
-    fn deny(&mut self, world: &World, part: &Part, name: &Name) {
-        self.soa(world, part);
-        self.prove(world, part, name);
-        let wildcard = encloser(part, name).prepend_label("*");
-        if let Ok(wildcard) = wildcard {
-            self.prove(world, part, &wildcard);
-        }
-    }
-
-    /// Adds the NSEC record that matches or covers `name`.
-    fn prove(&mut self, world: &World, part: &Part, name: &Name) {
+    /// Adds the proof that something is not there.
+    fn deny(&mut self, world: &World, part: &Part, name: &Name, absence: Absence<'_>) {
         if !is_signed(part) {
             return;
         }
-        let Some(record) = nsec(part, name, 60) else { return };
-        if self.authorities.contains(&record) {
-            return;
+        let denial = denial(part, name, absence);
+        if !denial.is_believed {
+            self.health = self.health.min(Health::Insecure);
         }
-        if world.tampered.iter().any(|(of, kind)| *of == record.name && *kind == RecordType::NSEC) {
-            self.health = self.health.min(Health::Bogus);
+        for record in denial.records {
+            let tampered =
+                world.tampered.iter().any(|(of, kind)| *of == record.name && *kind == RecordType::NSEC);
+            if tampered {
+                self.health = self.health.min(Health::Bogus);
+            }
+            let set = Set { ttl: record.ttl, data: vec![record.data.clone()] };
+            self.authorities.extend(signed(world, part, (&record.name, &record.name), &set));
         }
-        let set = Set { ttl: record.ttl, data: vec![record.data.clone()] };
-        self.authorities.extend(signed(world, part, (&record.name, &record.name), &set));
     }
 }
 
@@ -171,15 +167,6 @@ fn source_of<'a>(part: &'a Part, name: &Name) -> Option<(Name, &'a Sets)> {
     }
     let wildcard = encloser(part, name).prepend_label("*").ok()?;
     part.names.get(&wildcard).map(|sets| (wildcard, sets))
-}
-
-/// The longest ancestor that exists.
-fn encloser(part: &Part, name: &Name) -> Name {
-    let mut at = name.base_name();
-    while !at.is_root() && !part.names.keys().any(|owner| at.zone_of(owner)) {
-        at = at.base_name();
-    }
-    at
 }
 
 fn dname_above(part: &Part, name: &Name) -> Option<(Name, Name)> {

@@ -8,7 +8,7 @@
 //!   is SERVFAIL.
 //! - [`DnsServer::forwarder`]: one that passes on what the authoritative servers say, right or wrong, and never sets
 //!   AD. Its signatures are real: keys are made at start, the root's is [`DnsServer::trust_anchor`], answers are signed
-//!   as they are given, and absence is proven with NSEC records.
+//!   as they are given, and absence is proven with NSEC or NSEC3 records.
 //!
 //! So one zone shows both back ends of a client the same world. `twist` lets a test rewrite replies on their way out.
 //!
@@ -29,6 +29,7 @@
 //! ```
 
 mod answer;
+mod denial;
 mod server;
 mod sign;
 mod world;

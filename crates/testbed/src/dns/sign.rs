@@ -1,7 +1,6 @@
-//! Keys, signatures and proofs of absence.
+//! Keys and signatures.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -10,13 +9,13 @@ use hickory_proto::{
     dnssec::{
         Algorithm, DigestType, SigningKey, TBS,
         crypto::EcdsaSigningKey,
-        rdata::{DNSKEY, DNSSECRData, NSEC, RRSIG, SigInput},
+        rdata::{DNSKEY, DNSSECRData, RRSIG, SigInput},
     },
     rr::{DNSClass, Name, RData, Record, RecordType, SerialNumber},
 };
 
 use super::{
-    world::{Part, Sets},
+    world::Part,
     zone::{Break, Cut},
 };
 
@@ -114,21 +113,4 @@ pub(super) fn spoiled(record: &Record) -> Record {
     }
     let wrong = RRSIG::from_sig(signature.input().clone(), octets);
     Record::from_rdata(record.name.clone(), record.ttl, RData::DNSSEC(DNSSECRData::RRSIG(wrong)))
-}
-
-/// The NSEC record at or before `name` (RFC 4034 §4).
-pub(super) fn nsec(part: &Part, name: &Name, ttl: u32) -> Option<Record> {
-    let names = &part.names;
-    let (owner, sets) = names.range(..=name.clone()).next_back()?;
-    let next = next_after(names, owner)?;
-    let types = sets.keys().copied().chain([RecordType::RRSIG, RecordType::NSEC]);
-    let data = RData::DNSSEC(DNSSECRData::NSEC(NSEC::new(next, types)));
-    Some(Record::from_rdata(owner.clone(), ttl, data))
-}
-
-/// The last name's next is the first, the apex.
-fn next_after(names: &BTreeMap<Name, Sets>, owner: &Name) -> Option<Name> {
-    use std::ops::Bound::{Excluded, Unbounded};
-    let after = names.range((Excluded(owner.clone()), Unbounded)).next();
-    after.or_else(|| names.iter().next()).map(|(name, _)| name.clone())
 }

@@ -15,7 +15,7 @@ use hickory_proto::{
 
 use super::{
     sign::Keys,
-    zone::{Break, Cut, Entry, Fault, Zone},
+    zone::{Break, Cut, Entry, Fault, Hashing, Zone},
 };
 
 /// What a validator must make of a zone.
@@ -42,6 +42,7 @@ pub(super) struct Part {
     pub(super) health: Health,
     pub(super) names: BTreeMap<Name, Sets>,
     pub(super) keys: Keys,
+    pub(super) hashing: Option<Hashing>,
 }
 
 #[derive(Debug)]
@@ -71,6 +72,11 @@ impl World {
                 None => Keys::generate()?,
             };
             world.delegate(apex, cut, keys)?;
+        }
+        for (apex, hashing) in zone.hashing {
+            if let Some(part) = world.parts.get_mut(&apex) {
+                part.hashing = Some(hashing);
+            }
         }
         for entry in zone.records {
             world.add(&entry.owner.clone(), entry.ttl, entry.data);
@@ -113,7 +119,7 @@ impl World {
                 }
             }
         }
-        self.parts.insert(apex.clone(), Part { apex, cut, health, names, keys });
+        self.parts.insert(apex.clone(), Part { apex, cut, health, names, keys, hashing: None });
         Ok(())
     }
 

@@ -17,6 +17,7 @@ pub struct Zone {
     pub(super) cuts: Vec<(Name, Cut)>,
     pub(super) tampered: Vec<(Name, RecordType)>,
     pub(super) faults: Vec<(Name, Option<RecordType>, Fault)>,
+    pub(super) hashing: Vec<(Name, Hashing)>,
     pub(super) negative_ttl: u32,
     ttl: u32,
     pub(super) problem: Option<String>,
@@ -27,6 +28,13 @@ pub(super) struct Entry {
     pub(super) owner: Name,
     pub(super) ttl: u32,
     pub(super) data: RData,
+}
+
+/// How a zone that denies with NSEC3 does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hashing {
+    pub(super) iterations: u16,
+    pub(super) opt_out: bool,
 }
 
 /// The state of a zone.
@@ -98,6 +106,7 @@ impl Zone {
             cuts: Vec::new(),
             tampered: Vec::new(),
             faults: Vec::new(),
+            hashing: Vec::new(),
             negative_ttl: 60,
             ttl: 300,
             problem: None,
@@ -198,6 +207,22 @@ impl Zone {
     #[must_use]
     pub fn broken(self, name: &str, how: Break) -> Self {
         self.cut(name, Cut::Broken(how))
+    }
+
+    /// The zone at `apex` denies with NSEC3 records, hashed this often more than once (RFC 5155); without, with NSEC.
+    #[must_use]
+    pub fn nsec3(mut self, apex: &str, iterations: u16) -> Self {
+        let apex = self.name(apex).to_lowercase();
+        self.hashing.push((apex, Hashing { iterations, opt_out: false }));
+        self
+    }
+
+    /// As [`Zone::nsec3`], and unsigned delegations are left out (RFC 5155 §6).
+    #[must_use]
+    pub fn opt_out(mut self, apex: &str) -> Self {
+        let apex = self.name(apex).to_lowercase();
+        self.hashing.push((apex, Hashing { iterations: 0, opt_out: true }));
+        self
     }
 
     /// The signature over the `kind` records of `owner` is wrong; `kind` as in zone files.
