@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "an example for people who watch it")]
 
 use std::{
-    future::Future,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},

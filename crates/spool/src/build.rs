@@ -9,11 +9,11 @@ use waxseal_types::QueueId;
 use crate::{
     Error, Progress, RecipientResult,
     codec::{self, Mark},
-    engine::{Prepared, Request, Work},
     format::Kind,
     group::{Group, Parts},
     index::{Entry, Index, Place},
     read::{RawPut, read_states},
+    request::{Prepared, Request, Work},
 };
 
 /// How often older results are tried to be read before newer ones are written without them.

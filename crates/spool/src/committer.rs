@@ -11,8 +11,9 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::{
     Error, Gate, Settings,
     answer::Ticket,
-    engine::{Engine, Request},
+    engine::Engine,
     metrics::Counters,
+    request::{Prepared, Request},
 };
 
 /// The most octets of messages in one group, beyond which the next sync is waited for: bounds what one write may take.
@@ -130,7 +131,7 @@ impl Inbox {
     fn batch(queue: &mut Queue) -> Vec<Request> {
         let mut bytes = 0;
         let fits = |request: &Request| {
-            let more = request.brings().map_or(0, crate::engine::Prepared::size);
+            let more = request.brings().map_or(0, Prepared::size);
             let fits = bytes == 0 || bytes + more <= GROUP_BYTES;
             bytes += more;
             fits

@@ -61,6 +61,7 @@ mod message;
 mod metrics;
 mod read;
 mod recover;
+mod request;
 mod reserve;
 mod scan;
 mod settings;

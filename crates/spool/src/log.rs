@@ -14,10 +14,11 @@ use crate::{
     answer::{Answer, ticket},
     committer::{Committer, Inbox},
     disk::RealDisk,
-    engine::{Engine, Prepared, Request, Work},
+    engine::Engine,
     metrics::Counters,
     read::Reader,
     recover::recover,
+    request::{Prepared, Request, Work},
 };
 
 /// How often ages are looked at; small beside the shortest that matters.

@@ -328,7 +328,8 @@ impl Storage for SimDisk {
 
 impl StorageFile for SimFile {
     fn write_at(&self, parts: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
-        let mut octets: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        let mut octets = Vec::new();
+        parts.iter().for_each(|part| octets.extend_from_slice(part));
         let mut world = self.disk.world();
         let mut result = world.call();
         let offset = offset as usize;

@@ -1,4 +1,5 @@
 //! What the log promises, one event each.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
 
@@ -6,8 +7,8 @@ use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use common::{body, envelope, live, poll, progress, put, small, wait};
 use waxseal_spool::{
-    Done, Error, Log, Progress, RecipientResult, RecipientState, Refusal, Settings, SimDisk, Spool, Update,
-    open, open_on, open_stepped,
+    Done, Error, Log, Progress, RecipientResult, RecipientState, Refusal, Settings, SimDisk, Spool, Storage,
+    Update, open, open_on, open_stepped,
 };
 use waxseal_types::QueueId;
 
@@ -262,4 +263,52 @@ fn a_message_that_waited_too_long_is_cancelled() {
     drop(log);
     let (_, recovery, _) = open_stepped(Arc::new(disk), small()).unwrap();
     assert_eq!(recovery.remaining(), 0);
+}
+
+/// Messages that come while a sync runs share the next one.
+#[test]
+fn what_came_during_a_sync_shares_the_next_one() {
+    let disk = SimDisk::new(1);
+    disk.hold_syncs(true);
+    let (log, _) = open_on(Arc::new(disk.clone()), Settings::default()).unwrap();
+    let mut answers = vec![log.put(put(1, 1, 100))];
+    disk.await_held_sync();
+    answers.extend((2..=100).map(|number| log.put(put(number, 1, 100))));
+    disk.hold_syncs(false);
+    for answer in answers {
+        wait(answer).unwrap();
+    }
+    assert_eq!((log.metrics().groups, log.metrics().puts), (2, 100));
+}
+
+/// Fail closed: whoever waits when the log ends without an answer gets an error, never `Ok`.
+#[test]
+fn requests_of_a_log_that_dies_are_answered_with_an_error() {
+    let life = live(&SimDisk::new(1), small()).unwrap();
+    let mut answer = life.log.put(put(1, 1, 10));
+    drop(life.stepper);
+    assert!(matches!(poll(&mut answer), Some(Err(Error::Closed))));
+    assert!(matches!(poll(&mut life.log.put(put(2, 1, 10))), Some(Err(Error::Closed))));
+    assert_eq!(life.log.gate().ready(), Err(Refusal::FAILED));
+}
+
+/// A text that holds the octets of a valid record is text, even when the record around it is damaged.
+#[test]
+fn a_record_within_a_text_is_not_taken_for_one() {
+    let victim = SimDisk::new(1);
+    let other = SimDisk::new(2);
+    let mut life = live(&other, small()).unwrap();
+    drop(life.log.put(put(99, 1, 50)));
+    life.stepper.step();
+    let mut forged = vec![0; 512];
+    let file = other.open("0000000000000001.seg").unwrap();
+    assert_eq!(file.read_at(&mut forged, 1024).unwrap(), 512);
+    let mut life = live(&victim, Settings { segment_size: 1 << 20, ..small() }).unwrap();
+    let message = waxseal_spool::Put { envelope: envelope(1, 1), body: forged.repeat(8).into() };
+    drop(life.log.put(message));
+    life.stepper.step();
+    life.stepper.end();
+    victim.rot("0000000000000001.seg", 1024 + 48 + 8, 1);
+    let (_, recovery, _) = open_stepped(Arc::new(victim), small()).unwrap();
+    assert_eq!((recovery.remaining(), recovery.report().damage.is_empty()), (0, false));
 }

@@ -1,4 +1,5 @@
 //! Loss of power and failing calls, on a simulated disk, without a thread: every run is decided by its seed.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
 
@@ -19,21 +20,29 @@ fn run(model: &mut Model, life: &mut Life, random: &mut Random, acts: usize) {
 /// if and only if the results that it tells do. Three lives of each disk, so that recovery from a recovery is seen, too.
 #[test]
 fn power_is_lost_at_any_call() {
-    let mut acknowledged = 0;
-    for seed in 0..SEEDS {
-        let (mut random, mut model, mut disk) = (Random(seed), Model::default(), SimDisk::new(seed));
-        for generation in 0..3 {
-            disk.power_off_after(disk.calls() + random.next(160));
-            if let Ok(mut life) = live(&disk, small()) {
-                run(&mut model, &mut life, &mut random, 120);
-                acknowledged += model.acknowledged();
-            }
-            disk = disk.crash();
-            // A copy: looking must not change what the next life finds.
-            model.check(&disk.copy(), small(), &format!("seed {seed}, life {generation}"));
-        }
-    }
+    let threads = 4;
+    let part = |first: u64| (first..SEEDS).step_by(threads).map(three_lives).sum::<usize>();
+    let acknowledged: usize = std::thread::scope(|scope| {
+        let parts: Vec<_> = (0..threads as u64).map(|first| scope.spawn(move || part(first))).collect();
+        parts.into_iter().map(|part| part.join().unwrap()).sum()
+    });
     assert!(acknowledged > 10_000, "the test must reach something: {acknowledged}");
+}
+
+fn three_lives(seed: u64) -> usize {
+    let mut acknowledged = 0;
+    let (mut random, mut model, mut disk) = (Random(seed), Model::default(), SimDisk::new(seed));
+    for generation in 0..3 {
+        disk.power_off_after(disk.calls() + random.next(160));
+        if let Ok(mut life) = live(&disk, small()) {
+            run(&mut model, &mut life, &mut random, 120);
+            acknowledged += model.acknowledged();
+        }
+        disk = disk.crash();
+        // A copy: looking must not change what the next life finds.
+        model.check(&disk.copy(), small(), &format!("seed {seed}, life {generation}"));
+    }
+    acknowledged
 }
 
 /// Threats Q2: whatever fails, and how often the client hears of it, no `Ok` is false and nothing that was `Ok` is lost.

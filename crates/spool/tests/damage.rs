@@ -1,4 +1,5 @@
 //! Rot: what was whole once and is not any more is found, told, kept, and does not harm its neighbours.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
 
