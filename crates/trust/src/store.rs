@@ -25,11 +25,14 @@ pub struct Store {
     state: Mutex<State>,
 }
 
+/// The anchors of one file as it was read once.
+type Version = Arc<[Arc<Anchor>]>;
+
 #[derive(Debug)]
 struct State {
     smtp: Side,
     lmtp: Side,
-    files: HashMap<PathBuf, Watched<Arc<[Arc<Anchor>]>>>,
+    files: HashMap<PathBuf, Watched<Version>>,
     sets: HashMap<Arc<[String]>, Set>,
     pending: Vec<Notice>,
 }
@@ -44,7 +47,7 @@ struct Side {
 /// Several anchor files put together, and from which versions of them.
 #[derive(Debug)]
 struct Set {
-    versions: Vec<Arc<[Arc<Anchor>]>>,
+    versions: Vec<Version>,
     anchors: Arc<Anchors>,
 }
 
@@ -224,7 +227,7 @@ impl State {
     }
 }
 
-fn same(old: &[Arc<[Arc<Anchor>]>], new: &[Arc<[Arc<Anchor>]>]) -> bool {
+fn same(old: &[Version], new: &[Version]) -> bool {
     old.len() == new.len() && old.iter().zip(new).all(|(old, new)| Arc::ptr_eq(old, new))
 }
 
@@ -249,7 +252,7 @@ fn clients(settings: &StoreSettings) -> Result<(Arc<[ClientCertificate]>, Vec<No
     client::configured(settings).map(|(found, notices)| (found.into(), notices))
 }
 
-fn anchor_file(path: &Path, now: UnixTime) -> Result<(Arc<[Arc<Anchor>]>, Vec<Notice>), Error> {
+fn anchor_file(path: &Path, now: UnixTime) -> Result<(Version, Vec<Notice>), Error> {
     load::anchor_file(path, &file::read(path)?, now).map(|(found, notices)| (found.into(), notices))
 }
 

@@ -1,4 +1,5 @@
 //! Good files, bad files, and files that change, each with what an operator is told.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
 
 use std::{
     fs,

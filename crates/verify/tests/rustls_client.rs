@@ -1,4 +1,5 @@
 //! The verifier in a rustls client, against a rustls server, in memory.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
 #![cfg(feature = "rustls")]
 
 mod common;
@@ -58,7 +59,10 @@ fn a_rustls_client_judges_by_anchors_pins_or_tlsa_records() {
         VerifierPolicy::Pins(FingerprintDemand { digest: DigestAlgorithm::Sha256, accepted })
     };
     let trust = |ca: &common::Ca| {
-        VerifierPolicy::Anchors(Arc::new(common::anchors(AnchorRules::Explicit, &[ca.der.clone()])))
+        VerifierPolicy::Anchors(Arc::new(common::anchors(
+            AnchorRules::Explicit,
+            std::slice::from_ref(&ca.der),
+        )))
     };
     let tlsa = |usage, data: &[u8]| VerifierPolicy::Dane(Arc::new([Tlsa::new(usage, 1, 1, data)]));
     let root_print = sha2::Sha256::digest(spki_of(&ca.der).unwrap()).to_vec();
