@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use memchr::memchr2;
+use memchr::memchr_iter;
 
 /// The end of mail data (RFC 5321 §4.1.1.4), behind a text that ends in CRLF.
 const END: &[u8] = b".\r\n";
@@ -52,15 +52,19 @@ impl DataText {
     /// # Errors
     /// [`BareLineEnd`]: no text that has one is sent.
     pub fn new(body: Bytes, line_limit: usize) -> Result<Self, BareLineEnd> {
-        let mut inserts = Vec::new();
-        let mut start = 0;
-        while let Some(length) = memchr2(b'\r', b'\n', &body[start..]) {
-            let end = start + length;
-            if body.get(end..end + 2) != Some(b"\r\n") {
+        let (mut inserts, mut start, mut lines) = (Vec::new(), 0, 0);
+        for end in memchr_iter(b'\n', &body) {
+            let line = &body[start..end];
+            if line.last() != Some(&b'\r') {
                 return Err(BareLineEnd { at: end });
             }
-            mark_line(&body, start..end, line_limit, &mut inserts);
-            start = end + 2;
+            mark_line(&body, start..end - 1, line_limit, &mut inserts);
+            start = end + 1;
+            lines += 1;
+        }
+        // Each LF has a CR before it; so any CR more than there are lines stands alone. Counting is many times faster than looking at each.
+        if memchr_iter(b'\r', &body).count() != lines {
+            return Err(BareLineEnd { at: lone_cr(&body) });
         }
         let ends_open = start < body.len();
         if ends_open {
@@ -80,6 +84,11 @@ impl DataText {
         let open: &[u8] = if self.ends_open { b"\r\n" } else { b"" };
         parts.chain([&self.body[last..], open, END]).filter(|segment| !segment.is_empty())
     }
+}
+
+/// Where the first CR is that no LF follows.
+fn lone_cr(body: &[u8]) -> usize {
+    memchr_iter(b'\r', body).find(|at| body.get(at + 1) != Some(&b'\n')).unwrap_or(body.len())
 }
 
 fn mark_line(body: &[u8], line: core::ops::Range<usize>, limit: usize, inserts: &mut Vec<(usize, Insert)>) {
