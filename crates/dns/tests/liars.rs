@@ -278,6 +278,16 @@ async fn a_flood_of_keys_and_signatures_ends_soon() {
     }
 }
 
+/// Threat D15, CVE-2023-50868: hashing without end is refused; it defers, where unbound would take it for insecure.
+#[tokio::test]
+async fn thousands_of_nsec3_iterations_are_not_computed() {
+    let zone = zone().secure("costly.test").nsec3("costly.test", 2500).a("mx.costly.test", TRUE);
+    let server = DnsServer::forwarder(zone).await.unwrap();
+    let resolver = validating(&server);
+    assert_eq!(ask(&resolver, "A", "mx.costly.test").await.0, "secure found");
+    assert_eq!(ask(&resolver, "A", "a.b.c.d.e.f.nothing.costly.test").await.0, "bogus");
+}
+
 fn spoil(record: &Record) -> Record {
     use hickory_proto::dnssec::rdata::{DNSSECRData, RRSIG};
     let RData::DNSSEC(DNSSECRData::RRSIG(signature)) = &record.data else { return record.clone() };

@@ -69,7 +69,7 @@ impl Answer {
         let is_wildcard = source != *name;
         let redirects = sets.contains_key(&RecordType::CNAME) && !is_of_the_zone(kind);
         if is_wildcard && (sets.contains_key(&kind) || redirects) {
-            self.deny(world, part, name, Absence::Covered(&source));
+            self.deny(world, part, name, Absence::Covered);
         }
         if sets.contains_key(&kind) {
             self.add(world, part, (name, &source), kind);

@@ -26,8 +26,8 @@ pub(super) enum Absence<'a> {
     Name,
     /// The type, at a name that exists.
     Data,
-    /// The name; this wildcard answered in its place.
-    Covered(&'a Name),
+    /// The name; a wildcard answered in its place.
+    Covered,
     /// The name, and the type at this wildcard.
     CoveredData(&'a Name),
 }
@@ -51,7 +51,7 @@ fn plain(part: &Part, name: &Name, absence: Absence<'_>) -> Vec<Record> {
             let wildcard = encloser(part, name).prepend_label("*").unwrap_or_else(|_| name.clone());
             vec![name.clone(), wildcard]
         }
-        Absence::Data | Absence::Covered(_) => vec![name.clone()],
+        Absence::Data | Absence::Covered => vec![name.clone()],
         Absence::CoveredData(wildcard) => vec![wildcard.clone(), name.clone()],
     };
     let mut records = Vec::new();
@@ -154,7 +154,7 @@ fn hashed(chain: &Chain<'_>, name: &Name, absence: Absence<'_>) -> Denial {
         Absence::Data => vec![&enclosing, &nearer],
         Absence::Name if chain.has(name) => vec![name],
         Absence::Name => vec![&enclosing, &nearer, &wildcard],
-        Absence::Covered(_) => vec![&nearer],
+        Absence::Covered => vec![&nearer],
         Absence::CoveredData(wildcard) => vec![&enclosing, &nearer, wildcard],
     };
     let steps_over = chain.hashing.opt_out && !chain.has(name);
