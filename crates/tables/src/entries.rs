@@ -14,13 +14,22 @@ struct Entry {
     line: u32,
 }
 
-/// A map from keys to values with the lines they came from. 16 octets an entry besides the text, and 8 to 16 for the index.
+/// One place of the index.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    /// Entry + 1; 0 is empty.
+    entry: u32,
+    /// Bits of the hash that do not choose the slot: keys that differ are told apart without a look at the text.
+    tag: u32,
+}
+
+/// A map from keys to values with the lines they came from. 16 octets an entry besides the text, and 16 to 32 for the index.
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
     text: String,
     entries: Vec<Entry>,
-    /// Open addressing, a power of two slots, at most half of them full; 0 is empty, others are entry + 1.
-    slots: Vec<u32>,
+    /// Open addressing, a power of two slots, at most half of them full.
+    slots: Vec<Slot>,
     hasher: RandomState,
 }
 
@@ -40,7 +49,7 @@ impl Entries {
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<(&str, u32)> {
-        let found = self.entry(self.find(key)?)?;
+        let found = self.find(key, self.hash(key))?;
         let value = (found.start + found.key) as usize;
         Some((self.text.get(value..value + found.value as usize)?, found.line))
     }
@@ -56,7 +65,8 @@ impl Entries {
 
     /// The key must be folded already.
     pub(crate) fn add(&mut self, key: &str, value: &str, line: u32) -> Added {
-        if let Some(first) = self.find(key).and_then(|slot| self.entry(slot)) {
+        let hash = self.hash(key);
+        if let Some(first) = self.find(key, hash) {
             return Added::Duplicate(first.line);
         }
         let sizes = (u32::try_from(self.text.len()), u32::try_from(key.len()), u32::try_from(value.len()));
@@ -70,7 +80,7 @@ impl Entries {
         if self.entries.len() * 2 > self.slots.len() {
             self.grow();
         } else {
-            self.link(self.entries.len() - 1);
+            self.link(self.entries.len() - 1, hash);
         }
         Added::New
     }
@@ -88,54 +98,59 @@ impl Entries {
         self.entries.shrink_to_fit();
     }
 
-    fn entry(&self, slot: usize) -> Option<Entry> {
-        let number = (*self.slots.get(slot)? as usize).checked_sub(1)?;
-        self.entries.get(number).copied()
-    }
-
     fn key_of(&self, entry: Entry) -> &str {
         let start = entry.start as usize;
         self.text.get(start..start + entry.key as usize).unwrap_or_default()
     }
 
-    /// The slot that has this key.
-    fn find(&self, key: &str) -> Option<usize> {
+    fn find(&self, key: &str, hash: u64) -> Option<Entry> {
         let mask = self.slots.len().checked_sub(1)?;
-        let mut slot = self.hash(key) & mask;
+        let (mut at, tag) = split(hash);
         loop {
-            let entry = self.entry(slot)?;
-            if self.key_of(entry) == key {
-                return Some(slot);
+            at &= mask;
+            let slot = self.slots.get(at)?;
+            let number = (slot.entry as usize).checked_sub(1)?;
+            if slot.tag == tag
+                && let Some(entry) = self.entries.get(number)
+                && self.key_of(*entry) == key
+            {
+                return Some(*entry);
             }
-            slot = (slot + 1) & mask;
+            at += 1;
         }
     }
 
     fn grow(&mut self) {
         let slots = (self.entries.len() * 4).next_power_of_two().max(8);
         self.slots.clear();
-        self.slots.resize(slots, 0);
+        self.slots.resize(slots, Slot::default());
         for number in 0..self.entries.len() {
-            self.link(number);
+            let hash = self.entries.get(number).map_or(0, |entry| self.hash(self.key_of(*entry)));
+            self.link(number, hash);
         }
     }
 
-    fn link(&mut self, number: usize) {
+    fn link(&mut self, number: usize, hash: u64) {
         let mask = self.slots.len() - 1;
-        let mut slot = self.entries.get(number).map_or(0, |entry| self.hash(self.key_of(*entry))) & mask;
-        while self.slots[slot] != 0 {
-            slot = (slot + 1) & mask;
+        let (mut at, tag) = split(hash);
+        while self.slots[at & mask].entry != 0 {
+            at = (at & mask) + 1;
         }
         // The text is shorter than 4 GiB, so there are fewer entries than that.
-        self.slots[slot] = u32::try_from(number + 1).unwrap_or(u32::MAX);
+        self.slots[at & mask] = Slot { entry: u32::try_from(number + 1).unwrap_or(u32::MAX), tag };
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
-    fn hash(&self, key: &str) -> usize {
+    fn hash(&self, key: &str) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(key.as_bytes());
-        hasher.finish() as usize
+        hasher.finish()
     }
+}
+
+/// The bits that choose a slot, and the others.
+#[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
+const fn split(hash: u64) -> (usize, u32) {
+    (hash as u32 as usize, (hash >> 32) as u32)
 }
 
 #[cfg(test)]

@@ -86,7 +86,12 @@ impl Build<'_> {
 
     /// Whether the value of a key comes from a `main.cf`, where Postfix decides what is an error.
     fn is_postfix(&self, section: &str, key: &str) -> bool {
-        matches!(self.place(section, key).0, Place::File { file, .. } if file.ends_with(".cf"))
+        match self.place(section, key).0 {
+            Place::File { file, .. } => file.ends_with(".cf"),
+            // The layer of Postfix's defaults, which may follow from what is set: smtp_tls_key_file is $smtp_tls_cert_file.
+            Place::Default => true,
+            Place::Environment(_) => false,
+        }
     }
 
     /// A path, where one is set: relative ones are relative to nothing that stays the same, so they are refused.
