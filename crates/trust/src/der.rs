@@ -89,17 +89,28 @@ pub(crate) fn single(input: &[u8], tag: u8) -> Option<&[u8]> {
 
 /// Writes an element.
 pub(crate) fn write(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
-    out.push(tag);
-    let length = value.len();
-    if length < 0x80 {
-        out.push(length as u8);
-    } else {
-        let octets = length.to_be_bytes();
-        let start = octets.iter().position(|octet| *octet != 0).unwrap_or(octets.len());
-        out.push(0x80 | (octets.len() - start) as u8);
-        out.extend_from_slice(&octets[start..]);
-    }
+    header(out, tag, value.len());
     out.extend_from_slice(value);
+}
+
+/// Writes identifier and length.
+pub(crate) fn header(out: &mut Vec<u8>, tag: u8, length: usize) {
+    out.push(tag);
+    if length >= 0x80 {
+        out.push(0x80 | length_octets(length) as u8);
+        out.extend_from_slice(&length.to_be_bytes()[size_of::<usize>() - length_octets(length)..]);
+    } else {
+        out.push(length as u8);
+    }
+}
+
+/// How long an element is whose contents have this length.
+pub(crate) const fn size(length: usize) -> usize {
+    if length >= 0x80 { 2 + length_octets(length) + length } else { 2 + length }
+}
+
+const fn length_octets(length: usize) -> usize {
+    size_of::<usize>() - length.leading_zeros() as usize / 8
 }
 
 #[cfg(test)]
@@ -129,6 +140,7 @@ mod tests {
             let (mut out, value) = (Vec::new(), vec![7; length]);
             write(&mut out, OCTET_STRING, &value);
             assert_eq!(single(&out, OCTET_STRING), Some(&value[..]));
+            assert_eq!(out.len(), size(length));
         }
     }
 }

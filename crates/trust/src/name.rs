@@ -1,6 +1,9 @@
 //! Distinguished names: compared as OpenSSL compares them, shown as Postfix shows them.
 
-use std::fmt::{self, Write as _};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+};
 
 use sha1::{Digest as _, Sha1};
 
@@ -64,7 +67,9 @@ impl Name {
     }
 
     fn values<'a>(&'a self, wanted: &'static [u8]) -> impl Iterator<Item = Vec<u8>> + 'a {
-        attributes(&self.raw).filter(move |(oid, _)| *oid == wanted).filter_map(|(_, value)| text(&value))
+        attributes(&self.raw)
+            .filter(move |(oid, _)| *oid == wanted)
+            .filter_map(|(_, value)| text(&value).map(Cow::into_owned))
     }
 }
 
@@ -88,8 +93,8 @@ impl fmt::Display for Name {
         let mut line = String::new();
         for (oid, value) in attributes(&self.raw) {
             let _ = write!(line, "/{}=", Label(oid));
-            let octets = text(&value).unwrap_or_else(|| value.value.to_vec());
-            for byte in octets {
+            let octets = text(&value).unwrap_or(Cow::Borrowed(value.value));
+            for &byte in octets.iter() {
                 match byte {
                     b'\\' | b'/' => drop(write!(line, "\\{}", char::from(byte))),
                     b' '..=b'~' => line.push(char::from(byte)),
@@ -152,25 +157,29 @@ fn attributes(raw: &[u8]) -> impl Iterator<Item = (&[u8], Element<'_>)> {
 /// outer blanks gone and inner ones collapsed; other values as they are; no outer SEQUENCE.
 fn canonical(name: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(name.len() + 16);
+    let mut pairs: Vec<Vec<u8>> = Vec::new();
     let mut sets = Reader::new(name);
     while !sets.is_empty() {
         let mut set = Reader::new(sets.take(der::SET)?);
-        let mut pairs = Vec::new();
+        pairs.clear();
         while !set.is_empty() {
             let mut pair = Reader::new(set.take(der::SEQUENCE)?);
             let oid = pair.next().filter(|element| element.tag == der::OID)?;
             let value = pair.next()?;
-            let mut inner = oid.whole.to_vec();
-            match text(&value) {
-                Some(text) => der::write(&mut inner, UTF8, &folded(&text)),
-                None => inner.extend_from_slice(value.whole),
+            let mut element = Vec::with_capacity(oid.whole.len() + value.whole.len() + 16);
+            let folded = text(&value).map(|text| folded(&text));
+            let length = folded.as_ref().map_or(value.whole.len(), |folded| der::size(folded.len()));
+            der::header(&mut element, der::SEQUENCE, oid.whole.len() + length);
+            element.extend_from_slice(oid.whole);
+            match folded {
+                Some(folded) => der::write(&mut element, UTF8, &folded),
+                None => element.extend_from_slice(value.whole),
             }
-            let mut element = Vec::new();
-            der::write(&mut element, der::SEQUENCE, &inner);
             pairs.push(element);
         }
         pairs.sort();
-        der::write(&mut out, der::SET, &pairs.concat());
+        der::header(&mut out, der::SET, pairs.iter().map(Vec::len).sum());
+        pairs.iter().for_each(|pair| out.extend_from_slice(pair));
     }
     Some(out)
 }
@@ -178,23 +187,25 @@ fn canonical(name: &[u8]) -> Option<Vec<u8>> {
 const UTF8: u8 = 0x0c;
 
 /// A string value as UTF-8; `None` for what is no string or does not convert.
-fn text(value: &Element<'_>) -> Option<Vec<u8>> {
+fn text<'a>(value: &Element<'a>) -> Option<Cow<'a, [u8]>> {
     match value.tag {
-        UTF8 => Some(value.value.to_vec()),
+        UTF8 => Some(value.value.into()),
+        0x13 | 0x14 | 0x16 | 0x1a if value.value.is_ascii() => Some(value.value.into()),
         // PrintableString, T61String, IA5String, VisibleString: one octet is one character, as OpenSSL takes them.
         0x13 | 0x14 | 0x16 | 0x1a => {
-            Some(value.value.iter().map(|octet| char::from(*octet)).collect::<String>().into_bytes())
+            let text: String = value.value.iter().map(|octet| char::from(*octet)).collect();
+            Some(text.into_bytes().into())
         }
         // BMPString.
         0x1e if value.value.len().is_multiple_of(2) => {
             let units =
                 value.value.as_chunks::<2>().0.iter().map(|pair| u32::from(u16::from_be_bytes(*pair)));
-            units.map(char::from_u32).collect::<Option<String>>().map(String::into_bytes)
+            units.map(char::from_u32).collect::<Option<String>>().map(|text| text.into_bytes().into())
         }
         // UniversalString.
         0x1c if value.value.len().is_multiple_of(4) => {
             let units = value.value.as_chunks::<4>().0.iter().map(|four| u32::from_be_bytes(*four));
-            units.map(char::from_u32).collect::<Option<String>>().map(String::into_bytes)
+            units.map(char::from_u32).collect::<Option<String>>().map(|text| text.into_bytes().into())
         }
         _ => None,
     }

@@ -87,17 +87,13 @@ pub(crate) fn find(presented: &[Certificate], trust: Trust<'_>, rules: Rules) ->
     let Some(leaf) = presented.first() else {
         return Err(failure(None, 0, Problem::NoCertificate));
     };
-    let mut search = Search {
-        presented,
-        trust,
-        rules,
-        signatures: MAX_SIGNATURES,
-        path: vec![leaf.clone()],
-        worst: failure(Some(leaf), 0, Problem::UntrustedIssuer(leaf.issuer().to_string())),
-    };
+    let mut search =
+        Search { presented, trust, rules, signatures: MAX_SIGNATURES, path: vec![leaf.clone()], worst: None };
     match search.extend() {
         Some(end) => Ok(Path { certificates: search.path, end }),
-        None => Err(search.worst),
+        None => Err(search
+            .worst
+            .unwrap_or_else(|| failure(Some(leaf), 0, Problem::UntrustedIssuer(leaf.issuer().to_string())))),
     }
 }
 
@@ -113,7 +109,7 @@ struct Search<'a> {
     rules: Rules,
     signatures: usize,
     path: Vec<Certificate>,
-    worst: PathFailure,
+    worst: Option<PathFailure>,
 }
 
 /// One thing that may have issued the certificate at the top.
@@ -228,11 +224,14 @@ impl Search<'_> {
         self.note(failure(Some(top), depth, problem));
     }
 
+    /// Keeps the failure to tell: of two that are equally telling the one further up, of two broken paths the first.
     fn note(&mut self, failure: PathFailure) {
-        let key = |failure: &PathFailure| (failure.problem.rank(), failure.depth);
-        if key(&failure) >= key(&self.worst) && (self.worst.problem.rank() < 4 || failure.problem.rank() > 4)
-        {
-            self.worst = failure;
+        let better = self.worst.as_ref().is_none_or(|worst| {
+            let (old, new) = (worst.problem.rank(), failure.problem.rank());
+            new > old || (new == old && new < 4 && failure.depth >= worst.depth)
+        });
+        if better {
+            self.worst = Some(failure);
         }
     }
 }
