@@ -2,7 +2,7 @@
 
 use alloc::{borrow::ToOwned, format, string::String, vec, vec::Vec};
 
-use waxseal_types::{NextHop, Protocol, Target};
+use waxseal_types::{Domain, NextHop, Protocol, Target};
 
 use crate::{
     ClientSettings, PolicyError, PolicySource, Settings, Step, TableAnswer, TableName, Tables, TlsPolicy,
@@ -89,19 +89,37 @@ pub async fn find_policy(
 /// The keys of a next hop, in order.
 fn keys(nexthop: &NextHop) -> Vec<String> {
     let text = nexthop.as_str();
-    let mut keys = vec![text.to_owned()];
     // Parents are only searched for a domain without brackets and port; nothing else is a "plain domain".
-    if let (Target::Mx(domain), None) = (nexthop.target(), nexthop.port()) {
-        if !domain.as_str().eq(text) {
-            keys.push(domain.as_str().to_owned());
+    match (nexthop.target(), nexthop.port()) {
+        (Target::Mx(domain), None) => {
+            let mut keys = both_forms(text, domain);
+            keys.extend(parents(text, domain));
+            keys
         }
-        let written: Vec<&str> = text.match_indices('.').map(|(at, _)| &text[at..]).collect();
-        for (written, ascii) in written.into_iter().zip(domain.dotted_parents()) {
-            keys.push(written.to_owned());
-            if written != ascii {
-                keys.push(ascii.to_owned());
-            }
-        }
+        (Target::Mx(_) | Target::Host(_) | Target::Address(_) | Target::Unix(_), _) => vec![text.to_owned()],
+    }
+}
+
+/// A domain as it is written, and by its A-labels where that differs.
+pub(crate) fn both_forms(text: &str, domain: &Domain) -> Vec<String> {
+    let mut forms = vec![text.to_owned()];
+    if domain.as_str() != text {
+        forms.push(domain.as_str().to_owned());
+    }
+    forms
+}
+
+/// The parents with a leading dot, nearest first, each in both forms. Where IDNA took another character for a dot the written form
+/// has no parents of its own, and none may be left out for that.
+pub(crate) fn parents(text: &str, domain: &Domain) -> Vec<String> {
+    let written: Vec<&str> = text.match_indices('.').map(|(at, _)| &text[at..]).collect();
+    let ascii: Vec<&str> = domain.dotted_parents().collect();
+    let paired = written.len() == ascii.len();
+    let mut keys = Vec::with_capacity(ascii.len());
+    for (at, ascii) in ascii.into_iter().enumerate() {
+        let written = written.get(at).filter(|written| paired && **written != ascii);
+        keys.extend(written.map(|written| (*written).to_owned()));
+        keys.push(ascii.to_owned());
     }
     keys
 }

@@ -2,11 +2,11 @@
 
 use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
 
-use waxseal_types::{EnhancedStatus, Mailbox, NextHop, Protocol, Target};
+use waxseal_types::{Domain, EnhancedStatus, Mailbox, NextHop, Protocol, Target};
 
 use crate::{
     Origin, PolicyError, Settings, Step, TableAnswer, Tables,
-    lookup::Search,
+    lookup::{Search, both_forms, parents},
     words::{COMMA_SPACE, words_at},
 };
 
@@ -42,7 +42,7 @@ pub enum RouteKind {
 /// Finds the route of one recipient.
 ///
 /// Keys, each asked of all tables before the next one: `user+ext@domain`, `user@domain`, `domain`, its parents with a leading dot,
-/// `*`. Without an entry the mail goes to `relayhost`, or else to the recipient's domain. What an entry leaves empty: without transport, that of
+/// `*`; a domain with U-labels also by its A-labels. Without an entry the mail goes to `relayhost`, or else to the recipient's domain. What an entry leaves empty: without transport, that of
 /// mail without entry; with a transport, but without next hop, the recipient's domain.
 #[derive(Debug)]
 pub struct RouteLookup<'a> {
@@ -123,18 +123,15 @@ pub async fn find_route(
 fn keys(settings: &Settings, recipient: &Mailbox) -> Vec<String> {
     let local = recipient.local_part();
     let mut keys = Vec::new();
-    if let Some(domain) = domain_of(settings, recipient) {
-        keys.push(format!("{local}@{domain}"));
+    if let Some(text) = domain_of(settings, recipient) {
+        let name = Domain::new(&text).ok();
+        let forms = name.as_ref().map_or_else(|| alloc::vec![text.clone()], |name| both_forms(&text, name));
+        keys.extend(forms.iter().map(|domain| format!("{local}@{domain}")));
         if let Some(user) = without_extension(local, &settings.recipient_delimiter) {
-            keys.push(format!("{user}@{domain}"));
+            keys.extend(forms.iter().map(|domain| format!("{user}@{domain}")));
         }
-        let literal = domain.starts_with('[');
-        let parents: Vec<String> = match literal {
-            true => Vec::new(),
-            false => domain.match_indices('.').map(|(at, _)| domain[at..].to_owned()).collect(),
-        };
-        keys.push(domain);
-        keys.extend(parents);
+        keys.extend(forms);
+        keys.extend(name.map(|name| parents(&text, &name)).unwrap_or_default());
     }
     keys.push("*".to_owned());
     keys

@@ -70,6 +70,8 @@ fn the_key_is_the_next_hop_as_written_and_only_plain_domains_have_parents() {
             ],
         ),
         ("localhost", &["localhost"]),
+        // IDNA takes the full stop of other scripts for a dot: no way around `.b.example`.
+        ("a\u{3002}b.example", &["a\u{3002}b.example", "a.b.example", ".b.example", ".example"]),
     ];
     for (hop, expected) in table {
         let (policy, asked) = look_up(&settings(&["t"]), hop, &[("t", &[])]);

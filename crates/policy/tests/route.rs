@@ -57,6 +57,19 @@ fn keys_go_from_the_whole_address_to_the_star() {
     let whole = Settings { recipient_delimiter: String::new(), ..settings() };
     assert_eq!(route(&whole, "a+b@example.com", &[]).1, ["a+b@example.com", "example.com", ".com", "*"]);
     assert_eq!(route(&settings(), "a@[192.0.2.1]", &[]).1, ["a@[192.0.2.1]", "[192.0.2.1]", "*"]);
+    assert_eq!(
+        route(&whole, "a@sub.bücher.example", &[]).1,
+        [
+            "a@sub.bücher.example",
+            "a@sub.xn--bcher-kva.example",
+            "sub.bücher.example",
+            "sub.xn--bcher-kva.example",
+            ".bücher.example",
+            ".xn--bcher-kva.example",
+            ".example",
+            "*"
+        ]
+    );
     let dash = Settings { recipient_delimiter: "-".into(), ..settings() };
     for whole in ["owner-list@a.test", "list-request@a.test", "mailer-daemon@a.test", "-x@a.test"] {
         assert_eq!(route(&dash, whole, &[]).1.len(), 4, "{whole}");
