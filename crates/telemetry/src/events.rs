@@ -1,9 +1,9 @@
 //! Delivery events: one JSON object a line, made of what the queue tells.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use waxseal_queue::{Account, Connection, Destination, Event, Failure, Outcome, RecipientResult, Settled};
-use waxseal_types::{EnhancedStatus, Envelope, Reply, TlsStatus, UnixTime};
+use waxseal_types::{EnhancedStatus, Envelope, Reply, TlsLevel, TlsStatus, UnixTime};
 
 use crate::json::Object;
 
@@ -161,39 +161,60 @@ fn reply(object: &mut Object<'_>, reply: &Reply) {
     object.display("reply", reply);
 }
 
-/// The security of a connection; without one, the policy that was in force for the next hop.
 fn tls(object: &mut Object<'_>, account: &Account, connection: Option<&Connection>) {
-    let policy = match connection {
-        Some(connection) => account.policies.get(connection.policy),
-        None => account.policies.last(),
-    };
-    let Some(policy) = policy else { return };
-    object.object("tls", |object| {
-        object.text("policy", policy.level.as_str());
-        object.display("policy_source", &policy.source);
-        object.text("level", connection.map_or(policy.level, |connection| connection.level).as_str());
-        object.text("status", connection.map_or(TlsStatus::None, |connection| connection.status).as_str());
-        let Some(connection) = connection else { return };
-        if let Some(facts) = &connection.tls {
-            object.text("protocol", facts.protocol);
-            object.text("cipher", facts.cipher);
-            object.maybe("sni", facts.sni.as_ref().map(|name| name.as_str()));
-            object.flag("resumed", facts.resumed);
-        }
-        object.maybe("matched", connection.matched.as_deref());
-        if let Some(downgrade) = connection.downgrade {
-            object.display("downgrade", downgrade);
-        }
-        if connection.injected > 0 {
-            object.number("injected", count(connection.injected));
-        }
-    });
+    if let Some(policy) = Policy::of(account, connection) {
+        object.object("tls", |object| security(object, &policy, connection));
+    }
+}
+
+/// The security of a connection; without one, the policy that was in force for the next hop.
+fn security(object: &mut Object<'_>, policy: &Policy<'_>, connection: Option<&Connection>) {
+    object.text("policy", policy.level.as_str());
+    object.display("policy_source", policy.source);
+    object.text("level", connection.map_or(policy.level, |connection| connection.level).as_str());
+    object.text("status", connection.map_or(TlsStatus::None, |connection| connection.status).as_str());
+    let Some(connection) = connection else { return };
+    if let Some(facts) = &connection.tls {
+        object.text("protocol", facts.protocol);
+        object.text("cipher", facts.cipher);
+        object.maybe("sni", facts.sni.as_ref().map(|name| name.as_str()));
+        object.flag("resumed", facts.resumed);
+    }
+    object.maybe("matched", connection.matched.as_deref());
+    if let Some(downgrade) = connection.downgrade {
+        object.display("downgrade", downgrade);
+    }
+    if connection.injected > 0 {
+        object.number("injected", count(connection.injected));
+    }
+}
+
+/// What this crate reads of a policy.
+pub(crate) struct Policy<'a> {
+    /// As configured.
+    pub(crate) level: TlsLevel,
+    /// The table entry, or `default`.
+    pub(crate) source: &'a dyn fmt::Display,
+}
+
+impl<'a> Policy<'a> {
+    /// The policy of a connection, or else the last one that was looked up.
+    pub(crate) fn of(account: &'a Account, connection: Option<&Connection>) -> Option<Self> {
+        let fact = match connection {
+            Some(connection) => account.policies.get(connection.policy),
+            None => account.policies.last(),
+        };
+        fact.map(|fact| Self { level: fact.level, source: &fact.source })
+    }
 }
 
 pub(crate) fn millis(later: UnixTime, earlier: UnixTime) -> u64 {
     u64::try_from(later.since(earlier).as_millis()).unwrap_or(u64::MAX)
 }
 
-fn count(number: usize) -> u64 {
+pub(crate) fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,316 @@
+//! Spans, built from the account after the fact and with its times.
+//!
+//! The trace id and the first span's id were minted at intake and travel in the envelope, so that all attempts at a message, days
+//! apart and across restarts, are one trace.
+
+use std::{
+    cell::Cell,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use opentelemetry::{
+    InstrumentationScope, KeyValue, SpanId, TraceFlags, TraceId,
+    trace::{Event as SpanEvent, SpanContext, SpanKind, Status, TraceState},
+};
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator, SpanData, SpanEvents, SpanLinks};
+use waxseal_queue::{Account, AccountStep, Connection, Event, Fact, Failure};
+use waxseal_types::{Envelope, UnixTime};
+
+use crate::attributes as attribute;
+
+/// Builds spans.
+#[derive(Debug)]
+pub(crate) struct Tracer {
+    scope: InstrumentationScope,
+    ids: RandomIdGenerator,
+}
+
+thread_local! {
+    /// The trace whose intake span this thread has built last: a message that goes to several destinations is told of once for each,
+    /// one after the other.
+    static BEGUN: Cell<u128> = const { Cell::new(0) };
+}
+
+impl Tracer {
+    pub(crate) fn new() -> Self {
+        let scope = InstrumentationScope::builder("waxseal").with_version(env!("CARGO_PKG_VERSION")).build();
+        Self { scope, ids: RandomIdGenerator::default() }
+    }
+
+    /// The spans that `event` completes. None for a message without a trace id, which is from an older queue.
+    pub(crate) fn spans(&self, event: &Event<'_>) -> Vec<SpanData> {
+        match event {
+            Event::Queued { envelope, at, .. } => {
+                let mut trace = Trace::of(self, envelope);
+                trace.begin(*at);
+                trace.spans
+            }
+            Event::Attempted { account, .. } => {
+                let mut trace = Trace::of(self, &account.envelope);
+                trace.attempt(account);
+                trace.spans
+            }
+            Event::Settled { envelope, failure, attempts, at, how, .. } => {
+                let mut trace = Trace::of(self, envelope);
+                if *attempts == 0 {
+                    trace.begin(*at);
+                }
+                let mut attributes = attribute::message(envelope);
+                attributes.push(KeyValue::new("waxseal.outcome", format!("{how:?}").to_lowercase()));
+                attributes.push(KeyValue::new("waxseal.attempt", i64::from(*attempts)));
+                trace.add(
+                    Draft::new("settle", (*at, *at), attributes).under(trace.root).failed(Some(failure)),
+                );
+                trace.spans
+            }
+            // About no message.
+            Event::DestinationDead { .. } | Event::ServiceDied { .. } => Vec::new(),
+            // `Event` may grow; what is unknown here has no span.
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The spans of one event.
+struct Trace<'a> {
+    tracer: &'a Tracer,
+    envelope: &'a Arc<Envelope>,
+    id: TraceId,
+    /// The intake's span.
+    root: SpanId,
+    spans: Vec<SpanData>,
+}
+
+/// One span to be.
+struct Draft {
+    name: &'static str,
+    id: Option<SpanId>,
+    parent: SpanId,
+    kind: SpanKind,
+    times: (UnixTime, UnixTime),
+    attributes: Vec<KeyValue>,
+    events: Vec<SpanEvent>,
+    status: Status,
+}
+
+impl Draft {
+    const fn new(name: &'static str, times: (UnixTime, UnixTime), attributes: Vec<KeyValue>) -> Self {
+        Self {
+            name,
+            id: None,
+            parent: SpanId::INVALID,
+            kind: SpanKind::Internal,
+            times,
+            attributes,
+            events: Vec::new(),
+            status: Status::Unset,
+        }
+    }
+
+    fn under(self, parent: SpanId) -> Self {
+        Self { parent, ..self }
+    }
+
+    fn kind(self, kind: SpanKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    fn failed(mut self, failure: Option<&Failure>) -> Self {
+        if let Some(failure) = failure {
+            self.attributes.push(KeyValue::new("error.type", failure.status.to_string()));
+            attribute::reply(&mut self.attributes, failure.reply.as_ref());
+            self.status = Status::error(failure.reason.clone());
+        }
+        self
+    }
+
+    fn broken(mut self, kind: &str, reason: &str) -> Self {
+        self.attributes.push(KeyValue::new("error.type", kind.to_owned()));
+        self.status = Status::error(reason.to_owned());
+        self
+    }
+}
+
+impl<'a> Trace<'a> {
+    fn of(tracer: &'a Tracer, envelope: &'a Arc<Envelope>) -> Self {
+        let id = TraceId::from(envelope.trace.trace_id);
+        let root = SpanId::from(envelope.trace.span_id);
+        Self { tracer, envelope, id, root, spans: Vec::new() }
+    }
+
+    fn add(&mut self, draft: Draft) -> SpanId {
+        let id = draft.id.unwrap_or_else(|| self.tracer.ids.new_span_id());
+        if self.id == TraceId::INVALID {
+            return id;
+        }
+        let (start, end) = draft.times;
+        let mut events = SpanEvents::default();
+        events.events = draft.events;
+        self.spans.push(SpanData {
+            span_context: SpanContext::new(self.id, id, TraceFlags::SAMPLED, false, TraceState::NONE),
+            parent_span_id: draft.parent,
+            parent_span_is_remote: false,
+            span_kind: draft.kind,
+            name: draft.name.into(),
+            start_time: system_time(start),
+            end_time: system_time(end.max(start)),
+            attributes: draft.attributes,
+            dropped_attributes_count: 0,
+            events,
+            links: SpanLinks::default(),
+            status: draft.status,
+            instrumentation_scope: self.tracer.scope.clone(),
+        });
+        id
+    }
+
+    /// The intake's span, once.
+    fn begin(&mut self, at: UnixTime) {
+        let trace_id = self.envelope.trace.trace_id;
+        if BEGUN.replace(trace_id) == trace_id {
+            return;
+        }
+        let attributes = attribute::intake(self.envelope);
+        let draft = Draft::new("intake", (self.envelope.arrived, at), attributes).kind(SpanKind::Server);
+        self.add(Draft { id: Some(self.root), ..draft });
+    }
+
+    fn attempt(&mut self, account: &Account) {
+        let waited = (account.envelope.arrived, account.started);
+        self.add(Draft::new("queue", waited, attribute::queue(account)).under(self.root));
+        let failure = account.results.iter().find_map(|result| result.outcome.failure());
+        let mut draft = Draft::new("attempt", (account.started, account.ended), attribute::attempt(account))
+            .under(self.root);
+        draft.events = events(account);
+        let attempt = self.add(draft.kind(SpanKind::Producer).failed(failure));
+        for step in &account.steps {
+            self.step(account, step, attempt);
+        }
+        for connection in &account.connections {
+            self.connection(account, connection, attempt);
+        }
+    }
+
+    fn step(&mut self, account: &Account, step: &AccountStep, attempt: SpanId) {
+        let times = (step.at, step.at + step.took);
+        let policy = |attributes| Draft::new("policy", times, attributes).under(attempt);
+        let dns = |attributes| Draft::new("dns", times, attributes).under(attempt).kind(SpanKind::Client);
+        let draft = match &step.fact {
+            Fact::Policy(number) => policy(attribute::policy(account, *number)),
+            Fact::PolicyFailed(reason) => policy(Vec::new()).broken("policy", reason),
+            Fact::Mx { domain, hosts, proof } => dns(attribute::mx(domain, hosts, *proof)),
+            Fact::Addresses { host, addresses, proof } => dns(attribute::addresses(host, addresses, *proof)),
+            Fact::Tlsa { base, records, proof } => dns(attribute::tlsa(base, records, *proof)),
+            Fact::Absent { what, proof } => dns(attribute::absent(what, *proof)),
+            Fact::DnsFailed(failure) => {
+                let kind = format!("{:?}", failure.failure).to_lowercase();
+                dns(attribute::lookup(&failure.name, &failure.kind)).broken(&kind, &failure.to_string())
+            }
+            // Events of the attempt: they took no time of their own.
+            Fact::Skipped { .. } | Fact::Unavailable(_) => return,
+            // From the connection itself, which knows more.
+            Fact::Connection(_) => return,
+        };
+        self.add(draft);
+    }
+
+    fn connection(&mut self, account: &Account, connection: &Connection, attempt: SpanId) {
+        let phases = Phases::of(connection);
+        let failure = connection.failure.as_ref();
+        let in_phase = |phase| failure.filter(|_| phases.last() == phase);
+        let span = |name, times, attributes| {
+            Draft::new(name, times, attributes).under(attempt).kind(SpanKind::Client)
+        };
+        let mut attributes = attribute::peer(connection);
+        if phases.last() == Phase::Connect {
+            attributes.extend(attribute::security(account, connection));
+        }
+        let draft = span("connect", phases.connect, attributes);
+        self.add(draft.failed(in_phase(Phase::Connect)));
+        if let Some(times) = phases.tls {
+            let mut attributes = attribute::peer(connection);
+            attributes.extend(attribute::security(account, connection));
+            self.add(span("tls", times, attributes).failed(in_phase(Phase::Tls)));
+        }
+        if let Some(times) = phases.transaction {
+            let mut attributes = attribute::peer(connection);
+            attributes.extend(attribute::security(account, connection));
+            attributes.extend(attribute::transaction(account, connection));
+            self.add(span("transaction", times, attributes).failed(in_phase(Phase::Transaction)));
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Connect,
+    Tls,
+    Transaction,
+}
+
+/// When the parts of a connection began and ended.
+struct Phases {
+    connect: (UnixTime, UnixTime),
+    tls: Option<(UnixTime, UnixTime)>,
+    transaction: Option<(UnixTime, UnixTime)>,
+}
+
+impl Phases {
+    fn of(connection: &Connection) -> Self {
+        let times = connection.times;
+        let connected = connection.at + times.connect + times.greeting;
+        // One that came to nothing lasted until its end.
+        let end = if connection.id.is_none() && times.tls.is_zero() { connection.ended } else { connected };
+        let handshake = !times.tls.is_zero() && !connection.pooled;
+        let begun = connection.ended.as_micros().saturating_sub(micros(times.transaction));
+        let transaction = (UnixTime::from_micros(begun), connection.ended);
+        Self {
+            connect: (connection.at, end),
+            tls: handshake.then(|| (connected, connected + times.tls)),
+            transaction: (!times.transaction.is_zero()).then_some(transaction),
+        }
+    }
+
+    const fn last(&self) -> Phase {
+        match (self.tls, self.transaction) {
+            (_, Some(_)) => Phase::Transaction,
+            (Some(_), None) => Phase::Tls,
+            (None, None) => Phase::Connect,
+        }
+    }
+}
+
+/// What happened in an attempt without taking time: hosts that were passed over, services that were not there, and the recipients' ends.
+fn events(account: &Account) -> Vec<SpanEvent> {
+    let steps = account.steps.iter().filter_map(|step| {
+        let (name, attributes) = match &step.fact {
+            Fact::Skipped { host, reason } => ("skipped", attribute::skipped(host, reason)),
+            Fact::Unavailable(service) => ("unavailable", vec![KeyValue::new("waxseal.service", *service)]),
+            Fact::Policy(_)
+            | Fact::PolicyFailed(_)
+            | Fact::Mx { .. }
+            | Fact::Addresses { .. }
+            | Fact::Tlsa { .. }
+            | Fact::Absent { .. }
+            | Fact::DnsFailed(_)
+            | Fact::Connection(_) => return None,
+        };
+        Some(SpanEvent::new(name, system_time(step.at), attributes, 0))
+    });
+    let results = account.results.iter().map(|result| {
+        SpanEvent::new("recipient", system_time(account.ended), attribute::result(account, result), 0)
+    });
+    steps.chain(results).take(EVENT_LIMIT).collect()
+}
+
+/// Events of one span (OpenTelemetry specification, "Span Limits": the default `EventCountLimit`).
+const EVENT_LIMIT: usize = 128;
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn system_time(time: UnixTime) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_micros(time.as_micros())
+}
