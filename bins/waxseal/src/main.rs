@@ -1,2 +1,58 @@
-//! Not built yet.
-fn main() {}
+//! `waxseal`: the operator's command. Arguments in, one module for each command, an exit status out.
+
+mod check;
+mod letter;
+mod policy;
+mod queue;
+mod send;
+mod settings;
+mod submit;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::terminal::{Status, Terminal};
+
+/// The operator's command of Waxseal: asks what would happen, sees what waits, sends a message.
+#[derive(Debug, Parser)]
+#[command(
+    name = "waxseal",
+    version,
+    propagate_version = true,
+    after_help = "Exit status: 0 done, 1 the answer is no, 64 wrong usage, 75 try again later, 78 wrong configuration.\n\n\
+                  Example:\n  waxseal check --config /etc/postfix/main.cf"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Arguments),
+    Policy(policy::Arguments),
+    Send(send::Arguments),
+    Queue(queue::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help that was asked for goes to standard output and is no error.
+            let _ = error.print();
+            let status = if error.use_stderr() { Status::Usage } else { Status::Done };
+            return status.into();
+        }
+    };
+    let mut terminal = Terminal::new();
+    let status = match arguments.command {
+        Command::Check(arguments) => check::run(&arguments, &mut terminal),
+        Command::Policy(arguments) => policy::run(&arguments, &mut terminal),
+        Command::Send(arguments) => send::run(&arguments, &mut terminal),
+        Command::Queue(arguments) => queue::run(&arguments, &mut terminal),
+    };
+    terminal.finish(status)
+}

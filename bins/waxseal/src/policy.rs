@@ -1,0 +1,180 @@
+//! `waxseal policy`: the TLS policy of a next hop, and the line that it comes from.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use waxseal_config::Config;
+use waxseal_policy::{PolicyError, PolicyLookup, PolicySource, Step, TlsPolicy};
+use waxseal_types::{NamePattern, NextHop, Protocol, TlsLevel};
+
+use crate::{
+    settings::ConfigFiles,
+    terminal::{Printable, Status, Terminal, complain},
+};
+
+/// Prints the TLS policy in force for a next hop, and the line that it comes from.
+///
+/// A next hop is what mail is routed to: a domain, whose MX records count, or a host in brackets; with a port where one is configured.
+/// Write it as the route has it, since policy tables are searched for it with brackets and port.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit status: 0, or 1 where a next hop has no usable policy, so that its mail waits.\n\nExample:\n  \
+                  waxseal policy --config /etc/postfix/main.cf example.com '[mx.example.net]:587'"
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    config: ConfigFiles,
+    /// Asks for the parameters of LMTP instead of SMTP.
+    #[arg(long)]
+    lmtp: bool,
+    /// Prints one JSON object for each next hop.
+    #[arg(long)]
+    json: bool,
+    /// example.com, example.com:587, [mx.example.com], [192.0.2.1]:25, ...
+    #[arg(value_name = "NEXTHOP", required = true)]
+    nexthops: Vec<NextHop>,
+}
+
+pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
+    let config = match arguments.config.load() {
+        Ok(config) => config,
+        Err(problems) => {
+            complain(problems);
+            return Status::Configuration;
+        }
+    };
+    let protocol = if arguments.lmtp { Protocol::Lmtp } else { Protocol::Smtp };
+    let mut status = Status::Done;
+    for nexthop in &arguments.nexthops {
+        let found = find(&config, protocol, nexthop);
+        if found.is_err() {
+            status = Status::No;
+        }
+        match (arguments.json, found) {
+            (true, found) => terminal.json(&to_json(nexthop, &found)),
+            (false, Ok(policy)) => tell(nexthop, &policy, terminal),
+            (false, Err(error)) => {
+                terminal
+                    .line(format_args!("{nexthop}: no usable policy; mail waits with {}", error.status()));
+                terminal.line(format_args!("  {}", Printable(&error.to_string())));
+            }
+        }
+    }
+    status
+}
+
+/// The tables of a configuration are in memory, so nothing has to be awaited.
+fn find(config: &Config, protocol: Protocol, nexthop: &NextHop) -> Result<TlsPolicy, PolicyError> {
+    let mut lookup = PolicyLookup::new(&config.policy, protocol, nexthop);
+    loop {
+        let answer = match lookup.step() {
+            Step::Done(result) => return result,
+            Step::NeedKey { table, key } => config.tables.lookup(table, key),
+        };
+        lookup.answer(answer);
+    }
+}
+
+fn tell(nexthop: &NextHop, policy: &TlsPolicy, terminal: &mut Terminal) {
+    let source = match &policy.source {
+        PolicySource::Default => "the default, since no table has an entry".to_owned(),
+        PolicySource::Entry(origin) => format!("{origin}, key {:?} of {}", &*origin.key, origin.table),
+    };
+    terminal.line(format_args!("{nexthop}: {}", policy.level));
+    let mut field = |name: &str, value: &str| terminal.line(format_args!("  {name:<10}{}", Printable(value)));
+    field("from", &source);
+    field("means", meaning(policy.level));
+    if policy.level != TlsLevel::None {
+        let shape = policy.shape_for(nexthop, None, policy.level != TlsLevel::May, Arc::default());
+        field("versions", &versions(shape.tls12, shape.tls13).join(", "));
+    }
+    match policy.level {
+        TlsLevel::Verify | TlsLevel::Secure => field("names", &names(nexthop, policy).join(", ")),
+        TlsLevel::Fingerprint => field("digests", &digests(policy).join(", ")),
+        TlsLevel::None | TlsLevel::May | TlsLevel::Encrypt | TlsLevel::Dane | TlsLevel::DaneOnly => {}
+    }
+    field(
+        "reuse",
+        if policy.connection_reuse {
+            "a connection may carry several messages"
+        } else {
+            "one message for each connection"
+        },
+    );
+    policy.warnings.iter().for_each(|warning| field("warning", warning));
+}
+
+const fn meaning(level: TlsLevel) -> &'static str {
+    match level {
+        TlsLevel::None => "in clear, even where the server offers TLS",
+        TlsLevel::May => {
+            "TLS where the server offers it, in clear otherwise; nobody's certificate is checked"
+        }
+        TlsLevel::Encrypt => "TLS, or the mail waits; nobody's certificate is checked",
+        TlsLevel::Dane => {
+            "TLS to the server that secure TLSA records describe, or the mail waits; without such records as at may"
+        }
+        TlsLevel::DaneOnly => "TLS to the server that secure TLSA records describe, or the mail waits",
+        TlsLevel::Fingerprint => {
+            "TLS to the server whose certificate or key has one of the digests, or the mail waits"
+        }
+        TlsLevel::Verify | TlsLevel::Secure => {
+            "TLS to a server with a trusted certificate for one of the names, or the mail waits"
+        }
+    }
+}
+
+fn versions(tls12: bool, tls13: bool) -> Vec<&'static str> {
+    let offered = [(tls12, "TLSv1.2"), (tls13, "TLSv1.3")];
+    offered.into_iter().filter_map(|(offered, name)| offered.then_some(name)).collect()
+}
+
+fn names(nexthop: &NextHop, policy: &TlsPolicy) -> Vec<String> {
+    let mut names: Vec<String> = if policy.matches.believes_dns() {
+        vec!["the MX host's (which DNS says)".into()]
+    } else {
+        Vec::new()
+    };
+    names.extend(policy.matches.patterns(nexthop, None, None).iter().map(|pattern| match pattern {
+        NamePattern::Exact(name) => name.to_string(),
+        NamePattern::Below(parent) => format!(".{parent}"),
+        NamePattern::Wildcard(parent) => format!("*.{parent}"),
+        NamePattern::Address(address) => address.to_string(),
+    }));
+    names
+}
+
+fn digests(policy: &TlsPolicy) -> Vec<String> {
+    let hex = |octets: &[u8]| octets.iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(":");
+    policy.fingerprints.accepted.iter().map(|fingerprint| hex(&fingerprint.0)).collect()
+}
+
+fn to_json(nexthop: &NextHop, found: &Result<TlsPolicy, PolicyError>) -> Value {
+    match found {
+        Ok(policy) => {
+            let shape = policy.shape_for(nexthop, None, policy.level != TlsLevel::May, Arc::default());
+            let origin = policy.source.origin();
+            json!({
+                "nexthop": nexthop.as_str(),
+                "level": policy.level.as_str(),
+                "source": policy.source.to_string(),
+                "table": origin.map(|origin| origin.table.as_str()),
+                "key": origin.map(|origin| &*origin.key),
+                "versions": versions(shape.tls12, shape.tls13),
+                "names": match policy.level {
+                    TlsLevel::Verify | TlsLevel::Secure => Some(names(nexthop, policy)),
+                    TlsLevel::None | TlsLevel::May | TlsLevel::Encrypt | TlsLevel::Dane | TlsLevel::DaneOnly | TlsLevel::Fingerprint => None,
+                },
+                "digests": digests(policy),
+                "connection_reuse": policy.connection_reuse,
+                "warnings": policy.warnings,
+            })
+        }
+        Err(error) => json!({
+            "nexthop": nexthop.as_str(),
+            "error": error.to_string(),
+            "status": error.status().to_string(),
+            "source": error.origin.as_ref().map(ToString::to_string),
+        }),
+    }
+}

@@ -1,0 +1,33 @@
+//! `--config`, for the commands that have it.
+
+use std::path::PathBuf;
+
+use waxseal_config::{Config, Problems};
+
+/// The configuration to be read, as queue-manager reads it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConfigFiles {
+    /// A configuration file: *.toml, or *.cf for a Postfix main.cf. Later ones override earlier ones, WAXSEAL_* variables override all;
+    /// without any, the defaults count.
+    #[arg(long = "config", value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl ConfigFiles {
+    pub(crate) fn load(&self) -> Result<Config, Problems> {
+        // A value that is no Unicode becomes one that is wrong, and is told as such.
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        };
+        Config::load(&self.files, std::env::vars_os().filter_map(text))
+    }
+
+    /// The files' names, for a person.
+    pub(crate) fn names(&self) -> String {
+        if self.files.is_empty() {
+            return "defaults (no --config)".to_owned();
+        }
+        let names: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
+        names.join(", ")
+    }
+}
