@@ -67,7 +67,7 @@ async fn a_message_that_waited_too_long_expires_with_the_last_reason() {
     world.submit(&engine, "a@a.test", &["b@b.test"], TEXT).await;
     let bounces = within(LIMIT, home.wait_for(1)).await;
     let text = bounces[0].text();
-    for words in ["Status: 4.4.7", "Action: failed", "never ready"] {
+    for words in ["Status: 5.4.7", "Action: failed", "never ready"] {
         assert!(text.contains(words), "no {words:?} in:\n{text}");
     }
     let expired = |seen: &Seen| matches!(seen, Seen::Settled { how: Settled::Expired, .. }).then_some(());

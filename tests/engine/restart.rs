@@ -9,7 +9,7 @@ const TEXT: &str = "Subject: x\n\nx\n";
 
 #[actix_rt::test]
 async fn a_restart_takes_the_queue_up_again() {
-    let peer = Peer::builder().greeting("421 4.3.2 not yet").start().await.expect("starts");
+    let mut peer = Peer::builder().greeting("421 4.3.2 not yet").start().await.expect("starts");
     let world = World::new(&peer.nexthop(), TlsLevel::May);
     let engine = world.start().await;
     for number in 0..5 {
@@ -18,7 +18,7 @@ async fn a_restart_takes_the_queue_up_again() {
     within(LIMIT, world.recorder.attempt(|_| true)).await;
     assert!(engine.shut_down().await);
     let address = peer.addr();
-    drop(peer);
+    peer.stop().await;
     let peer = Peer::builder().at(address).start().await.expect("the port is free again");
     let engine = world.start().await;
     let mut recipients: Vec<String> =

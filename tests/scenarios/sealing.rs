@@ -177,7 +177,7 @@ async fn a_refused_starttls_is_the_next_host_and_then_later_never_a_bounce() {
         assert_eq!(downgrade, Some(Downgrade::Refused), "{reply}");
 
         let account = Lane::at(TlsLevel::Encrypt).deliver(&letter(), &[&peer.nexthop()]).await;
-        assert!(deferred(&account).starts_with("4.7."), "{reply}: {:?}", account.results);
+        assert!(deferred(&account).starts_with("4."), "{reply}: {:?}", account.results);
         let good = Peer::builder().starttls(certificate()).start().await.expect("starts");
         let hops = [peer.nexthop(), good.nexthop()];
         let account = Lane::at(TlsLevel::Encrypt).deliver(&letter(), &[&hops[0], &hops[1]]).await;

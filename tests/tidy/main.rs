@@ -130,6 +130,17 @@ fn committed_text_names_no_machine_and_leaves_no_notes() {
 }
 
 #[test]
+fn every_public_namespace_still_stands() {
+    for (folder, module, reason) in shape::NAMESPACES {
+        let lib = read(&format!("crates/{folder}/src/lib.rs"));
+        assert!(
+            !reason.is_empty() && lib.contains(&format!("pub mod {module};")),
+            "{folder}::{module} is gone"
+        );
+    }
+}
+
+#[test]
 fn every_crate_folder_is_a_known_crate() {
     let libraries =
         files().into_iter().filter(|path| path.starts_with("crates/") && path.ends_with("/src/lib.rs"));

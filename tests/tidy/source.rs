@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn test_items_end_with_their_brace() {
+    fn items_under_test_end_with_their_brace() {
         let source = Source::new(
             "crates/x/src/a.rs",
             "fn a() {}\n#[cfg(test)]\nmod tests {\n fn b() {}\n}\nfn c() {}\n",

@@ -29,7 +29,7 @@ async fn a_message_goes_through_and_the_events_tell_it() {
 #[tokio::test]
 async fn a_message_that_waits_is_delivered_by_the_next_process() {
     let folder = tempfile::tempdir().expect("a folder");
-    let peer = Peer::builder().greeting("421 4.3.2 not now").start().await.expect("starts");
+    let mut peer = Peer::builder().greeting("421 4.3.2 not now").start().await.expect("starts");
     let config = daemon::config(folder.path(), &peer.nexthop());
     let daemon = Daemon::start(folder.path(), &config).await;
     let mut client = Client::connect(daemon.smtp()).await.expect("it listens");
@@ -38,7 +38,7 @@ async fn a_message_that_waits_is_delivered_by_the_next_process() {
     within(LIMIT, peer.wait_until(|events| !events.is_empty())).await;
     assert_eq!(daemon.terminate().await.status.code(), Some(0));
     let address = peer.addr();
-    drop(peer);
+    peer.stop().await;
     let peer = Peer::builder().at(address).start().await.expect("the port is free again");
     let _daemon = Daemon::start(folder.path(), &config).await;
     assert_eq!(within(LIMIT, peer.wait_for(1)).await[0].recipients, ["b@b.test"]);

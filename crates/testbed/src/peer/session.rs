@@ -29,6 +29,7 @@ pub(super) struct Session {
 
 #[derive(Default)]
 struct Transaction {
+    begun: bool,
     sender: String,
     parameters: Vec<String>,
     recipients: Vec<(String, Vec<String>)>,
@@ -202,13 +203,16 @@ impl Session {
         let (sender, parameters) = path(line);
         let flow = self.act(Step::Mail, "250 2.1.0 Ok").await?;
         if matches!(flow, Flow::On(200..=299)) {
-            self.transaction = Transaction { sender, parameters, ..Transaction::default() };
+            self.transaction = Transaction { begun: true, sender, parameters, ..Transaction::default() };
         }
         Ok(flow)
     }
 
     async fn rcpt(&mut self, line: &str) -> io::Result<Flow> {
         let (recipient, parameters) = path(line);
+        if !self.transaction.begun {
+            return self.say("503 5.5.1 Need MAIL first").await;
+        }
         let own = self.prepared.script.recipients.get(&recipient).cloned();
         let flow = match own {
             Some(act) => self.perform(act).await?,
