@@ -205,19 +205,6 @@ fn read(der: &[u8]) -> Option<Inner> {
     let (not_before, not_after) = (time(&validity.next()?), time(&validity.next()?));
     let subject = Name::new(fields.next()?.whole)?;
     let spki = fields.next().filter(|element| element.tag == der::SEQUENCE)?;
-    // The unique identifiers of version 2 mean nothing to anybody.
-    for unique in [1, 2] {
-        if matches!(fields.peek(), Some(tag) if tag & !0x20 == der::implicit(unique)) {
-            fields.next()?;
-        }
-    }
-    let extensions = match fields.take(der::explicit(3)) {
-        None => Extensions::default(),
-        Some(list) => Extensions::new(der::single(list, der::SEQUENCE)?)?,
-    };
-    if !fields.is_empty() {
-        return None;
-    }
     let mut identifier = Reader::new(algorithm.value);
     let oid = identifier.take(der::OID)?;
     Some(Inner {
@@ -232,9 +219,24 @@ fn read(der: &[u8]) -> Option<Inner> {
         subject,
         not_before,
         not_after,
-        extensions,
+        extensions: extensions(fields)?,
         der: der.to_vec(),
     })
+}
+
+/// The end of a certificate's fields.
+fn extensions(mut fields: Reader<'_>) -> Option<Extensions> {
+    // The unique identifiers of version 2 mean nothing to anybody.
+    for unique in [1, 2] {
+        if matches!(fields.peek(), Some(tag) if tag & !0x20 == der::implicit(unique)) {
+            fields.next()?;
+        }
+    }
+    let extensions = match fields.take(der::explicit(3)) {
+        None => Extensions::default(),
+        Some(list) => Extensions::new(der::single(list, der::SEQUENCE)?)?,
+    };
+    fields.is_empty().then_some(extensions)
 }
 
 /// RFC 5280 §4.1.2.5: `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ`, nothing else.

@@ -19,24 +19,12 @@ pub(crate) fn check(
     let top = path.len().saturating_sub(1);
     let mut intermediates = 0;
     for (depth, certificate) in path.iter().enumerate() {
-        let bad = |problem| Err(failure(Some(certificate), depth, problem));
-        let extensions = certificate.extensions();
-        if let Some(what) = extensions.malformed {
-            return bad(Problem::Malformed(what));
-        }
-        if extensions.unknown_critical {
-            return bad(Problem::UnknownCritical);
-        }
-        if depth > 0 && !may_issue(certificate, depth == top) {
-            return bad(Problem::NotAnAuthority);
-        }
-        if !serves(certificate, depth > 0) {
-            return bad(Problem::NotForServers);
-        }
+        let bad = |problem| failure(Some(certificate), depth, problem);
+        one(certificate, depth, depth == top).map_err(bad)?;
         // RFC 5280 §6.1.4 (l), (m): self-issued intermediates do not count.
-        let allowed = extensions.basic.and_then(|basic| basic.path_length);
+        let allowed = certificate.extensions().basic.and_then(|basic| basic.path_length);
         if depth > 0 && allowed.is_some_and(|allowed| intermediates > allowed as usize) {
-            return bad(Problem::PathLength);
+            return Err(bad(Problem::PathLength));
         }
         if depth > 0 && !certificate.is_self_issued() {
             intermediates += 1;
@@ -52,6 +40,22 @@ pub(crate) fn check(
         valid_now(certificate, rules).map_err(|problem| failure(Some(certificate), depth, problem))?;
     }
     constraints::check(path)
+}
+
+/// What a certificate must be by itself.
+fn one(certificate: &Certificate, depth: usize, is_top: bool) -> Result<(), Problem> {
+    let extensions = certificate.extensions();
+    if let Some(what) = extensions.malformed {
+        return Err(Problem::Malformed(what));
+    }
+    // RFC 5280 §4.2: reject the certificate.
+    if extensions.unknown_critical {
+        return Err(Problem::UnknownCritical);
+    }
+    if depth > 0 && !may_issue(certificate, is_top) {
+        return Err(Problem::NotAnAuthority);
+    }
+    if serves(certificate, depth > 0) { Ok(()) } else { Err(Problem::NotForServers) }
 }
 
 /// Whether it may have issued a certificate. Below the top it must say so outright. At the top an old root may leave it out:

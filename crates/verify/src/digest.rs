@@ -47,13 +47,7 @@ impl Sum {
             TlsDemand::Encrypted => self.number(3),
             TlsDemand::Fingerprint(wanted) => {
                 self.number(4);
-                self.number(match wanted.digest {
-                    DigestAlgorithm::Md5 => 1,
-                    DigestAlgorithm::Sha1 => 2,
-                    DigestAlgorithm::Sha256 => 3,
-                    DigestAlgorithm::Sha384 => 4,
-                    DigestAlgorithm::Sha512 => 5,
-                });
+                self.number(algorithm(wanted.digest));
                 self.number(wanted.accepted.len());
                 wanted.accepted.iter().for_each(|print| self.octets(&print.0));
             }
@@ -116,5 +110,15 @@ impl Sum {
                 paths.iter().for_each(|path| self.octets(path.as_bytes()));
             }
         }
+    }
+}
+
+const fn algorithm(digest: DigestAlgorithm) -> usize {
+    match digest {
+        DigestAlgorithm::Md5 => 1,
+        DigestAlgorithm::Sha1 => 2,
+        DigestAlgorithm::Sha256 => 3,
+        DigestAlgorithm::Sha384 => 4,
+        DigestAlgorithm::Sha512 => 5,
     }
 }

@@ -145,25 +145,29 @@ impl Search<'_> {
                     continue;
                 }
             }
-            match candidate {
-                Candidate::Certificate(certificate) => {
-                    self.path.push(certificate);
-                    if let Some(end) = self.extend() {
-                        return Some(end);
-                    }
-                    self.path.pop();
-                }
-                Candidate::Key(_, end) => {
-                    if self.complete(&end) {
-                        return Some(end);
-                    }
-                }
+            if let Some(end) = self.through(candidate) {
+                return Some(end);
             }
         }
         if !signed {
             self.stuck(&top, full, wrong);
         }
         None
+    }
+
+    /// Goes on from an issuer whose signature was right.
+    fn through(&mut self, issuer: Candidate) -> Option<End> {
+        match issuer {
+            Candidate::Certificate(certificate) => {
+                self.path.push(certificate);
+                let end = self.extend();
+                if end.is_none() {
+                    self.path.pop();
+                }
+                end
+            }
+            Candidate::Key(_, end) => self.complete(&end).then_some(end),
+        }
     }
 
     /// Issuers by name, trusted ones first, then those whose key identifier fits; where there are none, the bare keys.

@@ -10,7 +10,7 @@ use common::{
     world::{Random, world},
 };
 use waxseal_trust::{AnchorRules, Certificate};
-use waxseal_verify::{PathRules, check_path};
+use waxseal_verify::{PathRules, Problem, check_path};
 
 const CHAINS: usize = 600;
 
@@ -94,4 +94,60 @@ fn openssl_verify_agrees() {
     }
     println!("{CHAINS} chains: {both} accepted by both, {neither} by neither, {reasons:?} by us alone");
     assert!(both > CHAINS / 20 && neither > CHAINS / 20, "the world is too good or too bad");
+}
+
+/// Runs openssl in a folder; `false` where there is none.
+fn openssl(dir: &Path, words: &str) -> bool {
+    match Command::new("openssl").current_dir(dir).args(words.split_whitespace()).output() {
+        Ok(output) => {
+            assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
+            true
+        }
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "openssl: {error}");
+            println!("skipped: there is no openssl");
+            false
+        }
+    }
+}
+
+/// Postfix has OpenSSL's security level 1 where the peer must match, and level 0 below: SHA-1 fails above and passes below,
+/// RSA-1024 passes. A root's own signature counts nowhere.
+#[test]
+fn weak_signatures_count_only_where_nothing_is_demanded() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut chains = Vec::new();
+    for (root, leaf, bits) in [("sha256", "sha256", 1024), ("sha256", "sha1", 2048), ("sha1", "sha256", 2048)]
+    {
+        std::fs::write(dir.path().join("leaf.ext"), "subjectAltName=DNS:mx.example.com").unwrap();
+        let request = "req -newkey rsa:BITS -nodes -keyout leaf.key -subj /CN=leaf -out leaf.csr";
+        let steps = [
+            format!(
+                "req -x509 -newkey rsa:{bits} -nodes -{root} -keyout root.key -subj /CN=root -days 36500 -out root.pem"
+            ),
+            request.replace("BITS", &bits.to_string()),
+            format!(
+                "x509 -req -in leaf.csr -CA root.pem -CAkey root.key -{leaf} -days 36500 -set_serial 1 -extfile leaf.ext -out leaf.pem"
+            ),
+        ];
+        for step in steps {
+            if !openssl(dir.path(), &step) {
+                return;
+            }
+        }
+        let read = |name: &str| common::der(&std::fs::read_to_string(dir.path().join(name)).unwrap());
+        chains.push((read("root.pem"), read("leaf.pem"), leaf));
+    }
+    for (root, leaf, digest) in chains {
+        let trusted = anchors(AnchorRules::Authorities, &[root]);
+        // These certificates begin today, whenever that is.
+        let now = waxseal_types::UnixTime::from_secs(2_500_000_000);
+        let check =
+            |strong| check_path(&trusted, std::slice::from_ref(&leaf), PathRules { strong, depth: 9 }, now);
+        assert!(check(false).is_ok(), "{:?}", check(false));
+        match check(true) {
+            Ok(_) => assert_eq!(digest, "sha256"),
+            Err(failure) => assert_eq!((failure.problem, digest), (Problem::WeakSignature, "sha1")),
+        }
+    }
 }
