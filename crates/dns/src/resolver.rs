@@ -226,8 +226,14 @@ fn checked(mut settings: Settings) -> Result<Settings, Error> {
     if settings.servers.is_empty() {
         let system = system::resolvers();
         settings.servers = system.servers;
-        settings.timeout = system.timeout.unwrap_or(settings.timeout);
-        settings.attempts = system.attempts.unwrap_or(settings.attempts);
+        // The system's options stand where ours were left alone.
+        let usual = Settings::default();
+        if settings.timeout == usual.timeout {
+            settings.timeout = system.timeout.unwrap_or(usual.timeout);
+        }
+        if settings.attempts == usual.attempts {
+            settings.attempts = system.attempts.unwrap_or(usual.attempts);
+        }
     }
     if settings.timeout.is_zero() || settings.deadline.is_zero() {
         return Err(Error::Setting("dns.timeout and dns.deadline must be longer than nothing"));

@@ -327,6 +327,30 @@ async fn a_digest_serves_as_trust_anchor_as_well_as_a_key() {
     assert!(Resolver::new(missing).unwrap_err().to_string().contains("/nonexistent/key"));
 }
 
+/// RFC 4035 §4.3: without an anchor above it nothing can be proven, and nothing is bogus.
+#[tokio::test]
+async fn an_anchor_below_the_root_covers_its_own_zone() {
+    let server = DnsServer::forwarder(zone()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("anchor");
+    fs::write(&path, server.trust_anchor_of("signed.test")).unwrap();
+    let settings = settings(&server, DnssecMode::Validate);
+    let resolver = Resolver::new(Settings { trust_anchor: Some(path), ..settings }).unwrap();
+    for (kind, name, expected) in [
+        ("A", "mx.signed.test", "secure found"),
+        ("A", "nothing.signed.test", "secure nxdomain"),
+        ("A", "mx.sub.signed.test", "secure found"),
+        ("A", "tampered.signed.test", "bogus"),
+        ("A", "mx.plain.test", "insecure found"),
+        ("A", "mx.expired.test", "insecure found"),
+        ("A", "to-expired.test.signed.test", "insecure found"),
+    ] {
+        let (got, why) = ask(&resolver, kind, name).await;
+        assert_eq!(got, expected, "{kind} {name}: {why}");
+    }
+    assert!(matches!(resolver.probe().await, waxseal_dns::DnssecHealth::Capable));
+}
+
 #[tokio::test]
 async fn mx_hosts_come_as_they_are_written() {
     let zone = zone()

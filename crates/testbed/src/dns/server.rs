@@ -93,6 +93,15 @@ impl DnsServer {
         self.shared.lock().world.root_keys().map(|keys| keys.anchor(&Name::root())).unwrap_or_default()
     }
 
+    /// The key of the signed zone that `name` lies in, as a trust anchor file has it.
+    #[must_use]
+    pub fn trust_anchor_of(&self, name: &str) -> String {
+        let state = self.shared.lock();
+        let part = Name::from_ascii(format!("{}.", name.trim_end_matches('.'))).ok();
+        let part = part.and_then(|name| state.world.part(&name));
+        part.map(|part| part.keys.anchor(&part.apex)).unwrap_or_default()
+    }
+
     /// What was asked since the start, or since the last [`DnsServer::forget`].
     #[must_use]
     pub fn questions(&self) -> Vec<Asked> {
