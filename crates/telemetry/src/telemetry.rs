@@ -26,6 +26,9 @@ thread_local! {
     static LINES: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
+/// Capacity of that buffer between events.
+const KEPT: usize = 64 << 10;
+
 impl Telemetry {
     /// Opens the file and starts the threads. Installs nothing that is global to the process; log lines go where `tracing` sends them.
     ///
@@ -86,6 +89,8 @@ impl Telemetry {
             if !lines.is_empty() {
                 writer.push(lines.as_bytes());
             }
+            // One message to thousands shall not keep its buffer for ever.
+            lines.shrink_to(KEPT);
         });
     }
 }

@@ -16,6 +16,9 @@ use crate::backlog::{Backlog, count_lines};
 /// How long a file that refused is left alone.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How long the end of the process waits for the file.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// How often the same alert is logged.
 const ALERT_EVERY: Duration = Duration::from_secs(60);
 
@@ -30,6 +33,7 @@ pub(crate) struct Writer {
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
+    done: Condvar,
     /// Octets that may wait in all.
     limit: usize,
 }
@@ -46,6 +50,8 @@ struct State {
     idle: bool,
     /// Write what there is and end.
     stop: bool,
+    /// The thread has ended.
+    ended: bool,
     /// Lines that no file will have.
     lost: u64,
     last_alert: Option<Instant>,
@@ -54,7 +60,8 @@ struct State {
 impl Writer {
     /// Starts the thread over `file`.
     pub(crate) fn start(file: File, limit: usize) -> io::Result<Self> {
-        let shared = Arc::new(Shared { state: Mutex::default(), wake: Condvar::new(), limit });
+        let shared =
+            Arc::new(Shared { state: Mutex::default(), wake: Condvar::new(), done: Condvar::new(), limit });
         let thread =
             Worker { shared: Arc::clone(&shared), file, backlog: Backlog::default(), failing: false };
         let thread =
@@ -102,15 +109,17 @@ impl Writer {
         self.shared.lock().lost
     }
 
-    /// Writes what there is and ends the thread.
+    /// Writes what there is and ends the thread; leaves it alone where the file takes nothing for [`PATIENCE`].
     pub(crate) fn stop(&self) {
         let mut state = self.shared.lock();
         state.stop = true;
-        drop(state);
         self.shared.wake.notify_one();
+        let waited = self.shared.done.wait_timeout_while(state, PATIENCE, |state| !state.ended);
+        let ended = waited.unwrap_or_else(PoisonError::into_inner).0.ended;
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the writer of delivery events has panicked");
+        let Some(thread) = thread else { return };
+        if !ended || thread.join().is_err() {
+            tracing::error!("the writer of delivery events did not end: its file is stuck");
         }
     }
 }
@@ -212,8 +221,10 @@ impl Worker {
         if last {
             state.lost += self.backlog.count();
         }
+        state.ended = last;
+        self.shared.done.notify_all();
         let lost = state.lost;
-        let alert = outcome.is_err() && (!self.failing || last || state.may_alert());
+        let alert = outcome.is_err() && (state.may_alert() || last);
         drop(state);
         match outcome {
             Ok(()) if self.failing => tracing::info!(lost, "delivery events are written again"),

@@ -1,8 +1,15 @@
 //! The event file: rotation, a full disk, bounds.
+#![expect(clippy::unwrap_used, reason = "a test that fails panics, its helpers as well")]
 
 mod fixture;
 
-use std::{fs, os::unix::fs::symlink, path::Path, sync::Arc};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    os::{fd::AsRawFd as _, unix::fs::symlink},
+    path::Path,
+    sync::Arc,
+};
 
 use fixture::{account, at, destination, envelope};
 use waxseal_queue::{Event, Sink as _};
@@ -130,4 +137,20 @@ fn a_file_that_cannot_be_opened_is_an_error_at_start() {
     let target = Target::File(folder.path().join("missing").join("delivery.jsonl"));
     let outcome = Telemetry::start(Settings { delivery_events: target, ..Settings::default() });
     assert!(outcome.is_err_and(|error| error.to_string().contains("log.delivery_events")));
+}
+
+#[test]
+fn a_reader_that_stalls_stops_no_delivery() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let target = Target::File(format!("/dev/fd/{}", writer.as_raw_fd()).into());
+    let settings = Settings { delivery_events: target, backlog_limit: 16 << 10, ..Settings::default() };
+    let telemetry = Telemetry::start(settings).unwrap();
+    drop(writer);
+    // Many times what the pipe and the backlog take.
+    (0..1000).for_each(|number| queued(&telemetry, number));
+    let lines = std::thread::spawn(move || BufReader::new(reader).lines().map(Result::unwrap).count());
+    telemetry.shutdown();
+    let lines = u64::try_from(lines.join().unwrap()).unwrap();
+    assert!(telemetry.lost_events() > 0);
+    assert_eq!(lines + telemetry.lost_events(), 1000);
 }

@@ -1,4 +1,5 @@
 //! A small collector takes the trace of a message.
+#![expect(clippy::unwrap_used, reason = "a test that fails panics, its helpers as well")]
 
 mod fixture;
 
