@@ -47,6 +47,29 @@ fn inode(_: &Metadata) -> u64 {
     0
 }
 
+/// Whether a user could read the file by its permission bits: the file itself, and each folder on the way to it.
+#[cfg(unix)]
+pub(crate) fn readable_by(path: &Path, uid: u32, gid: u32) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let allows = |path: &Path, wanted: u32| {
+        let Ok(metadata) = path.metadata() else { return false };
+        let shift = match () {
+            () if metadata.uid() == uid => 6,
+            () if metadata.gid() == gid => 3,
+            () => 0,
+        };
+        metadata.mode() >> shift & wanted == wanted
+    };
+    // A relative path starts in a folder that the process is in already.
+    let folders = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+    uid == 0 || (allows(path, 4) && folders.into_iter().all(|folder| allows(folder, 1)))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn readable_by(_: &Path, _: u32, _: u32) -> bool {
+    true
+}
+
 /// The whole file, if it is one and not too large.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let unreadable =

@@ -94,7 +94,7 @@ impl fmt::Display for Name {
         for (oid, value) in attributes(&self.raw) {
             let _ = write!(line, "/{}=", Label(oid));
             let octets = text(&value).unwrap_or(Cow::Borrowed(value.value));
-            for &byte in octets.iter() {
+            for &byte in octets.iter().take(SHOWN) {
                 match byte {
                     b'\\' | b'/' => drop(write!(line, "\\{}", char::from(byte))),
                     b' '..=b'~' => line.push(char::from(byte)),

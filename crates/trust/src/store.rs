@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use waxseal_types::{AnchorFiles, ClientCertificate, Protocol, UnixTime};
 
 use crate::{
-    Anchor, AnchorRules, Anchors, Error, Notice, Settings, StoreSettings, client, file, load,
+    Anchor, AnchorRules, Anchors, Error, Notice, Settings, Severity, StoreSettings, client, file, load,
     watched::{Times, Watched},
 };
 
@@ -169,6 +169,27 @@ impl Store {
         std::mem::take(&mut self.state.lock().pending)
     }
 
+    /// Which of the files would no longer be readable for the user that the process is about to become. They are in force as
+    /// they were read, and the first change of one of them would be its last.
+    #[must_use]
+    pub fn unreadable_for(&self, uid: u32, gid: u32) -> Vec<Notice> {
+        let state = self.state.lock();
+        let sides = [&self.settings.smtp, &self.settings.lmtp];
+        let configured = sides.into_iter().flat_map(|side| {
+            let files = [&side.ca_file, &side.ca_path, &side.cert_file, &side.key_file];
+            let files = files.into_iter().chain([&side.eccert_file, &side.eckey_file]);
+            files.flatten().chain(&side.chain_files)
+        });
+        let mut paths: Vec<_> = configured.chain(state.files.keys()).collect();
+        paths.sort();
+        paths.dedup();
+        let unreadable = paths.into_iter().filter(|path| path.exists() && !file::readable_by(path, uid, gid));
+        let text = format!("user {uid} cannot read it: changes to it will not be noticed but as a failure");
+        unreadable
+            .map(|path| Notice { severity: Severity::Warning, path: path.clone(), text: text.clone() })
+            .collect()
+    }
+
     const fn settings_of(&self, protocol: Protocol) -> &StoreSettings {
         match protocol {
             Protocol::Smtp => &self.settings.smtp,
@@ -241,7 +262,7 @@ fn authorities(settings: &StoreSettings) -> Result<(Arc<Anchors>, Vec<Notice>), 
         // OpenSSL reads the directory when it needs it, and takes one that is missing for an empty one.
         if !path.is_dir() {
             let text = "is no directory; nothing is trusted for it".to_owned();
-            notices.push(Notice { severity: crate::Severity::Alert, path: path.clone(), text });
+            notices.push(Notice { severity: Severity::Alert, path: path.clone(), text });
         }
         anchors = anchors.with_directory(path);
     }

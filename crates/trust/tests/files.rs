@@ -370,3 +370,23 @@ fn openssl_hashes_names_the_same_way() {
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), format!("{ours:08x}"), "{name}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn files_that_another_user_cannot_read_are_told_before_the_process_becomes_that_user() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let (place, a) = (Place::new(), ca("A", 5000));
+    let mode = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let path = place.file("anchors.pem", &a.pem);
+    let (owner, stranger) = (path.metadata().unwrap().uid(), 54_321);
+    let (store, _) = store(StoreSettings { anchor_files: vec![path.clone()], ..StoreSettings::default() });
+    let told = |uid: u32| store.unreadable_for(uid, 54_321).len();
+    mode(place.0.path(), 0o755);
+    mode(&path, 0o644);
+    assert_eq!((told(owner), told(stranger)), (0, 0));
+    mode(&path, 0o600);
+    assert_eq!((told(owner), told(stranger), told(0)), (0, 1, 0));
+    mode(&path, 0o644);
+    mode(place.0.path(), 0o700);
+    assert_eq!(told(stranger), 1, "the folder is closed");
+}
