@@ -23,7 +23,7 @@ use crate::daemon::{self, Daemon};
 const KILLS: usize = 200;
 const CLIENTS: usize = 3;
 /// Events before a kill: from 1 to this. A delivery makes about nine.
-const MOST_EVENTS: u64 = 60;
+const MOST_EVENTS: u64 = 300;
 const SEED: u64 = 0x5eed_0f3a_11ce_0001;
 /// Marks are synced within 50 ms; the rest is what a busy machine takes.
 const MARK_WINDOW: Duration = Duration::from_secs(1);
@@ -81,7 +81,7 @@ async fn one_round(
     (round, after): (usize, usize),
 ) -> Kill {
     let daemon = Daemon::start(folder, config).await;
-    let before = (promises.count.load(Ordering::SeqCst), peer.transcript().len());
+    let before = (promises.count.load(Ordering::SeqCst), peer.event_count());
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
         let name = format!("r{round}c{client}");

@@ -104,7 +104,13 @@ impl Peer {
     /// How many connections it saw.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.transcript().iter().filter(|event| event.what == Happening::Connected).count()
+        self.recorder.with(|events| events.iter().filter(|event| event.what == Happening::Connected).count())
+    }
+
+    /// How many events its transcript has.
+    #[must_use]
+    pub fn event_count(&self) -> usize {
+        self.recorder.with(<[Event]>::len)
     }
 
     /// Waits until it has taken `n` messages, and gives them. Use it inside [`crate::within`].

@@ -98,6 +98,10 @@ impl Recorder {
         self.news.notify_waiters();
     }
 
+    pub(super) fn with<T>(&self, look: impl FnOnce(&[Event]) -> T) -> T {
+        look(&self.lock())
+    }
+
     pub(super) fn events(&self) -> Vec<Event> {
         self.lock().clone()
     }
