@@ -15,9 +15,13 @@ pub(crate) struct Watched<T> {
     paths: Vec<PathBuf>,
     stamps: Vec<Option<Stamp>>,
     looked: Option<UnixTime>,
+    read: Option<UnixTime>,
     good: Option<T>,
     failed: Option<(UnixTime, Error)>,
 }
+
+/// A file that failed and did not change is tried again after so many times the quiet time.
+const RETRY: u32 = 10;
 
 /// The times of the rule, and the time it is.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +33,7 @@ pub(crate) struct Times {
 
 impl<T: Clone> Watched<T> {
     pub(crate) const fn new(paths: Vec<PathBuf>) -> Self {
-        Self { paths, stamps: Vec::new(), looked: None, good: None, failed: None }
+        Self { paths, stamps: Vec::new(), looked: None, read: None, good: None, failed: None }
     }
 
     /// Reads again if something changed, or if it is `forced`.
@@ -47,7 +51,10 @@ impl<T: Clone> Watched<T> {
         self.looked = Some(times.now);
         let stamps: Vec<_> = self.paths.iter().map(|path| Stamp::of(path)).collect();
         let never = self.good.is_none() && self.failed.is_none();
-        if stamps == self.stamps && !forced && !never {
+        // What failed may have failed for a reason that the file does not show: no descriptors, a folder that was closed.
+        let pause = times.quiet * RETRY;
+        let again = self.failed.is_some() && self.read.is_none_or(|read| times.now.since(read) >= pause);
+        if stamps == self.stamps && !forced && !never && !again {
             return Vec::new();
         }
         // A half-written file is waited for; the first time there is nothing better to go on.
@@ -56,6 +63,7 @@ impl<T: Clone> Watched<T> {
             return Vec::new();
         }
         self.stamps = stamps;
+        self.read = Some(times.now);
         match read() {
             Ok((value, notices)) => {
                 self.good = Some(value);
@@ -63,10 +71,11 @@ impl<T: Clone> Watched<T> {
                 notices
             }
             Err(error) => {
-                let notice = self.alert(&error, times);
+                let told = self.failed.as_ref().is_some_and(|(_, old)| *old == error) && !forced;
+                let notice = (!told).then(|| self.alert(&error, times));
                 let since = self.failed.take().map_or(times.now, |(since, _)| since);
                 self.failed = Some((since, error));
-                vec![notice]
+                notice.into_iter().collect()
             }
         }
     }

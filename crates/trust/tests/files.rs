@@ -235,6 +235,23 @@ fn the_last_good_version_stays_in_force_for_the_stale_limit() {
     assert_eq!(subject(gone + Duration::from_secs(910)).unwrap(), "/CN=B");
 }
 
+/// A failure that left no trace in the file itself (no descriptors, a closed folder) is tried again, and told once.
+#[test]
+fn a_file_that_failed_is_tried_again_though_it_did_not_change() {
+    let (place, a) = (Place::new(), ca("A", 5000));
+    let (elsewhere, link) = (Place::new(), place.0.path().join("anchors.pem"));
+    let (store, _) = store(StoreSettings::default());
+    let target = elsewhere.file("gone", &a.pem);
+    let files = only(&[&link]);
+    let ask = |seconds| store.anchors_at(Protocol::Smtp, &files, NOW + Duration::from_secs(seconds)).is_ok();
+    assert!(!ask(0));
+    assert!(!ask(2));
+    assert!(!ask(11), "tried again");
+    assert_eq!(store.notices().len(), 1);
+    fs::rename(target, &link).unwrap();
+    assert!(ask(13));
+}
+
 #[test]
 fn a_file_is_read_once_it_has_been_quiet() {
     let (place, a, b) = (Place::new(), ca("A", 5000), ca("B", 5000));
