@@ -5,7 +5,7 @@ use std::{
     io::{self, IsTerminal as _},
 };
 
-use tracing::{Level, enabled, error, info, warn};
+use tracing::{Level, enabled, error, info, level_filters::LevelFilter, warn};
 use tracing_subscriber::EnvFilter;
 use waxseal_queue::{Account, Connection, Event, Failure, Outcome, RecipientResult, Settled};
 use waxseal_types::{EnhancedStatus, Envelope, Mailbox, Reply, UnixTime};
@@ -17,14 +17,23 @@ use crate::{Error, events::deciding, json::is_hidden};
 /// # Errors
 /// `level` is no filter, or something else has taken the log.
 pub fn init_logging(level: &str) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(level)
-        .map_err(|error| Error::Level { text: level.to_owned(), reason: error.to_string() })?;
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter(level)?)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .try_init()
         .map_err(|_| Error::LogTaken)
+}
+
+fn filter(text: &str) -> Result<EnvFilter, Error> {
+    let bad = |reason| Error::Level { text: text.to_owned(), reason };
+    // The filter's reader takes a misspelt level for the name of a module, and would silence all others.
+    for part in text.split(',').map(str::trim).filter(|part| !part.contains(['=', '['])) {
+        if part.is_empty() || part.parse::<LevelFilter>().is_err() {
+            return Err(bad(format!("{part:?} is no level")));
+        }
+    }
+    EnvFilter::try_new(text).map_err(|error| bad(error.to_string()))
 }
 
 /// Logs what happened.

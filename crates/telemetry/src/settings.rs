@@ -5,7 +5,8 @@ use std::{io, path::PathBuf};
 /// Where to tell what happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// `log.level`: a level, or a filter as `tracing` has them (`info,waxseal_dns=debug`).
+    /// `log.level`: a level, or a filter as `tracing` has them (`info,waxseal_dns=debug`). For
+    /// [`init_logging`](crate::init_logging), which the process calls first.
     pub level: String,
     /// `log.delivery_events`.
     pub delivery_events: Target,

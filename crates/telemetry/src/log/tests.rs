@@ -69,3 +69,13 @@ fn a_log_line_is_one_line_whatever_a_stranger_says() {
         assert_eq!(Clean(words).to_string(), expected);
     }
 }
+
+#[test]
+fn a_misspelt_level_is_told() {
+    for good in ["info", "WARN", "off", "info,waxseal_dns=debug", "waxseal_queue=trace, error"] {
+        assert!(filter(good).is_ok(), "{good}");
+    }
+    for bad in ["", "inof", "info,", "waxseal_dns", "waxseal_dns=loud"] {
+        assert!(matches!(filter(bad), Err(Error::Level { text, .. }) if text == bad), "{bad}");
+    }
+}
