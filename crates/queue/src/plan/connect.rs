@@ -134,9 +134,6 @@ impl Plan {
     }
 
     pub(super) fn open_failed(&mut self, error: OpenError, now: UnixTime) {
-        if error.stage != Stage::Connect {
-            self.site.sessions_begun += 1;
-        }
         let peer = self.peer();
         let (failure, consequence) = disposition::open_failed(&peer, &error);
         let handshake = error.stage == Stage::Tls && !matches!(error.cause, Cause::Configuration(_));
@@ -186,9 +183,6 @@ impl Plan {
     }
 
     pub(super) fn opened(&mut self, report: OpenReport, now: UnixTime) {
-        if !report.pooled {
-            self.site.sessions_begun += 1;
-        }
         self.feedback = Feedback::Alive;
         if let Some(number) = self.link.connection {
             self.note(Fact::Connection(number), now);
@@ -271,6 +265,8 @@ impl Plan {
             self.state = State::Done;
             return;
         };
+        // Only sessions that come to mail use up smtp_mx_session_limit (smtp_connect.c).
+        self.site.sessions_begun += 1;
         let message = OutMessage {
             envelope: Arc::clone(&self.order.envelope),
             recipients: self.pending.iter().map(|pending| pending.index).collect(),
