@@ -10,7 +10,7 @@ use common::{
     world::{Random, World, world},
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
-use waxseal_trust::AnchorRules;
+use waxseal_trust::{AnchorRules, Certificate, KeyUsage};
 use waxseal_verify::{PathFailure, PathRules, Problem, check_path};
 
 const CHAINS: usize = 12_000;
@@ -26,14 +26,26 @@ fn webpki_accepts(anchors: &[Vec<u8>], chain: &[Vec<u8>]) -> bool {
     leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &roots, &rest, now, usage, None, None).is_ok()
 }
 
-/// Why we may refuse what webpki accepts.
-fn reason(failure: &PathFailure) -> Option<&'static str> {
+/// Why we may refuse what webpki accepts; each reason is looked for in the certificate that the failure names.
+fn reason(failure: &PathFailure, anchors: &[Vec<u8>], chain: &[Vec<u8>]) -> Option<&'static str> {
+    let named = |der: &&Vec<u8>| {
+        Certificate::parse(der).ok().filter(|found| found.subject().to_string() == failure.subject)
+    };
+    let is_anchor = anchors.iter().any(|der| named(&der).is_some());
+    let usage = |bad: fn(KeyUsage) -> bool| {
+        let mut found = chain.iter().chain(anchors).filter_map(|der| named(&der));
+        found.any(|found| found.extensions().key_usage.is_some_and(bad))
+    };
     match failure.problem {
-        Problem::NotAnAuthority => Some("webpki looks neither at keyUsage nor at the CA flag of an anchor"),
-        Problem::NotForServers => {
-            Some("webpki looks neither at the leaf's keyUsage nor at the usages of an anchor")
+        Problem::NotAnAuthority if usage(|usage| !usage.signs_certificates()) => {
+            Some("webpki does not look at keyUsage")
         }
-        Problem::PathLength => Some("webpki does not look at the path length of an anchor"),
+        Problem::NotAnAuthority if is_anchor => Some("webpki does not look at the CA flag of an anchor"),
+        Problem::NotForServers if failure.depth == 0 && usage(|usage| !usage.serves_tls()) => {
+            Some("webpki does not look at the keyUsage of a server")
+        }
+        Problem::NotForServers if is_anchor => Some("webpki does not look at the extKeyUsage of an anchor"),
+        Problem::PathLength if is_anchor => Some("webpki does not look at the path length of an anchor"),
         _ => None,
     }
 }
@@ -52,7 +64,7 @@ fn webpki_accepts_implies_we_accept() {
             (true, Ok(_)) => both += 1,
             (false, Ok(_)) => ours_alone += 1,
             (false, Err(_)) => neither += 1,
-            (true, Err(failure)) => match reason(&failure) {
+            (true, Err(failure)) => match reason(&failure, &trusted, &chain) {
                 Some(reason) => *reasons.entry(reason).or_default() += 1,
                 None => panic!("chain {at}: webpki accepts, we say {failure}"),
             },
