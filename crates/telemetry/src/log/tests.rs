@@ -1,3 +1,5 @@
+use std::sync::{Arc, Mutex};
+
 use waxseal_queue::Downgrade;
 use waxseal_types::TlsLevel;
 
@@ -78,4 +80,53 @@ fn a_misspelt_level_is_told() {
     for bad in ["", "inof", "info,", "waxseal_dns", "waxseal_dns=loud"] {
         assert!(matches!(filter(bad), Err(Error::Level { text, .. }) if text == bad), "{bad}");
     }
+}
+
+#[derive(Debug, Clone, Default)]
+struct Text(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Text {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn logged(level: Level, event: &Event<'_>) -> Vec<String> {
+    let text = Text::default();
+    let writer = text.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_ansi(false)
+        .without_time()
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, || log(event));
+    let text = text.0.lock().unwrap();
+    String::from_utf8_lossy(&text).lines().map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn what_needs_the_operator_is_louder_than_what_is_daily_work() {
+    let mut account = account(1);
+    account.connections[1].injected = 9;
+    account.connections[0].chain = vec!["subject CN=evil\n".to_owned()];
+    let attempted = Event::Attempted { account: &account, next_attempt: None };
+    let injected = logged(Level::WARN, &attempted);
+    assert_eq!(injected.len(), 1, "{injected:?}");
+    assert!(injected[0].starts_with(&format!(
+        "WARN waxseal_telemetry: {ID}: mx2.example.com[2001:db8::2]:25: 9 octets in clear"
+    )));
+    let all = logged(Level::INFO, &attempted);
+    assert_eq!(all.len(), 5, "{all:?}");
+    assert!(all[2].ends_with("mx1.example.com[192.0.2.1]:25 presented subject CN=evil\\u{a}"), "{all:?}");
+    let died = logged(Level::ERROR, &Event::ServiceDied { service: "dns", wait: 4 });
+    assert_eq!(died, ["ERROR waxseal_telemetry: service dns has died; it is started again in 4 s"]);
+    let destination = crate::fixture::destination();
+    let dead = logged(Level::WARN, &Event::DestinationDead { destination: &destination, until: at(0) });
+    assert_eq!(dead.len(), 1);
 }
