@@ -181,7 +181,9 @@ async fn mail_from_swaks_reaches_a_postfix_over_starttls() {
     assert!(was_delivered(&account), "{:?}\n{}", account.results, postfix.log());
     assert_eq!(account.connections[0].status, TlsStatus::Untrusted);
     for text in postfix.mailbox(2).await {
-        assert!(text.contains("Subject: from swaks\n\n.a dot\n..two\nthe end\n"), "{text}");
+        // Postfix adds the header fields that are missing; the text is as it was.
+        assert!(text.contains("Subject: from swaks\n"), "{text}");
+        assert!(text.contains("\n\n.a dot\n..two\nthe end\n"), "{text}");
         assert!(text.contains("using TLSv1.3"), "Postfix saw TLS:\n{text}");
         assert!(text.contains("by queue.test"), "our Received line:\n{text}");
     }
