@@ -152,8 +152,10 @@ async fn list(manager: &Addr<QueueManager>) -> String {
 
 fn listed(entry: &Entry, message: &ShownMessage) -> Listed {
     let envelope = &message.stored.envelope;
-    let recipient = |index: &usize| envelope.recipients.get(*index).map(|recipient| recipient.mailbox.to_string());
-    let last = |index: &usize| message.stored.states.get(*index)?.last.as_ref().map(|last| last.reason.to_string());
+    let recipient =
+        |index: &usize| envelope.recipients.get(*index).map(|recipient| recipient.mailbox.to_string());
+    let last =
+        |index: &usize| message.stored.states.get(*index)?.last.as_ref().map(|last| last.reason.to_string());
     Listed {
         queue_id: entry.id.to_string(),
         size: envelope.size,
@@ -172,13 +174,14 @@ fn shown(message: &ShownMessage) -> Shown {
     let envelope = &message.stored.envelope;
     let body = &message.stored.body;
     let header = body.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(body.len());
-    let recipients = envelope.recipients.iter().zip(&message.stored.states).map(|(recipient, progress)| ShownRecipient {
-        recipient: recipient.mailbox.to_string(),
-        state: format!("{:?}", progress.state).to_lowercase(),
-        attempts: progress.attempts,
-        next_attempt: progress.next_attempt.rfc3339().to_string(),
-        reason: progress.last.as_ref().map(|last| last.reason.to_string()),
-    });
+    let recipients =
+        envelope.recipients.iter().zip(&message.stored.states).map(|(recipient, progress)| ShownRecipient {
+            recipient: recipient.mailbox.to_string(),
+            state: format!("{:?}", progress.state).to_lowercase(),
+            attempts: progress.attempts,
+            next_attempt: progress.next_attempt.rfc3339().to_string(),
+            reason: progress.last.as_ref().map(|last| last.reason.to_string()),
+        });
     Shown {
         queue_id: envelope.id.to_string(),
         size: envelope.size,

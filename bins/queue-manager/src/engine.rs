@@ -198,7 +198,9 @@ impl Engine {
         let factories = Factories {
             policy: {
                 let (policy, tables) = (Arc::clone(&policy), Arc::clone(&tables));
-                Box::new(move || waxseal_policy::actor::PolicyActor::new(Arc::clone(&policy), Arc::clone(&tables)))
+                Box::new(move || {
+                    waxseal_policy::actor::PolicyActor::new(Arc::clone(&policy), Arc::clone(&tables))
+                })
             },
             dns: Box::new(move || waxseal_dns::actor::DnsActor::new(resolver.clone())),
             trust: {
@@ -218,7 +220,8 @@ impl Engine {
             intake: intake_factory(Arc::clone(&intake), front.handle()),
         };
         let grace = settings.queue.shutdown_grace;
-        let manager = QueueManager::new(Arc::new(settings.queue), (policy, tables), sink, factories, front.handle());
+        let manager =
+            QueueManager::new(Arc::new(settings.queue), (policy, tables), sink, factories, front.handle());
         let context = actix::Context::new();
         let address = actix::AsyncContext::address(&context);
         let life = actix_rt::spawn(async move {
@@ -228,7 +231,10 @@ impl Engine {
         let engine = Self { manager: address, life, intake, store, front, grace };
         engine.wait_for_doorway().await?;
         if let Err(error) = crate::control::serve(&folder, engine.manager.clone()) {
-            tracing::warn!("no control socket in {}: {error}; waxseal queue cannot be used", folder.display());
+            tracing::warn!(
+                "no control socket in {}: {error}; waxseal queue cannot be used",
+                folder.display()
+            );
         }
         Ok(engine)
     }
@@ -284,7 +290,10 @@ impl Engine {
     }
 }
 
-fn intake_factory(intake: Arc<Intake>, front: actix_rt::ArbiterHandle) -> Box<dyn Fn(Arc<Doorway>, DeathNotice)> {
+fn intake_factory(
+    intake: Arc<Intake>,
+    front: actix_rt::ArbiterHandle,
+) -> Box<dyn Fn(Arc<Doorway>, DeathNotice)> {
     Box::new(move |door, notice| {
         let intake = Arc::clone(&intake);
         front.spawn(async move {

@@ -22,13 +22,15 @@ pub(crate) fn prepare() {
 /// sd_notify(3), where a supervisor listens. Its absence and its faults change nothing.
 pub(crate) fn notify(state: &str) {
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let sent = UnixDatagram::unbound().and_then(|socket| match path.to_str().and_then(|path| path.strip_prefix('@')) {
-        Some(name) => {
-            use std::os::linux::net::SocketAddrExt as _;
-            let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
-            socket.send_to_addr(state.as_bytes(), &address)
+    let sent = UnixDatagram::unbound().and_then(|socket| {
+        match path.to_str().and_then(|path| path.strip_prefix('@')) {
+            Some(name) => {
+                use std::os::linux::net::SocketAddrExt as _;
+                let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+                socket.send_to_addr(state.as_bytes(), &address)
+            }
+            None => socket.send_to(state.as_bytes(), &path),
         }
-        None => socket.send_to(state.as_bytes(), &path),
     });
     if let Err(error) = sent {
         tracing::debug!("sd_notify: {error}");

@@ -22,7 +22,11 @@ const EX_USAGE: u8 = 64;
 /// Without --config it starts on safe defaults: intake on 127.0.0.1:2525 for clients of this machine, spool in ./waxseal-spool.
 /// SIGTERM and SIGINT end it cleanly, SIGHUP reloads tables, certificates and trust stores and reopens the event file.
 #[derive(Debug, Parser)]
-#[command(name = "queue-manager", version, after_help = "Example:\n  queue-manager --config /etc/postfix/main.cf --config /etc/waxseal/waxseal.toml")]
+#[command(
+    name = "queue-manager",
+    version,
+    after_help = "Example:\n  queue-manager --config /etc/postfix/main.cf --config /etc/waxseal/waxseal.toml"
+)]
 struct Arguments {
     /// A configuration file: *.toml, or *.cf for a Postfix main.cf. Later ones override earlier ones, WAXSEAL_* variables override all.
     #[arg(long, value_name = "FILE")]
@@ -41,7 +45,9 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(problems) => {
             eprintln!("{problems}");
-            eprintln!("queue-manager: not started; `waxseal check` tests a configuration without starting anything");
+            eprintln!(
+                "queue-manager: not started; `waxseal check` tests a configuration without starting anything"
+            );
             return ExitCode::from(EX_CONFIG);
         }
     };
@@ -80,7 +86,9 @@ async fn run(config: Config, on_defaults: bool) -> ExitCode {
     host::notify("READY=1");
     let ended_well = serve(&mut engine, &config, &telemetry).await;
     if !ended_well {
-        tracing::error!("the queue manager died; what was accepted is on disk and is taken up at the next start");
+        tracing::error!(
+            "the queue manager died; what was accepted is on disk and is taken up at the next start"
+        );
         telemetry.shutdown();
         return ExitCode::from(EX_SOFTWARE);
     }
@@ -91,7 +99,9 @@ async fn run(config: Config, on_defaults: bool) -> ExitCode {
         std::process::exit(0);
     });
     if !engine.shut_down().await {
-        tracing::warn!("some deliveries did not end within queue.shutdown_grace; they are tried again after the next start");
+        tracing::warn!(
+            "some deliveries did not end within queue.shutdown_grace; they are tried again after the next start"
+        );
     }
     telemetry.shutdown();
     tracing::info!("stopped");
@@ -107,7 +117,11 @@ fn announce(engine: &Engine, config: &Config, on_defaults: bool) {
     let addresses: Vec<_> = config.intake.listen.iter().map(ToString::to_string).collect();
     let bound: Vec<_> = engine.addresses().iter().map(ToString::to_string).collect();
     let shown = if bound.is_empty() { addresses.join(", ") } else { bound.join(", ") };
-    tracing::info!("{} ready: mail is taken on {shown}, spool in {}", config.hostname, config.spool.path.display());
+    tracing::info!(
+        "{} ready: mail is taken on {shown}, spool in {}",
+        config.hostname,
+        config.spool.path.display()
+    );
     if on_defaults {
         eprintln!(
             "\nWaxseal takes mail from this machine on {shown}. Send the first message from another terminal:\n\n  \
@@ -119,7 +133,8 @@ fn announce(engine: &Engine, config: &Config, on_defaults: bool) {
 }
 
 async fn end_signal() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {

@@ -14,9 +14,7 @@
 
 use alloc::{format, string::String, sync::Arc, vec, vec::Vec};
 
-use waxseal_types::{
-    DaneDemand, DnsAnswer, Domain, Lookup, Matching, Proof, Selector, TlsDemand, TlsLevel, Tlsa, Usage,
-};
+use waxseal_types::{DaneDemand, DnsAnswer, Domain, Lookup, Proof, TlsDemand, TlsLevel, Tlsa, Usage};
 
 use crate::{InsecureMx, PolicyError, TlsPolicy};
 
@@ -123,7 +121,7 @@ impl Conclusion {
 }
 
 /// Decides for one host of a destination that [`destination`] said [`Destination::Dane`] of. `mx_names` are the next hop's domain and, where it is an
-/// alias, what it stands for; empty where no MX lookup was made. `usable` says whether a record can be used at all; [`is_usable`] is
+/// alias, what it stands for; empty where no MX lookup was made. `usable` says whether a record can be used at all; [`may_be_usable`] is
 /// what can be said without reading certificates.
 ///
 /// # Errors
@@ -172,26 +170,16 @@ pub fn conclude(
     Ok(Conclusion { demand, base: Some(base), reason: None })
 }
 
-/// Whether a record can be used, as far as its numbers and lengths tell (RFC 7672 §3.1): DANE-TA or DANE-EE, a known selector, a known
-/// digest of the right length, or some data.
+/// Whether a record may turn out to be of use: DANE-TA or DANE-EE. RFC 7672 §3.1.3: PKIX-TA and PKIX-EE are not for SMTP.
+///
+/// Unknown selectors and digests and malformed data show only when a record is read against a chain, which is for the verifier to say; as in
+/// Postfix, a destination that has only such records is still connected to.
 #[must_use]
-pub fn is_usable(record: &Tlsa) -> bool {
-    let usage = match record.usage {
+pub const fn may_be_usable(record: &Tlsa) -> bool {
+    match record.usage {
         Usage::DaneTa | Usage::DaneEe => true,
-        // RFC 7672 §3.1.3: PKIX-TA and PKIX-EE are not for SMTP.
         Usage::PkixTa | Usage::PkixEe | Usage::Unassigned(_) => false,
-    };
-    let selector = match record.selector {
-        Selector::Cert | Selector::Spki => true,
-        Selector::Unassigned(_) => false,
-    };
-    let data = match record.matching {
-        Matching::Full => !record.data.is_empty(),
-        Matching::Sha256 => record.data.len() == 32,
-        Matching::Sha512 => record.data.len() == 64,
-        Matching::Unassigned(_) => false,
-    };
-    usage && selector && data
+    }
 }
 
 /// Postfix's words for a TLSA lookup that failed.

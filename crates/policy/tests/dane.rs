@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use waxseal_policy::{
     InsecureMx, PolicyLookup, Settings, Step, TlsPolicy,
-    dane::{Bases, Destination, Tlsas, bases, conclude, destination, is_usable, lookup_error},
+    dane::{Bases, Destination, Tlsas, bases, conclude, destination, lookup_error, may_be_usable},
 };
 use waxseal_types::{DnsAnswer, Domain, Lookup, Proof, Protocol, TlsDemand, TlsLevel, Tlsa};
 
@@ -121,7 +121,7 @@ fn what_the_tlsa_records_mean_for_the_host() {
     for (level, insecure_mx, mx, tlsas, expected) in table {
         let policy = policy(level, insecure_mx, None);
         let names = [domain("example.com"), domain("mx.example.com"), domain("alias.example.net")];
-        let got = match conclude(&policy, mx, &names, tlsas, is_usable) {
+        let got = match conclude(&policy, mx, &names, tlsas, may_be_usable) {
             Err(error) => format!("defer {}", error.reason),
             Ok(conclusion) => match &conclusion.demand {
                 TlsDemand::Opportunistic => format!("may {}", conclusion.reason.unwrap()),
@@ -140,22 +140,12 @@ fn what_the_tlsa_records_mean_for_the_host() {
 }
 
 #[test]
-fn unusable_records_are_those_of_rfc_7672_section_3_1() {
-    let usable = [(3, 1, 1, 32), (3, 0, 2, 64), (2, 0, 0, 500), (2, 1, 1, 32)];
-    let unusable = [
-        (0, 0, 1, 32),
-        (1, 1, 1, 32),
-        (4, 1, 1, 32),
-        (3, 2, 1, 32),
-        (3, 1, 3, 32),
-        (3, 1, 255, 32),
-        (3, 1, 1, 31),
-        (3, 1, 2, 32),
-        (3, 1, 0, 0),
-    ];
-    let record = |(usage, selector, matching, length)| Tlsa::new(usage, selector, matching, &vec![1; length]);
-    assert!(usable.map(record).iter().all(is_usable));
-    assert!(!unusable.map(record).iter().any(is_usable));
+fn rfc7672_3_1_3_usages_of_pkix_and_unknown_ones_are_of_no_use() {
+    let usable = |usage| may_be_usable(&Tlsa::new(usage, 1, 1, &[0; 32]));
+    assert!(usable(2) && usable(3));
+    assert!(![0, 1, 4, 255].into_iter().any(usable));
+    // What is wrong with the rest of a record shows against a chain.
+    assert!(may_be_usable(&Tlsa::new(3, 2, 255, &[])));
 }
 
 #[test]

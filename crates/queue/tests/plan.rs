@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use waxseal_policy::{Origin, PolicyLookup, Settings as PolicySettings, Step as LookupStep, TableAnswer, TableName};
+use waxseal_policy::{
+    Origin, PolicyLookup, Settings as PolicySettings, Step as LookupStep, TableAnswer, TableName,
+};
 use waxseal_queue::{
     Account, Answer, Ask, Destination, Downgrade, Order, Outcome, Plan, Settings, Step, TrustAnswer,
 };
@@ -15,8 +17,8 @@ use waxseal_transport::{
     Cause, OpenError, OpenReport, OpenTimes, RcptOutcome, Sent, SessionAfter, Stage, StarttlsOutcome, TlsUse,
 };
 use waxseal_types::{
-    BodyKind, ConnectionId, DnsAnswer, DnsFailure, DnsFailureKind, Domain, Envelope, Lookup, MxHost, Proof, Protocol, QueueId,
-    Recipient, RecordKind, Reply, TlsFacts, TlsLevel, Tlsa, TraceContext, UnixTime,
+    BodyKind, ConnectionId, DnsAnswer, DnsFailure, DnsFailureKind, Domain, Envelope, Lookup, MxHost, Proof,
+    Protocol, QueueId, Recipient, RecordKind, Reply, TlsFacts, TlsLevel, Tlsa, TraceContext, UnixTime,
 };
 
 const ARRIVED: UnixTime = UnixTime::from_secs(1_795_249_800);
@@ -87,18 +89,23 @@ impl World {
     /// `example.com` with MX hosts `mx1`, `mx2`, ... at 192.0.2.1, .2, ..., each doing in turn what its list says.
     fn with_hosts(level: TlsLevel, hosts: &[&[(Server, Says)]]) -> Self {
         let mut world = Self::new(level);
-        let mx = (1..=hosts.len()).map(|n| MxHost { preference: n as u16, host: Some(domain(&format!("mx{n}.example.com"))) });
+        let mx = (1..=hosts.len())
+            .map(|n| MxHost { preference: n as u16, host: Some(domain(&format!("mx{n}.example.com"))) });
         world.mx.insert("example.com".into(), Ok(answer(Lookup::Found(mx.collect()), Proof::Insecure)));
         for (n, script) in hosts.iter().enumerate() {
             let address: IpAddr = format!("192.0.2.{}", n + 1).parse().unwrap();
-            world.addresses.insert(format!("mx{}.example.com", n + 1), Ok(answer(Lookup::Found(vec![address]), Proof::Insecure)));
+            world.addresses.insert(
+                format!("mx{}.example.com", n + 1),
+                Ok(answer(Lookup::Found(vec![address]), Proof::Insecure)),
+            );
             world.servers.insert(address, script.iter().cloned().collect());
         }
         world
     }
 
     fn secure(mut self) -> Self {
-        let proof = |answer: &mut Result<DnsAnswer<_>, DnsFailure>| answer.as_mut().unwrap().proof = Proof::Secure;
+        let proof =
+            |answer: &mut Result<DnsAnswer<_>, DnsFailure>| answer.as_mut().unwrap().proof = Proof::Secure;
         self.mx.values_mut().for_each(proof);
         self.addresses.values_mut().for_each(|answer| answer.as_mut().unwrap().proof = Proof::Secure);
         self
@@ -108,11 +115,15 @@ impl World {
         let mut lookup = PolicyLookup::new(&self.policy, protocol, nexthop);
         loop {
             let found = match lookup.step() {
-                LookupStep::Done(result) => return Answer::Policy(result.map(|policy| (Arc::new(policy), 1))),
-                LookupStep::NeedKey { table, key } => self.entries.get(key).map_or(TableAnswer::Absent, |value| {
-                    let origin = Origin::new(table.clone(), "/t:1", key);
-                    TableAnswer::Found { value: value.clone(), origin }
-                }),
+                LookupStep::Done(result) => {
+                    return Answer::Policy(result.map(|policy| (Arc::new(policy), 1)));
+                }
+                LookupStep::NeedKey { table, key } => {
+                    self.entries.get(key).map_or(TableAnswer::Absent, |value| {
+                        let origin = Origin::new(table.clone(), "/t:1", key);
+                        TableAnswer::Found { value: value.clone(), origin }
+                    })
+                }
             };
             lookup.answer(found);
         }
@@ -120,7 +131,8 @@ impl World {
 
     fn open(&mut self, request: &waxseal_transport::OpenRequest, said: &mut Option<Says>) -> Answer {
         let waxseal_transport::Endpoint::Inet(at) = &request.endpoint else { panic!("no socket here") };
-        let (server, says) = self.servers.get_mut(&at.ip()).and_then(VecDeque::pop_front).expect("an unexpected connection");
+        let (server, says) =
+            self.servers.get_mut(&at.ip()).and_then(VecDeque::pop_front).expect("an unexpected connection");
         let tls = !matches!(request.tls, TlsUse::Never);
         self.log.push(format!("open {} {}", at.ip(), if tls { "tls" } else { "clear" }));
         *said = Some(says);
@@ -135,15 +147,25 @@ impl World {
         });
         let established = if tls { StarttlsOutcome::Established(facts) } else { StarttlsOutcome::NotWanted };
         let required = matches!(request.tls, TlsUse::Required(_));
-        let fail = |stage, cause, starttls| Answer::Open(Err(Box::new(OpenError { stage, cause, report: Box::new(report(starttls, false)) })));
+        let fail = |stage, cause, starttls| {
+            Answer::Open(Err(Box::new(OpenError { stage, cause, report: Box::new(report(starttls, false)) })))
+        };
         match server {
             Server::Good => Answer::Open(Ok(Box::new(report(established, false)))),
             Server::Pooled => Answer::Open(Ok(Box::new(report(established, request.reuse)))),
-            Server::NoStarttls if required => fail(Stage::StartTls, Cause::NotOffered, StarttlsOutcome::NotOffered),
-            Server::NoStarttls if !tls => Answer::Open(Ok(Box::new(report(StarttlsOutcome::NotWanted, false)))),
+            Server::NoStarttls if required => {
+                fail(Stage::StartTls, Cause::NotOffered, StarttlsOutcome::NotOffered)
+            }
+            Server::NoStarttls if !tls => {
+                Answer::Open(Ok(Box::new(report(StarttlsOutcome::NotWanted, false))))
+            }
             Server::NoStarttls => Answer::Open(Ok(Box::new(report(StarttlsOutcome::NotOffered, false)))),
-            Server::Refuses(reply) if required => fail(Stage::StartTls, Cause::Refused(reply), StarttlsOutcome::NotWanted),
-            Server::Refuses(reply) => Answer::Open(Ok(Box::new(report(StarttlsOutcome::Refused(reply), false)))),
+            Server::Refuses(reply) if required => {
+                fail(Stage::StartTls, Cause::Refused(reply), StarttlsOutcome::NotWanted)
+            }
+            Server::Refuses(reply) => {
+                Answer::Open(Ok(Box::new(report(StarttlsOutcome::Refused(reply), false))))
+            }
             Server::Fails(stage, cause) => fail(stage, cause, StarttlsOutcome::NotWanted),
             Server::Dies(stage, cause) => fail(stage, cause, established),
         }
@@ -151,33 +173,66 @@ impl World {
 
     fn answer(&mut self, ask: Ask, said: &mut Option<Says>) -> Answer {
         match ask {
-            Ask::Policy { protocol, nexthop } if self.down != Some("policy") => self.policy(protocol, &nexthop),
+            Ask::Policy { protocol, nexthop } if self.down != Some("policy") => {
+                self.policy(protocol, &nexthop)
+            }
             Ask::Mx(name) if self.down != Some("dns") => {
                 self.log.push(format!("mx {name}"));
-                Answer::Mx(self.mx.get(name.as_str()).cloned().unwrap_or(Ok(answer(Lookup::NxDomain, Proof::Insecure))))
+                Answer::Mx(
+                    self.mx
+                        .get(name.as_str())
+                        .cloned()
+                        .unwrap_or(Ok(answer(Lookup::NxDomain, Proof::Insecure))),
+                )
             }
             Ask::Addresses(name) => {
                 self.log.push(format!("addresses {name}"));
-                Answer::Addresses(self.addresses.get(name.as_str()).cloned().unwrap_or(Ok(answer(Lookup::NxDomain, Proof::Insecure))))
+                Answer::Addresses(
+                    self.addresses
+                        .get(name.as_str())
+                        .cloned()
+                        .unwrap_or(Ok(answer(Lookup::NxDomain, Proof::Insecure))),
+                )
             }
             Ask::Tlsa { base, port } => {
                 self.log.push(format!("tlsa {port} {base}"));
-                Answer::Tlsa(self.tlsa.get(base.as_str()).cloned().unwrap_or(Ok(answer(Lookup::NxDomain, Proof::Secure))))
+                Answer::Tlsa(
+                    self.tlsa
+                        .get(base.as_str())
+                        .cloned()
+                        .unwrap_or(Ok(answer(Lookup::NxDomain, Proof::Secure))),
+                )
             }
             Ask::Cname(name) => {
                 self.log.push(format!("cname {name}"));
-                Answer::Cname(self.cname.get(name.as_str()).cloned().unwrap_or(Ok(answer(Lookup::NoData, Proof::Insecure))))
+                Answer::Cname(
+                    self.cname
+                        .get(name.as_str())
+                        .cloned()
+                        .unwrap_or(Ok(answer(Lookup::NoData, Proof::Insecure))),
+                )
             }
-            Ask::Trust { .. } => Answer::Trust(TrustAnswer { anchors: Err("none configured".into()), client: Ok(Arc::new([])) }),
+            Ask::Trust { .. } => Answer::Trust(TrustAnswer {
+                anchors: Err("none configured".into()),
+                client: Ok(Arc::new([])),
+            }),
             Ask::Open(request) => self.open(&request, said),
             Ask::Judge(question) => Answer::Judge(Box::new(waxseal_verify::judge(&question))),
             Ask::Send(clearance, message) => {
                 assert!(clearance.permits(clearance.connection(), ARRIVED, message.envelope.id).is_ok());
                 let says = said.expect("a connection");
-                let recipients: Vec<_> = message.recipients.iter().map(|index| (*index, says(*index))).collect();
-                let lost = recipients.iter().any(|(_, outcome)| matches!(outcome, RcptOutcome::Failed { .. }));
+                let recipients: Vec<_> =
+                    message.recipients.iter().map(|index| (*index, says(*index))).collect();
+                let lost =
+                    recipients.iter().any(|(_, outcome)| matches!(outcome, RcptOutcome::Failed { .. }));
                 let session = if lost { SessionAfter::Closed } else { SessionAfter::Usable };
-                Answer::Send(Sent { recipients, session, ambiguous: false, dsn: true, took: Duration::from_millis(1) })
+                Answer::Send(Sent {
+                    recipients,
+                    session,
+                    ambiguous: false,
+                    dsn: true,
+                    took: Duration::from_millis(1),
+                })
             }
             Ask::Release(_) => Answer::Released,
             Ask::Policy { .. } => Answer::Unavailable("policy"),
@@ -234,7 +289,8 @@ fn report(starttls: StarttlsOutcome, pooled: bool) -> OpenReport {
 }
 
 fn envelope(recipients: usize) -> Envelope {
-    let recipient = |n| Recipient { mailbox: format!("r{n}@example.com").parse().unwrap(), notify: None, original: None };
+    let recipient =
+        |n| Recipient { mailbox: format!("r{n}@example.com").parse().unwrap(), notify: None, original: None };
     Envelope {
         id: QueueId::from_u64(1),
         arrived: ARRIVED,
@@ -262,7 +318,8 @@ fn word(outcome: &Outcome) -> String {
 }
 
 fn words(account: &Account) -> Vec<String> {
-    let mut results: Vec<_> = account.results.iter().map(|result| (result.index, word(&result.outcome))).collect();
+    let mut results: Vec<_> =
+        account.results.iter().map(|result| (result.index, word(&result.outcome))).collect();
     results.sort();
     results.into_iter().map(|(_, word)| word).collect()
 }
@@ -280,7 +337,8 @@ fn rfc5321_5_1_the_next_host_is_tried_when_one_cannot_be_used() {
     let refuses = Server::Fails(Stage::Greeting, Cause::Reply(reply(421, "4.3.2 not now")));
     let refuses_for_good = Server::Fails(Stage::Greeting, Cause::Reply(reply(554, "go away")));
     for first in [lost(Stage::Connect), refuses, refuses_for_good, lost(Stage::Hello), handshake_fails()] {
-        let mut world = World::with_hosts(TlsLevel::May, &[&[(first.clone(), takes)], &[(Server::Good, takes)]]);
+        let mut world =
+            World::with_hosts(TlsLevel::May, &[&[(first.clone(), takes)], &[(Server::Good, takes)]]);
         let account = world.run();
         assert_eq!(words(&account), ["sent"], "{first:?}");
         assert_eq!(account.connections.len(), 2);
@@ -292,7 +350,13 @@ fn rfc5321_5_1_the_next_host_is_tried_when_one_cannot_be_used() {
 fn the_last_failure_is_what_a_recipient_waits_for() {
     let table = [
         (lost(Stage::Connect), "deferred 4.4.2"),
-        (Server::Fails(Stage::Connect, Cause::Io(std::io::ErrorKind::ConnectionRefused, "Connection refused".into())), "deferred 4.4.1"),
+        (
+            Server::Fails(
+                Stage::Connect,
+                Cause::Io(std::io::ErrorKind::ConnectionRefused, "Connection refused".into()),
+            ),
+            "deferred 4.4.1",
+        ),
         (Server::Fails(Stage::Greeting, Cause::Reply(reply(554, "5.7.1 go away"))), "deferred 4.7.1"),
         (Server::Fails(Stage::Hello, Cause::Reply(reply(550, "5.7.1 go away"))), "bounced 5.7.1"),
         (Server::Fails(Stage::Hello, Cause::LoopsToSelf), "bounced 5.4.6"),
@@ -306,7 +370,10 @@ fn the_last_failure_is_what_a_recipient_waits_for() {
 
 #[test]
 fn clear_at_may_goes_at_once_where_starttls_is_not_to_be_had_and_is_recorded() {
-    for (server, downgrade) in [(Server::NoStarttls, Downgrade::NotOffered), (Server::Refuses(reply(454, "4.7.0 no")), Downgrade::Refused)] {
+    for (server, downgrade) in [
+        (Server::NoStarttls, Downgrade::NotOffered),
+        (Server::Refuses(reply(454, "4.7.0 no")), Downgrade::Refused),
+    ] {
         let mut world = World::with_hosts(TlsLevel::May, &[&[(server, takes)]]);
         let account = world.run();
         assert_eq!(words(&account), ["sent"]);
@@ -316,8 +383,11 @@ fn clear_at_may_goes_at_once_where_starttls_is_not_to_be_had_and_is_recorded() {
 
 #[test]
 fn rfc7672_2_2_clear_above_may_never_happens_and_a_5xx_to_starttls_is_not_final() {
-    for server in [Server::NoStarttls, Server::Refuses(reply(554, "5.7.0 never")), handshake_fails(), lost(Stage::Tls)] {
-        let mut world = World::with_hosts(TlsLevel::Encrypt, &[&[(server, takes)], &[(Server::NoStarttls, takes)]]);
+    for server in
+        [Server::NoStarttls, Server::Refuses(reply(554, "5.7.0 never")), handshake_fails(), lost(Stage::Tls)]
+    {
+        let mut world =
+            World::with_hosts(TlsLevel::Encrypt, &[&[(server, takes)], &[(Server::NoStarttls, takes)]]);
         let account = world.run_aged();
         assert_eq!(words(&account), ["deferred 4.7.4"]);
         assert!(world.log.iter().all(|line| !line.ends_with("clear")), "{:?}", world.log);
@@ -329,7 +399,10 @@ fn a_failed_handshake_at_may_falls_back_only_when_the_message_has_waited() {
     let mut young = World::with_hosts(TlsLevel::May, &[&[(handshake_fails(), takes)]]);
     assert_eq!(words(&young.run()), ["deferred 4.7.5"]);
 
-    let mut aged = World::with_hosts(TlsLevel::May, &[&[(handshake_fails(), takes), (Server::Good, takes)], &[(Server::Good, takes)]]);
+    let mut aged = World::with_hosts(
+        TlsLevel::May,
+        &[&[(handshake_fails(), takes), (Server::Good, takes)], &[(Server::Good, takes)]],
+    );
     let account = aged.run_aged();
     assert_eq!(words(&account), ["sent"]);
     assert_eq!(aged.log[2..], ["open 192.0.2.1 tls", "open 192.0.2.1 clear"], "the same host at once");
@@ -342,7 +415,10 @@ fn a_tls_session_that_dies_counts_like_a_failed_handshake() {
         RcptOutcome::Failed { stage: Stage::Mail, cause: Cause::Lost }
     }
     let died = Server::Dies(Stage::Hello, Cause::Lost);
-    for script in [[(died, takes as Says), (Server::Good, takes)], [(Server::Good, dies as Says), (Server::Good, takes)]] {
+    for script in [
+        [(died, takes as Says), (Server::Good, takes)],
+        [(Server::Good, dies as Says), (Server::Good, takes)],
+    ] {
         let mut aged = World::with_hosts(TlsLevel::May, &[&script]);
         let account = aged.run_aged();
         assert_eq!(words(&account), ["sent"]);
@@ -357,7 +433,8 @@ fn rfc5321_4_5_3_2_6_after_the_final_dot_nobody_else_gets_the_message() {
     fn lost_at_the_end(_: usize) -> RcptOutcome {
         RcptOutcome::Failed { stage: Stage::EndOfData, cause: Cause::Lost }
     }
-    let mut world = World::with_hosts(TlsLevel::May, &[&[(Server::Good, lost_at_the_end)], &[(Server::Good, takes)]]);
+    let mut world =
+        World::with_hosts(TlsLevel::May, &[&[(Server::Good, lost_at_the_end)], &[(Server::Good, takes)]]);
     let account = world.run_aged();
     assert_eq!(words(&account), ["deferred 4.4.2"]);
     assert_eq!(account.connections.len(), 1, "no second host, and no second try in clear");
@@ -375,9 +452,14 @@ fn each_recipient_has_its_own_end() {
         }
     }
     fn takes_only_two(index: usize) -> RcptOutcome {
-        if index == 2 { takes(2) } else { RcptOutcome::Rejected { stage: Stage::Rcpt, reply: reply(451, "later") } }
+        if index == 2 {
+            takes(2)
+        } else {
+            RcptOutcome::Rejected { stage: Stage::Rcpt, reply: reply(451, "later") }
+        }
     }
-    let mut world = World::with_hosts(TlsLevel::May, &[&[(Server::Good, mixed)], &[(Server::Good, takes_only_two)]]);
+    let mut world =
+        World::with_hosts(TlsLevel::May, &[&[(Server::Good, mixed)], &[(Server::Good, takes_only_two)]]);
     let account = world.run_with(Settings::default(), "example.com", 4, Duration::ZERO);
     // RFC 5321 §4.5.3.1.10: 552 to RCPT is temporary.
     assert_eq!(words(&account), ["sent", "bounced 5.1.1", "sent", "deferred 4.0.0"]);
@@ -397,7 +479,11 @@ fn rfc5321_5_1_and_rfc7505_hosts_that_are_none() {
     assert_eq!(words(&mx(Lookup::Found(null(&[]))).run()), ["bounced 5.1.10"]);
     assert_eq!(words(&mx(Lookup::NxDomain).run()), ["bounced 5.4.4"]);
     assert_eq!(words(&mx(Lookup::NoData).run()), ["bounced 5.4.4"], "no MX and no address");
-    assert_eq!(words(&mx(Lookup::Found(null(&["gone.example.com"]))).run()), ["bounced 5.4.4"], "MX without address: no fall-back to A");
+    assert_eq!(
+        words(&mx(Lookup::Found(null(&["gone.example.com"]))).run()),
+        ["bounced 5.4.4"],
+        "MX without address: no fall-back to A"
+    );
     let mut world = World::new(TlsLevel::May);
     world.mx.insert("example.com".into(), Err(servfail("example.com", RecordKind::Mx)));
     assert_eq!(words(&world.run()), ["deferred 4.4.3"]);
@@ -461,9 +547,13 @@ fn limits_of_addresses_and_sessions_end_an_attempt() {
 fn the_fallback_relay_has_a_policy_of_its_own() {
     let mut world = World::with_hosts(TlsLevel::May, &[&[(lost(Stage::Connect), takes)]]);
     world.entries.insert("example.com".into(), "encrypt".into());
-    world.addresses.insert("relay.example.net".into(), Ok(answer(Lookup::Found(vec!["192.0.2.9".parse().unwrap()]), Proof::Insecure)));
+    world.addresses.insert(
+        "relay.example.net".into(),
+        Ok(answer(Lookup::Found(vec!["192.0.2.9".parse().unwrap()]), Proof::Insecure)),
+    );
     world.servers.insert("192.0.2.9".parse().unwrap(), [(Server::NoStarttls, takes as Says)].into());
-    let settings = Settings { fallback_relay: vec!["[relay.example.net]".parse().unwrap()], ..Settings::default() };
+    let settings =
+        Settings { fallback_relay: vec!["[relay.example.net]".parse().unwrap()], ..Settings::default() };
     let account = world.run_with(settings, "example.com", 1, Duration::ZERO);
     assert_eq!(words(&account), ["sent"]);
     assert_eq!(account.policies.len(), 2);
@@ -520,7 +610,10 @@ fn rfc7672_2_1_3_an_alias_into_an_insecure_zone_takes_one_cname_question() {
     let mut found = answer(Lookup::Found(vec!["192.0.2.1".parse().unwrap()]), Proof::Insecure);
     found.canonical = Some(domain("host.plain.example"));
     world.addresses.insert("mx1.example.com".into(), Ok(found));
-    world.cname.insert("mx1.example.com".into(), Ok(answer(Lookup::Found(domain("host.plain.example")), Proof::Secure)));
+    world.cname.insert(
+        "mx1.example.com".into(),
+        Ok(answer(Lookup::Found(domain("host.plain.example")), Proof::Secure)),
+    );
     world.tlsa.insert("mx1.example.com".into(), Ok(answer(Lookup::Found(tlsa(&[0; 32])), Proof::Secure)));
     world.servers.insert("192.0.2.1".parse().unwrap(), [(Server::Good, takes as Says)].into());
     let account = world.run();

@@ -6,8 +6,8 @@ use waxseal_transport::{
     Cause, Endpoint, OpenError, OpenReport, OpenRequest, OutMessage, RcptOutcome, Sent, SessionAfter, Stage,
     StarttlsOutcome, TlsUse,
 };
-use waxseal_types::{Domain, TlsFacts, TlsLevel, TlsStatus, UnixTime};
-use waxseal_verify::{ClearReason, Clearance, DemandDigest, Question, Verdict};
+use waxseal_types::{ConnectionId, Domain, TlsFacts, TlsLevel, TlsStatus, UnixTime};
+use waxseal_verify::{ClearReason, Clearance, DemandDigest, Question, RefusedKind, Verdict};
 
 use super::{Pending, Plan, State, hosts::HostEndpoint, security::Security};
 use crate::{
@@ -56,14 +56,24 @@ pub(super) struct Link {
     pub(super) connection: Option<usize>,
     /// The address in work; kept for another try at the same one.
     endpoint: Option<HostEndpoint>,
+    /// The address that was in work last.
+    last: Option<HostEndpoint>,
     /// The next connection to it is to be in clear, for this reason.
     clear: Option<Downgrade>,
     /// The next connection to it is to be a new one, with a full handshake.
     anew: bool,
     /// TLS facts of the open connection.
     facts: Option<Arc<TlsFacts>>,
+    /// What it came to: its name, its TLS, and why it is in clear where it is.
+    report: Option<(ConnectionId, Option<Arc<TlsFacts>>, Option<Downgrade>)>,
     /// Whether it may go to the pool.
     poolable: bool,
+}
+
+impl Link {
+    fn endpoint_done(&mut self) {
+        self.last = self.endpoint.take();
+    }
 }
 
 impl Plan {
@@ -103,7 +113,8 @@ impl Plan {
             &security,
             self.guard.policy_number,
         ));
-        let tls = if self.link.clear.is_some() { TlsUse::Never } else { security.tls_use() };
+        let in_clear = self.link.clear.is_some() || self.guard.disarmed.is_some();
+        let tls = if in_clear { TlsUse::Never } else { security.tls_use() };
         let request = OpenRequest {
             endpoint: match endpoint {
                 HostEndpoint::Inet(at) => Endpoint::Inet(at),
@@ -199,7 +210,18 @@ impl Plan {
             fill(connection, &report);
             connection.downgrade = offered;
         }
-        let Some(security) = self.guard.security.clone() else {
+        if let Some(failure) = self.guard.disarmed.clone() {
+            return self.refuse(failure, now);
+        }
+        self.link.report = Some((report.connection, facts, offered));
+        self.judge(now);
+    }
+
+    /// Asks whether the open connection proved what is demanded.
+    fn judge(&mut self, now: UnixTime) {
+        let (Some(security), Some((id, facts, offered))) =
+            (self.guard.security.clone(), self.link.report.clone())
+        else {
             self.state = State::Done;
             return;
         };
@@ -212,7 +234,7 @@ impl Plan {
             facts,
             clear,
             anchors: self.guard.anchors.clone(),
-            connection: report.connection,
+            connection: id,
             policy_generation: self.guard.generation,
             expires: security.expires,
             only_message: aged.then_some(self.order.envelope.id),
@@ -233,23 +255,35 @@ impl Plan {
         match verdict.outcome {
             Ok(clearance) => self.send(clearance, now),
             Err(refused) => {
-                let failure = disposition::not_cleared(&refused.reason);
-                if let Some(connection) = self.current_connection() {
-                    connection.failure = Some(failure.clone());
-                    connection.ended = now;
+                if refused.kind == RefusedKind::NothingToMatch && self.step_down_to_encrypt() {
+                    if let Some(level) = self.guard.security.as_ref().map(|security| security.level)
+                        && let Some(connection) = self.current_connection()
+                    {
+                        connection.level = level;
+                    }
+                    return self.judge(now);
                 }
-                self.fail_all(&failure, Consequence::NextHost);
                 // A pooled connection or a resumed session shows an older chain; only a full handshake tells what the server is
                 // now (design §5.1).
                 let pooled = self.current_connection().is_some_and(|connection| connection.pooled);
-                if (resumed || pooled) && !self.link.anew {
+                let again = (resumed || pooled) && !self.link.anew;
+                self.refuse(disposition::not_cleared(&refused.reason), now);
+                if again {
                     self.again_anew();
-                } else {
-                    self.link.endpoint = None;
                 }
-                self.ask(State::Release, Ask::Release(Release::Quit));
             }
         }
+    }
+
+    /// The open connection may not carry this mail.
+    fn refuse(&mut self, failure: Failure, now: UnixTime) {
+        if let Some(connection) = self.current_connection() {
+            connection.failure = Some(failure.clone());
+            connection.ended = now;
+        }
+        self.fail_all(&failure, Consequence::NextHost);
+        self.link.endpoint_done();
+        self.ask(State::Release, Ask::Release(Release::Quit));
     }
 
     fn send(&mut self, clearance: Clearance, now: UnixTime) {

@@ -35,6 +35,9 @@ pub(super) struct Guard {
     client: Arc<[ClientCertificate]>,
     /// Why the site cannot be used, where it cannot.
     broken: Option<Failure>,
+    /// Why no TLS can be had although it is demanded: our own store or certificate is broken. Hosts are greeted all the same, as by Postfix
+    /// ("our TLS engine is unavailable"), so that one which cannot be reached is told as that.
+    pub(super) disarmed: Option<Failure>,
     /// Candidate base domains of the host in work, not asked yet.
     bases: VecDeque<Domain>,
     /// For the host in work.
@@ -115,7 +118,7 @@ impl Plan {
         match answer.anchors {
             Ok(anchors) => self.guard.anchors = Some(anchors),
             // interface.md §4: a broken store concerns only what rests on it.
-            Err(reason) if must_match => return self.site_broken(disposition::trust_failed(&reason)),
+            Err(reason) if must_match => self.guard.disarmed = Some(disposition::trust_failed(&reason)),
             Err(_) => {}
         }
         match answer.client {
@@ -162,6 +165,24 @@ impl Plan {
             Ok(demand) => self.secured(&policy, demand, policy.level, None),
             Err(error) => self.site_broken(disposition::policy_failed(&error)),
         }
+    }
+
+    /// None of the records can be used, which showed only when they were read against a chain: mandatory TLS, unauthenticated (RFC 7672 §2.2);
+    /// `dane-only` has no such step down. True where the connection is to be judged again.
+    pub(super) fn step_down_to_encrypt(&mut self) -> bool {
+        let (Some(policy), Some(security)) = (self.guard.policy.clone(), self.guard.security.clone()) else {
+            return false;
+        };
+        if policy.level != TlsLevel::Dane || !matches!(*security.demand, TlsDemand::Dane(_)) {
+            return false;
+        }
+        self.guard.security = Some(Arc::new(Security {
+            demand: Arc::new(TlsDemand::Encrypted),
+            level: TlsLevel::Encrypt,
+            shape: security.shape.clone(),
+            expires: security.expires,
+        }));
+        true
     }
 
     fn secured(
@@ -295,7 +316,7 @@ impl Plan {
             Some(_) => self.site.expanded.clone().into_iter().chain(domain).collect(),
             None => Vec::new(),
         };
-        match dane::conclude(&policy, self.mx_proof(), &mx_names, tlsas, dane::is_usable) {
+        match dane::conclude(&policy, self.mx_proof(), &mx_names, tlsas, dane::may_be_usable) {
             Ok(conclusion) => {
                 let level = match &conclusion.demand {
                     TlsDemand::Clear => TlsLevel::None,
