@@ -1,5 +1,6 @@
 //! One delivery at a time: what the peer does, and what must come of it.
 
+mod names;
 mod replies;
 mod reuse;
 mod sealing;

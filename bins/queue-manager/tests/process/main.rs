@@ -6,4 +6,5 @@ mod bad_input;
 mod daemon;
 mod first_start;
 mod kill_nine;
+mod telling;
 mod trace_order;
