@@ -1,7 +1,10 @@
 //! `waxseal`: the operator's command. Arguments in, one module for each command, an exit status out.
 
 mod check;
+mod demo;
+mod explain;
 mod letter;
+mod narrate;
 mod policy;
 mod queue;
 mod send;
@@ -35,6 +38,8 @@ enum Command {
     Policy(policy::Arguments),
     Send(send::Arguments),
     Queue(queue::Arguments),
+    Demo(demo::Arguments),
+    Explain(explain::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +58,8 @@ fn main() -> ExitCode {
         Command::Policy(arguments) => policy::run(&arguments, &mut terminal),
         Command::Send(arguments) => send::run(&arguments, &mut terminal),
         Command::Queue(arguments) => queue::run(&arguments, &mut terminal),
+        Command::Demo(arguments) => demo::run(&arguments, &mut terminal),
+        Command::Explain(arguments) => explain::run(&arguments, &mut terminal),
     };
     terminal.finish(status)
 }

@@ -9,15 +9,13 @@ use std::{
 
 use clap::Subcommand;
 use serde_json::{Value, json};
+use waxseal_queue_manager::CONTROL_SOCKET;
 use waxseal_types::QueueId;
 
 use crate::{
     settings::ConfigFiles,
     terminal::{Printable, Status, Terminal, complain, count},
 };
-
-/// The socket's name in the spool folder.
-const CONTROL_SOCKET: &str = "control.sock";
 
 /// The manager answers from memory, or reads one message from disk.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,0 +1,237 @@
+//! An account as a person reads it. `demo` and `explain` tell with it what the delivery plan asked, was answered, and did.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use waxseal_queue::{Account, AccountStep, Connection, Fact, Failure, Outcome};
+use waxseal_types::{Proof, TlsFacts, TlsLevel, TlsStatus};
+
+use crate::terminal::{Printable, Terminal};
+
+/// How wide labels are.
+const LABEL: usize = 12;
+
+/// A label and its lines, the first one beside it and the others below.
+pub(crate) fn row(terminal: &mut Terminal, label: &str, lines: &[String]) {
+    for (at, line) in lines.iter().enumerate() {
+        let label = if at == 0 { label } else { "" };
+        terminal.line(format_args!("  {label:<LABEL$}{}", Printable(line)));
+    }
+}
+
+/// All steps, in order, and what became of each recipient.
+pub(crate) fn tell(account: &Account, terminal: &mut Terminal) {
+    for step in &account.steps {
+        let (label, lines) = fact(account, step);
+        row(terminal, label, &lines);
+    }
+    for result in &account.results {
+        let mailbox = account.mailbox(result.index).map(ToString::to_string).unwrap_or_default();
+        let mut lines = vec![mailbox];
+        match &result.outcome {
+            Outcome::Delivered { reply, .. } => lines.push(format!("the server took it: {reply}")),
+            Outcome::Deferred(failure) | Outcome::Bounced(failure) => lines.extend(failed(failure)),
+        }
+        row(terminal, word(&result.outcome), &lines);
+    }
+}
+
+/// The steps before anybody was called.
+pub(crate) fn tell_until_connection(account: &Account, terminal: &mut Terminal) {
+    let before = account
+        .steps
+        .iter()
+        .take_while(|step| !matches!(step.fact, Fact::Connection(_) | Fact::Unavailable(_)));
+    for step in before {
+        let (label, lines) = fact(account, step);
+        row(terminal, label, &lines);
+    }
+}
+
+const fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Delivered { .. } => "delivered",
+        Outcome::Deferred(_) => "deferred",
+        Outcome::Bounced(_) => "bounced",
+    }
+}
+
+fn failed(failure: &Failure) -> Vec<String> {
+    let mut lines = vec![format!("{} {}", failure.status, failure.reason)];
+    // A reason often quotes the server; its words are not said twice.
+    if let Some(reply) = failure.reply.as_ref().filter(|reply| !failure.reason.contains(&*reply.text)) {
+        lines.push(format!("the server said: {reply}"));
+    }
+    lines
+}
+
+const fn proven(proof: Proof) -> &'static str {
+    match proof {
+        Proof::Secure => "secure by DNSSEC",
+        Proof::Insecure => "not secured by DNSSEC",
+    }
+}
+
+fn fact(account: &Account, step: &AccountStep) -> (&'static str, Vec<String>) {
+    let one = |text: String| vec![text];
+    match &step.fact {
+        Fact::Policy(number) => (
+            "policy",
+            account.policies.get(*number).map_or_else(Vec::new, |policy| {
+                one(format!("{}: level {}, from {}", policy.nexthop, policy.level, policy.source))
+            }),
+        ),
+        Fact::PolicyFailed(reason) => ("policy", one(reason.clone())),
+        Fact::Mx { domain, hosts, proof } => {
+            let host = |(preference, host): &(u16, Option<waxseal_types::Domain>)| {
+                format!("{preference} {}", host.as_ref().map_or(".", |host| host.as_str()))
+            };
+            let hosts: Vec<String> = hosts.iter().map(host).collect();
+            ("mail hosts", one(format!("{domain} has MX {}; {}", hosts.join(", "), proven(*proof))))
+        }
+        Fact::Addresses { host, addresses, proof } => {
+            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            ("addresses", one(format!("{host} is at {}; {}", addresses.join(", "), proven(*proof))))
+        }
+        Fact::Tlsa { base, records, proof } => {
+            let mut lines = one(format!("{base} has TLSA records; {}", proven(*proof)));
+            lines.extend(records.iter().cloned());
+            ("tlsa", lines)
+        }
+        Fact::Absent { what, proof } => ("absent", one(format!("{what} does not exist; {}", proven(*proof)))),
+        Fact::DnsFailed(failure) => ("dns failed", one(failure.to_string())),
+        Fact::Skipped { host, reason } => ("passed over", one(format!("{host}: {reason}"))),
+        Fact::Unavailable(service) => ("missing", one(format!("the service {service} did not answer"))),
+        Fact::Connection(number) => {
+            ("connection", account.connections.get(*number).map_or_else(Vec::new, connection))
+        }
+    }
+}
+
+fn connection(connection: &Connection) -> Vec<String> {
+    let host = connection.host.as_ref().map_or("", |host| host.as_str());
+    let address = connection.address.map_or_else(|| "a socket".to_owned(), |address| format!("[{address}]"));
+    let pooled = if connection.pooled { ", open from before" } else { "" };
+    let mut lines =
+        vec![format!("to {host}{address}:{} at level {}{pooled}", connection.port, connection.level)];
+    match &connection.tls {
+        Some(facts) => lines.extend([tls(facts), certificate(connection)]),
+        None => lines.push(match (connection.downgrade, connection.level) {
+            (Some(downgrade), _) => downgrade.to_string(),
+            (None, TlsLevel::None) => "in clear, as the policy says".to_owned(),
+            (None, _) => "without TLS".to_owned(),
+        }),
+    }
+    if connection.injected > 0 {
+        lines.push(format!(
+            "{} octets came in clear behind the reply to STARTTLS and were thrown away: a sign of attack",
+            connection.injected
+        ));
+    }
+    lines.extend(connection.failure.iter().flat_map(failed));
+    lines.extend(connection.chain.iter().cloned());
+    lines.push(times(connection));
+    lines
+}
+
+fn tls(facts: &TlsFacts) -> String {
+    let mut parts = vec![facts.protocol.to_owned(), facts.cipher.to_owned()];
+    parts.extend(facts.group.map(|group| format!("key exchange {group}")));
+    parts.push(
+        facts
+            .sni
+            .as_ref()
+            .map_or_else(|| "no server name sent".to_owned(), |sni| format!("server name {sni}")),
+    );
+    parts.push(if facts.resumed { "session resumed" } else { "full handshake" }.to_owned());
+    if facts.client_certificate {
+        parts.push("client certificate shown".to_owned());
+    }
+    parts.join(", ")
+}
+
+fn certificate(connection: &Connection) -> String {
+    let what = match connection.status {
+        TlsStatus::Verified => "the server is who the policy demands",
+        TlsStatus::Trusted => "its certificate leads to a trusted authority; its name was not demanded",
+        TlsStatus::Untrusted => "encrypted; the policy demands no proof of who it is",
+        TlsStatus::None => "not judged",
+    };
+    let matched = connection.matched.as_ref().map(|matched| format!(", by {matched}")).unwrap_or_default();
+    format!("verdict {}: {what}{matched}", connection.status)
+}
+
+fn times(connection: &Connection) -> String {
+    let times = &connection.times;
+    let phases = [
+        ("connect", times.connect),
+        ("greeting", times.greeting),
+        ("TLS", times.tls),
+        ("transaction", times.transaction),
+    ];
+    let said: Vec<String> = phases
+        .into_iter()
+        .filter(|(_, time)| !time.is_zero())
+        .map(|(name, time)| format!("{name} {}", milliseconds(time)))
+        .collect();
+    said.join(", ")
+}
+
+pub(crate) fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+}
+
+/// The same as data.
+pub(crate) fn to_json(account: &Account) -> Value {
+    let step = |step: &AccountStep| {
+        let (label, lines) = fact(account, step);
+        json!({ "at": step.at.rfc3339().to_string(), "took_us": micros(step.took), "step": label, "text": lines })
+    };
+    let result = |result: &waxseal_queue::RecipientResult| {
+        let failure = result.outcome.failure();
+        let reply = match &result.outcome {
+            Outcome::Delivered { reply, .. } => Some(reply),
+            Outcome::Deferred(failure) | Outcome::Bounced(failure) => failure.reply.as_ref(),
+        };
+        json!({
+            "recipient": account.mailbox(result.index).map(ToString::to_string),
+            "outcome": word(&result.outcome),
+            "status": failure.map(|failure| failure.status.to_string()),
+            "reason": failure.map(|failure| &failure.reason),
+            "reply": reply.map(ToString::to_string),
+        })
+    };
+    json!({
+        "nexthop": account.destination.nexthop.as_str(),
+        "protocol": account.destination.protocol.as_str(),
+        "steps": account.steps.iter().map(step).collect::<Vec<_>>(),
+        "connections": account.connections.iter().map(|connection| connection_to_json(account, connection)).collect::<Vec<_>>(),
+        "results": account.results.iter().map(result).collect::<Vec<_>>(),
+    })
+}
+
+fn connection_to_json(account: &Account, connection: &Connection) -> Value {
+    let policy = account.policies.get(connection.policy);
+    json!({
+        "host": connection.host.as_ref().map(|host| host.as_str()),
+        "address": connection.address.map(|address| address.to_string()),
+        "port": connection.port,
+        "policy": policy.map(|policy| policy.level.as_str()),
+        "policy_source": policy.map(|policy| policy.source.to_string()),
+        "level": connection.level.as_str(),
+        "tls": connection.tls.as_ref().map(|facts| json!({
+            "protocol": facts.protocol,
+            "cipher": facts.cipher,
+            "group": facts.group,
+            "sni": facts.sni.as_ref().map(|sni| sni.as_str()),
+            "resumed": facts.resumed,
+        })),
+        "status": connection.status.as_str(),
+        "matched": connection.matched,
+        "failure": connection.failure.as_ref().map(|failure| format!("{} {}", failure.status, failure.reason)),
+    })
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

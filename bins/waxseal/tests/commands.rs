@@ -1,0 +1,286 @@
+//! The commands as they are called: words in, words and exit status out.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixListener,
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+use waxseal_testbed::{Peer, within};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn waxseal(words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_waxseal"));
+    command.args(words).stdin(Stdio::null()).output().expect("it runs")
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Ends with `code`, having said all of `wanted`.
+fn says(words: &[&str], code: i32, wanted: &[&str]) -> String {
+    let output = waxseal(words);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(code), "{words:?} said:\n{text}");
+    for word in wanted {
+        assert!(text.contains(word), "{words:?} should have said {word:?}, said:\n{text}");
+    }
+    text
+}
+
+fn write(path: &Path, text: &str) -> String {
+    std::fs::write(path, text).expect("the folder is ours");
+    path.display().to_string()
+}
+
+#[test]
+fn every_command_has_help_with_an_example_and_a_version() {
+    let commands: [&[&str]; 11] = [
+        &[],
+        &["check"],
+        &["policy"],
+        &["send"],
+        &["queue"],
+        &["queue", "list"],
+        &["queue", "show"],
+        &["queue", "retry"],
+        &["queue", "remove"],
+        &["demo"],
+        &["explain"],
+    ];
+    for command in commands {
+        says(&[command, &["--help"]].concat(), 0, &["Example:", "waxseal"]);
+        says(&[command, &["--version"]].concat(), 0, &[env!("CARGO_PKG_VERSION")]);
+    }
+}
+
+#[test]
+fn wrong_words_end_with_64() {
+    for words in [
+        &["sned"][..],
+        &[],
+        &["policy"],
+        &["policy", "[mx.example.com"],
+        &["send", "--from", "a b@c", "--to", "d@e"],
+        &["send", "--from", "a@b.test"],
+        &["queue", "show", "A!"],
+        &["queue", "retry"],
+        &["explain", "a b@c.test"],
+    ] {
+        says(words, 64, &[]);
+    }
+}
+
+#[test]
+fn check_tells_all_problems_with_file_line_and_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let good = write(&folder.path().join("good.toml"), "hostname = \"mail.example.org\"\n");
+    says(&["check", "--config", &good], 0, &["mail.example.org", "All is well"]);
+    let bad = write(
+        &folder.path().join("bad.toml"),
+        "[queue]\nminimal_backof = \"1s\"\n[tls]\nprotocols = \">=SSLv9\"\n",
+    );
+    says(&["check", "--config", &bad], 78, &["bad.toml:2", "minimal_backoff", "bad.toml:4", "SSLv9"]);
+    let output = waxseal(&["check", "--json", "--config", &bad]);
+    assert_eq!(output.status.code(), Some(78));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!((&report["ok"], &report["problems"][0]["line"]), (&Value::Bool(false), &Value::from(2)));
+    says(&["check", "--config", "/nowhere/waxseal.toml"], 78, &["/nowhere/waxseal.toml"]);
+}
+
+#[test]
+fn check_reads_each_entry_of_a_policy_table() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let table =
+        write(&folder.path().join("tls_policy"), "good.example may\nbad.example encrypt ciphers=strong\n");
+    let config = write(&folder.path().join("main.cf"), &format!("smtp_tls_policy_maps = texthash:{table}\n"));
+    says(&["check", "--config", &config], 78, &["tls_policy:2", "strong", "would wait"]);
+}
+
+#[test]
+fn policy_names_the_line_that_a_policy_comes_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = write(
+        &folder.path().join("tls_policy"),
+        "# ours\n.example.com encrypt\nbad.example encrypt ciphers=strong\n",
+    );
+    let config = write(
+        &folder.path().join("main.cf"),
+        &format!("smtp_tls_security_level = may\nsmtp_tls_policy_maps = texthash:{table}\n"),
+    );
+    says(
+        &["policy", "--config", &config, "mail.example.com"],
+        0,
+        &["encrypt", "tls_policy:2", ".example.com"],
+    );
+    says(&["policy", "--config", &config, "example.net"], 0, &["may", "default"]);
+    says(&["policy", "--config", &config, "bad.example"], 1, &["4.7.5", "tls_policy:3", "strong"]);
+    let output = waxseal(&["policy", "--json", "--config", &config, "mail.example.com"]);
+    let policy: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!((policy["level"].as_str(), policy["key"].as_str()), (Some("encrypt"), Some(".example.com")));
+    says(&["policy", "--config", "/nowhere/main.cf", "a.example"], 78, &["/nowhere/main.cf"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn send_completes_a_message_and_stuffs_its_dots() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let peer =
+        Peer::builder().reply_to_recipient("late@b.test", "450 4.2.1 not now").start().await.expect("starts");
+    let server = peer.addr().to_string();
+    let letter = write(&folder.path().join("letter"), "Subject: one\n\n.dot\n");
+    let words = ["send", "--from", "a@a.test", "--to", "b@b.test", "--server", &server, &letter];
+    says(&words, 0, &["b@b.test: taken", "250 "]);
+    let message = within(LIMIT, peer.wait_for(1)).await.remove(0);
+    assert_eq!(
+        (message.sender.as_str(), message.recipients.as_slice()),
+        ("a@a.test", &["b@b.test".to_owned()][..])
+    );
+    assert!(message.text().ends_with("Subject: one\r\n\r\n.dot\r\n"), "{}", message.text());
+    for (name, part) in
+        [("From", "a@a.test"), ("To", "b@b.test"), ("Date", " +0000"), ("Message-ID", "@a.test>")]
+    {
+        assert!(
+            message.header(name).is_some_and(|value| value.contains(part)),
+            "{name} in {}",
+            message.text()
+        );
+    }
+    says(
+        &["send", "--from", "<>", "--to", "late@b.test", "--server", &server, &letter],
+        75,
+        &["refused", "450 4.2.1"],
+    );
+    says(
+        &["send", "--from", "<>", "--to", "b@b.test", "--server", "127.0.0.1:1", &letter],
+        75,
+        &["127.0.0.1:1"],
+    );
+    let bare = write(&folder.path().join("bare"), "Subject: one\n\na\rb\n");
+    says(&["send", "--from", "<>", "--to", "b@b.test", "--server", &server, &bare], 1, &["bare CR"]);
+}
+
+/// A manager that answers each request with the lines of its turn.
+fn manager(folder: &Path, answers: &'static [&'static str]) -> std::thread::JoinHandle<Vec<String>> {
+    let listener = UnixListener::bind(folder.join("control.sock")).expect("a socket");
+    std::thread::spawn(move || {
+        let answer = |lines: &&str| {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut request = String::new();
+            BufReader::new(&stream).read_line(&mut request).expect("a request");
+            stream.write_all(lines.as_bytes()).expect("the client reads");
+            request.trim().to_owned()
+        };
+        answers.iter().map(answer).collect()
+    })
+}
+
+#[test]
+fn queue_asks_the_manager_and_shows_its_answer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let spool = folder.path().display().to_string();
+    says(&["queue", "--spool", &spool, "list"], 75, &["no queue-manager runs"]);
+    let manager = manager(
+        folder.path(),
+        &[
+            "{\"end\":true,\"count\":0}\n",
+            "{\"queue_id\":\"BC\",\"size\":5,\"arrived\":\"2026-11-21T12:00:00.000000Z\",\"sender\":\"\",\"recipients\":[\"b@b.test\"],\
+             \"destination\":\"b.test\",\"attempts\":1,\"active\":false,\"next_attempt\":\"2026-11-21T12:05:00.000000Z\",\
+             \"reason\":\"busy\\u001b[2J\"}\n{\"end\":true,\"count\":1}\n",
+            "{\"error\":\"no such message\"}\n",
+            "{\"removed\":true}\n",
+            "{\"count\":3}\n",
+            "{\"count\":0}\n",
+            "{\"queue_id\":\"BC\",\"size\":5,\"arrived\":\"x\",\"sender\":\"a@a.test\",\"client\":\"c\",\"recipients\":[{\"recipient\":\"b@b.test\",\
+             \"state\":\"pending\",\"attempts\":2,\"next_attempt\":\"y\",\"reason\":null}],\"header\":\"Subject: x\\r\\nTo: y\"}\n",
+        ],
+    );
+    says(&["queue", "--spool", &spool, "list"], 0, &["empty"]);
+    let list = says(
+        &["queue", "list", "--spool", &spool],
+        0,
+        &["BC", "from <>", "to b@b.test", "1 attempt, next at 2026-11-21 12:05:00Z", "1 message."],
+    );
+    assert!(!list.contains('\u{1b}'), "{list}");
+    says(&["queue", "--spool", &spool, "show", "BC"], 1, &["no such message"]);
+    says(&["queue", "--spool", &spool, "remove", "BC"], 0, &["BC is removed"]);
+    says(&["queue", "--spool", &spool, "retry", "--all"], 0, &["3 deliveries"]);
+    says(&["queue", "--spool", &spool, "retry", "BC"], 1, &["0 deliveries"]);
+    says(
+        &["queue", "--spool", &spool, "show", "BC"],
+        0,
+        &["a@a.test", "pending after 2 attempts", "Subject: x"],
+    );
+    let requests = manager.join().expect("it served all");
+    assert_eq!(requests[2], "{\"cmd\":\"show\",\"queue_id\":\"BC\"}");
+    assert_eq!(requests[4], "{\"cmd\":\"retry\"}");
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_fault() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_waxseal"));
+    let words = ["policy", "a.example", "b.example", "c.example"];
+    let mut child =
+        command.args(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn the_demo_delivers_over_tls_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_waxseal"));
+        command.args(words).env("TMPDIR", folder.path()).stdin(Stdio::null()).output().expect("it runs")
+    };
+    let output = run(&["demo"]);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for word in [
+        "tls_policy:2",
+        "MX 10 mx.demo.test",
+        "TLSv1.3",
+        "verdict",
+        "delivered",
+        "Subject: Sealed",
+        "Received: ",
+    ] {
+        assert!(text.contains(word), "no {word:?} in:\n{text}");
+    }
+    let account: Value = serde_json::from_slice(&run(&["demo", "--json"]).stdout).expect("it is JSON");
+    assert_eq!(account["account"]["results"][0]["outcome"], "delivered");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).expect("it is there").count(),
+        0,
+        "something was left behind"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_goes_to_the_point_where_mail_would_be_sent() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let peer = Peer::builder().without_starttls().start().await.expect("starts");
+    let nexthop = peer.nexthop();
+    let route = write(
+        &folder.path().join("transport"),
+        &format!("b.test smtp:{nexthop}\nno.test error:5.1.2 moved away\n"),
+    );
+    let config = |level: &str| {
+        let text =
+            format!("[tls]\nsecurity_level = \"{level}\"\n[transport]\nmaps = [\"texthash:{route}\"]\n");
+        write(&folder.path().join(format!("{level}.toml")), &text)
+    };
+    let (may, encrypt) = (config("may"), config("encrypt"));
+    says(&["explain", "--config", &may, "u@b.test"], 0, &["transport:1", "level may", "would be sent"]);
+    says(&["explain", "--config", &encrypt, "u@b.test"], 1, &["4.7.4", "deferred"]);
+    says(&["explain", "--config", &may, "u@no.test"], 1, &["bounces with 5.1.2 moved away"]);
+    let before = peer.connections();
+    says(&["explain", "--no-connect", "--config", &encrypt, "u@b.test"], 0, &["would be to", "TLS demanded"]);
+    assert_eq!((before, peer.connections()), (2, 2), "nobody was called");
+    assert!(peer.commands().iter().all(|command| !command.starts_with("MAIL")));
+}
