@@ -8,7 +8,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -19,6 +19,7 @@ use waxseal_types::{TlsLevel, TlsStatus};
 
 /// `postfix start-fg` in a folder, and its end.
 struct Postfix {
+    child: Child,
     folder: PathBuf,
     smtp: SocketAddr,
 }
@@ -94,8 +95,9 @@ impl Postfix {
         let mut start = Command::new("postfix");
         start.arg("-c").arg(folder.join("etc")).arg("start-fg").stdin(Stdio::null());
         start.stdout(log.try_clone().expect("a file")).stderr(log);
-        start.spawn().expect("postfix can be run");
-        let postfix = Self { folder: folder.to_owned(), smtp: SocketAddr::from(([127, 0, 0, 1], port)) };
+        let child = start.spawn().expect("postfix can be run");
+        let postfix =
+            Self { child, folder: folder.to_owned(), smtp: SocketAddr::from(([127, 0, 0, 1], port)) };
         postfix.wait();
         postfix
     }
@@ -142,12 +144,12 @@ impl Postfix {
 
 impl Drop for Postfix {
     fn drop(&mut self) {
-        let _ = Command::new("postfix")
-            .arg("-c")
-            .arg(self.folder.join("etc"))
-            .arg("stop")
-            .stderr(Stdio::null())
-            .status();
+        let mut stop = Command::new("postfix");
+        let stopped = stop.arg("-c").arg(self.folder.join("etc")).arg("stop").stderr(Stdio::null()).status();
+        if !stopped.is_ok_and(|status| status.success()) {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
     }
 }
 
