@@ -1,1 +1,3 @@
-//! Short programs, each run by the tests.
+//! Short programs that take one crate of Waxseal each, and need nothing but this machine.
+//!
+//! Run one with `cargo run -p waxseal-examples --example lookup`; `tests/run.rs` runs them all.
