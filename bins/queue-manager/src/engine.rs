@@ -8,7 +8,7 @@ use std::{
 
 use actix::Addr;
 use actix_rt::Arbiter;
-use waxseal_dns::Resolver;
+use waxseal_dns::{DnssecHealth, Resolver};
 use waxseal_intake::{Intake, actor::IntakeActor};
 use waxseal_policy::{TableAnswer, TableName, Tables};
 use waxseal_queue::{
@@ -106,6 +106,9 @@ pub enum StartError {
     /// No connector can be made of the settings.
     #[error("transport: {0}")]
     Transport(#[from] waxseal_transport::Error),
+    /// The host does not allow what is configured.
+    #[error("{0}")]
+    Host(String),
     /// The manager died while starting.
     #[error("the queue manager died while starting")]
     Manager,
@@ -165,13 +168,26 @@ impl Engine {
     /// # Errors
     /// [`StartError`] says what the operator has to change.
     pub fn open(settings: EngineSettings) -> Result<Opened, StartError> {
-        let resolver = Resolver::new(settings.dns.clone())?;
+        Self::open_with(settings, |_| Ok(Vec::new()))
+    }
+
+    /// As [`Engine::open`], with something to do between binding the addresses, which may need privileges, and everything else, which needs
+    /// none; it is shown the trust store, whose files must still be readable afterwards.
+    ///
+    /// # Errors
+    /// As there, and what `between` says.
+    pub fn open_with(
+        settings: EngineSettings,
+        between: impl FnOnce(&Store) -> Result<Vec<String>, String>,
+    ) -> Result<Opened, StartError> {
+        let intake = Arc::new(Intake::bind(settings.intake.clone())?);
         let (store, trust_notices) = Store::open(settings.trust.clone())?;
+        let mut notices: Vec<String> = trust_notices.iter().map(ToString::to_string).collect();
+        notices.extend(between(&store).map_err(StartError::Host)?);
+        let resolver = Resolver::new(settings.dns.clone())?;
+        notices.extend(resolver.notices());
         let connector = Connector::new(settings.transport.clone())?;
         let spool = open_spool(&settings.spool)?;
-        let intake = Arc::new(Intake::bind(settings.intake.clone())?);
-        let mut notices = resolver.notices();
-        notices.extend(trust_notices.iter().map(ToString::to_string));
         Ok(Opened { settings, spool, intake, resolver, store: Arc::new(store), connector, notices })
     }
 
@@ -195,6 +211,7 @@ impl Engine {
         let front = Arbiter::new();
         let policy = settings.policy;
         let tables = settings.tables;
+        actix_rt::spawn(watch_dnssec(resolver.clone()));
         let factories = Factories {
             policy: {
                 let (policy, tables) = (Arc::clone(&policy), Arc::clone(&tables));
@@ -266,6 +283,12 @@ impl Engine {
         self.store.reload().iter().map(ToString::to_string).collect()
     }
 
+    /// What was noticed about trust stores and certificates since the last call.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        self.store.notices().iter().map(ToString::to_string).collect()
+    }
+
     /// Resolves when the manager has come to an end by itself, which is a fault.
     pub async fn died(&mut self) {
         let _ = (&mut self.life).await;
@@ -287,6 +310,23 @@ impl Engine {
         // The spool actor lived on that thread; with it the log is closed, which writes and syncs what it was given.
         let _ = tokio::task::spawn_blocking(move || self.front.join()).await;
         in_time
+    }
+}
+
+/// How often the resolver is asked whether it can do DNSSEC.
+const PROBE_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Tells when the resolver cannot do DNSSEC. It only alarms: what weakens `dane` is configuration alone (design §5.4).
+async fn watch_dnssec(resolver: Resolver) {
+    loop {
+        match resolver.probe().await {
+            DnssecHealth::Capable | DnssecHealth::Off => {}
+            DnssecHealth::Blind { reason } => {
+                tracing::error!("DANE blind: {reason}; mail at dane and dane-only waits until the resolver can do DNSSEC");
+            }
+            DnssecHealth::Unreachable { reason } => tracing::warn!("DNS: {reason}"),
+        }
+        tokio::time::sleep(PROBE_INTERVAL).await;
     }
 }
 

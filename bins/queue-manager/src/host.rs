@@ -1,10 +1,11 @@
-//! Host manners: file limit, umask, the supervisor's notification socket.
+//! Host manners: file limit, umask, the user to become, the supervisor's notification socket.
 
 use std::os::unix::net::UnixDatagram;
 
 use rustix::{
     fs::Mode,
-    process::{Resource, Rlimit, getrlimit, setrlimit, umask},
+    process::{Gid, Resource, Rlimit, Uid, getrlimit, setrlimit, umask},
+    thread::{set_thread_gid, set_thread_groups, set_thread_uid},
 };
 
 /// What a daemon does before it opens anything: nothing it makes is for other users, and as many files as the system allows.
@@ -17,6 +18,39 @@ pub(crate) fn prepare() {
             eprintln!("queue-manager: the limit of open files stays at {:?}: {error}", limit.current);
         }
     }
+}
+
+/// A user of this machine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct User {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// Finds a user in /etc/passwd (passwd(5)); users that live elsewhere are named by number.
+pub(crate) fn find_user(name: &str) -> Result<User, String> {
+    let passwd = std::fs::read_to_string("/etc/passwd").map_err(|error| format!("cannot read /etc/passwd: {error}"))?;
+    let found = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|f| f.first() == Some(&name) || f.get(2) == Some(&name));
+    let number = |at: usize| found.as_ref()?.get(at)?.parse().ok();
+    match (number(2), number(3)) {
+        (Some(uid), Some(gid)) => Ok(User { uid, gid }),
+        _ => Err(format!("process.user: there is no user {name:?} in /etc/passwd; name one that exists")),
+    }
+}
+
+fn not_root(id: u32) -> Option<u32> {
+    (id != 0).then_some(id)
+}
+
+/// Becomes `user` for good. Only the calling thread changes, so this comes before any other thread is started.
+pub(crate) fn become_user(user: User) -> Result<(), String> {
+    let (Some(uid), Some(gid)) = (not_root(user.uid).map(Uid::from_raw), not_root(user.gid).map(Gid::from_raw)) else {
+        return Err("process.user: root is no user to drop to".into());
+    };
+    let failed = |error: rustix::io::Errno| format!("process.user: cannot become user {}: {error}; start as root, or leave the key out", user.uid);
+    set_thread_groups(&[gid]).map_err(failed)?;
+    set_thread_gid(gid).map_err(failed)?;
+    set_thread_uid(uid).map_err(failed)
 }
 
 /// sd_notify(3), where a supervisor listens. Its absence and its faults change nothing.

@@ -21,4 +21,4 @@ mod control;
 mod engine;
 
 pub use control::CONTROL_SOCKET;
-pub use engine::{Engine, EngineSettings, StartError};
+pub use engine::{Engine, EngineSettings, Opened, StartError};

@@ -7,8 +7,9 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use waxseal_config::Config;
-use waxseal_queue_manager::{Engine, EngineSettings};
+use waxseal_queue_manager::{Engine, EngineSettings, Opened};
 use waxseal_telemetry::{Target, Telemetry};
+use waxseal_trust::Store;
 
 /// sysexits(3): the configuration is wrong.
 const EX_CONFIG: u8 = 78;
@@ -55,13 +56,27 @@ fn main() -> ExitCode {
     if let Err(error) = waxseal_telemetry::init_logging(&config.log.level) {
         return refuse(&error);
     }
-    actix::System::new().block_on(run(config, arguments.config.is_empty()))
-}
-
-async fn run(config: Config, on_defaults: bool) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    // Ports are bound, and privileges dropped, before there is any other thread.
+    let opened = match Engine::open_with(EngineSettings::from(&config), |store| drop_privileges(&config, store)) {
+        Ok(opened) => opened,
+        Err(error) => return refuse(&error),
+    };
+    actix::System::new().block_on(run(config, opened, arguments.config.is_empty()))
+}
+
+/// Becomes `process.user`, where one is configured; tells which files that user cannot read.
+fn drop_privileges(config: &Config, store: &Store) -> Result<Vec<String>, String> {
+    let Some(name) = &config.user else { return Ok(Vec::new()) };
+    let user = host::find_user(name)?;
+    let notices = store.unreadable_for(user.uid, user.gid).iter().map(ToString::to_string).collect();
+    host::become_user(user)?;
+    Ok(notices)
+}
+
+async fn run(config: Config, opened: Opened, on_defaults: bool) -> ExitCode {
     let settings = waxseal_telemetry::Settings {
         delivery_events: Target::new(config.log.delivery_events.as_deref().unwrap_or_default()),
         otlp_endpoint: config.telemetry.otlp_endpoint.clone(),
@@ -69,10 +84,6 @@ async fn run(config: Config, on_defaults: bool) -> ExitCode {
     };
     let telemetry = match Telemetry::start(settings) {
         Ok(telemetry) => Arc::new(telemetry),
-        Err(error) => return refuse(&error),
-    };
-    let opened = match Engine::open(EngineSettings::from(&config)) {
-        Ok(opened) => opened,
         Err(error) => return refuse(&error),
     };
     for notice in &opened.notices {
@@ -154,7 +165,12 @@ async fn serve(engine: &mut Engine, config: &Config, telemetry: &Telemetry) -> b
         tokio::select! {
             () = &mut end => return true,
             () = engine.died() => return false,
-            _ = look.tick() => refresh_tables(config),
+            _ = look.tick() => {
+                refresh_tables(config);
+                for notice in engine.notices() {
+                    tracing::warn!("{notice}");
+                }
+            }
             _ = hup.recv() => {
                 tracing::info!("reloading");
                 refresh_tables(config);

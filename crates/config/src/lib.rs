@@ -26,7 +26,6 @@
 
 mod build;
 mod check;
-mod gates;
 mod hostname;
 mod layer;
 mod load;
@@ -36,7 +35,6 @@ mod raw;
 mod tables;
 mod values;
 
-pub use gates::{BUILT_LEVELS, VALIDATE_BUILT};
 pub use load::{Config, LogKeys, TelemetryKeys};
 pub use problem::{Place, Problem, Problems};
 pub use tables::{Severity, TableAlert, TableSet};

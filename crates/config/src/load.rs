@@ -46,6 +46,8 @@ pub struct Config {
     pub telemetry: TelemetryKeys,
     /// The tables that the above name.
     pub tables: Arc<TableSet>,
+    /// `process.user`: who the daemon becomes once its ports are bound.
+    pub user: Option<String>,
     /// What is odd, but no error; one line each.
     pub warnings: Vec<String>,
 }

@@ -130,6 +130,7 @@ section!(Queue {
 section!(Log { level: Text, delivery_events: Text });
 section!(Telemetry { otlp_endpoint: Text });
 section!(Tables { stale_limit: Span });
+section!(Process { user: Text });
 
 /// All keys.
 #[derive(Debug, Default, Clone, Deserialize)]
@@ -146,6 +147,7 @@ pub(crate) struct Raw {
     pub(crate) log: Log,
     pub(crate) telemetry: Telemetry,
     pub(crate) tables: Tables,
+    pub(crate) process: Process,
 }
 
 /// The sections with their keys.
@@ -161,6 +163,7 @@ pub(crate) const SECTIONS: &[(&str, &[&str])] = &[
     ("log", Log::KEYS),
     ("telemetry", Telemetry::KEYS),
     ("tables", Tables::KEYS),
+    ("process", Process::KEYS),
 ];
 
 /// The keys of a section; `""` is the top.

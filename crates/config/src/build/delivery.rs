@@ -11,7 +11,6 @@ use waxseal_types::{Domain, NextHop};
 
 use super::{Build, count, flag, set, span};
 use crate::{
-    gates::{DEFAULT_DNSSEC, VALIDATE_BUILT},
     values::Text,
 };
 
@@ -20,15 +19,12 @@ impl Build<'_> {
         let raw = self.raw.dns.clone();
         let servers = raw.servers.map(|words| words.0).unwrap_or_default();
         let trusted = raw.trusted.map(|words| words.0).unwrap_or_default();
-        let mut settings = DnsSettings { dnssec: DEFAULT_DNSSEC, ..DnsSettings::default() };
+        let mut settings = DnsSettings::default();
         settings.servers = self.parsed_words(("dns", "servers"), &servers, server);
         settings.trusted = self.parsed_words(("dns", "trusted"), &trusted, |word| {
             word.parse::<IpAddr>().map_err(|_| format!("{word:?} is no IP address"))
         });
         let dnssec = self.parsed(("dns", "dnssec"), raw.dnssec.as_ref(), |word| match word {
-            "validate" if !VALIDATE_BUILT => {
-                Err("\"validate\" is not supported by this version (\"trust-ad\" and \"off\" are)".to_owned())
-            }
             "validate" => Ok(DnssecMode::Validate),
             "trust-ad" => Ok(DnssecMode::TrustAd),
             "off" => Ok(DnssecMode::Off),

@@ -59,6 +59,7 @@ impl Build<'_> {
             log,
             telemetry,
             tables: Arc::new(self.tables),
+            user: self.raw.process.user.map(|user| user.0).filter(|user| !user.is_empty()),
             warnings: self.warnings,
         };
         (Some(config), Vec::new())

@@ -12,7 +12,6 @@ use waxseal_types::{Domain, NextHop, TlsLevel};
 
 use super::{Build, count, flag, set};
 use crate::{
-    gates::{BUILT_LEVELS, DEFAULT_LEVEL},
     raw::Tls,
     values::{Text, Words},
 };
@@ -31,7 +30,6 @@ impl Build<'_> {
             smtp: self.client("tls", dns),
             lmtp: self.client("lmtp_tls", dns),
             hostname: Some(hostname.clone()),
-            built_levels: BUILT_LEVELS.to_vec(),
             ..Settings::default()
         };
         let transport = self.raw.transport.clone();
@@ -67,7 +65,7 @@ impl Build<'_> {
 
     fn client(&mut self, section: &str, dns: &DnsSettings) -> ClientSettings {
         let raw = self.tls_keys(section);
-        let mut client = ClientSettings { level: DEFAULT_LEVEL, ..ClientSettings::default() };
+        let mut client = ClientSettings { level: TlsLevel::Dane, ..ClientSettings::default() };
         set(&mut client.level, self.level(section, raw.security_level.as_ref()));
         client.policy_maps = self.table_names(section, "policy_maps", raw.policy_maps.as_ref());
         (client.opportunistic, client.mandatory) = self.handshakes(section, &raw);
@@ -107,20 +105,9 @@ impl Build<'_> {
 
     fn level(&mut self, section: &str, value: Option<&Text>) -> Option<TlsLevel> {
         let words = TlsLevel::ALL.map(TlsLevel::as_str).join(", ");
-        let level = self.parsed((section, "security_level"), value, |word| {
+        self.parsed((section, "security_level"), value, |word| {
             word.parse::<TlsLevel>().map_err(|error| format!("{error} (one of {words})"))
-        })?;
-        if !BUILT_LEVELS.contains(&level) {
-            let built: Vec<&str> = BUILT_LEVELS.iter().map(|level| level.as_str()).collect();
-            let remedy = format!("one of {}", built.join(", "));
-            self.problem(
-                section,
-                "security_level",
-                format!("level {level} is not supported by this version"),
-                remedy,
-            );
-        }
-        Some(level)
+        })
     }
 
     /// What may be offered at `may`, and above it.
