@@ -9,12 +9,11 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
-use waxseal_config::{BUILT_LEVELS, Config, Problems, VALIDATE_BUILT};
+use waxseal_config::{Config, Problems};
 use waxseal_testbed::{
     Authority, Peer,
     dns::{DnsServer, Zone},
 };
-use waxseal_types::TlsLevel;
 
 use super::Fault;
 use crate::{
@@ -26,13 +25,14 @@ use crate::{
 pub(super) const DOMAIN: &str = "demo.test";
 /// Its mail host.
 const HOST: &str = "mx.demo.test";
+/// What its policy demands: that the server is the one that the zone describes.
+const LEVEL: &str = "dane-only";
 
 /// Servers, files, and the folder that goes with them.
 pub(super) struct World {
     folder: TempDir,
     dns: DnsServer,
     peer: Peer,
-    level: TlsLevel,
 }
 
 impl World {
@@ -46,18 +46,12 @@ impl World {
             .a(HOST, [127, 0, 0, 1])
             .tlsa(HOST, peer.addr().port(), (3, 1, 1), &key_digest)
             .secure("test");
-        // One that validates and says so, or one that leaves it to us.
-        let dns =
-            if VALIDATE_BUILT { DnsServer::forwarder(zone).await? } else { DnsServer::start(zone).await? };
-        let world = Self {
-            folder: tempfile::Builder::new().prefix("waxseal-demo-").tempdir()?,
-            dns,
-            peer,
-            level: strongest(),
-        };
-        world.put("ca.pem", authority.root_pem())?;
+        // It passes on what is signed; the signatures are checked by us.
+        let dns = DnsServer::forwarder(zone).await?;
+        let folder = tempfile::Builder::new().prefix("waxseal-demo-").tempdir()?;
+        let world = Self { folder, dns, peer };
         world.put("root.key", &world.dns.trust_anchor())?;
-        world.put("tls_policy", &format!("# next hop   level\n{DOMAIN}    {}\n", world.level))?;
+        world.put("tls_policy", &format!("# next hop   level\n{DOMAIN}    {LEVEL}\n"))?;
         world.put("waxseal.toml", &world.toml())?;
         Ok(world)
     }
@@ -68,17 +62,16 @@ impl World {
     }
 
     fn toml(&self) -> String {
-        let dnssec = if VALIDATE_BUILT {
-            format!("dnssec = \"validate\"\ntrust_anchor = {:?}", self.path("root.key"))
-        } else {
-            "dnssec = \"trust-ad\"".to_owned()
-        };
         format!(
-            "hostname = \"client.test\"\n[spool]\npath = {:?}\n[listen]\nsmtp = [\"127.0.0.1:0\"]\n[dns]\nservers = [\"{}\"]\n{dnssec}\n\
-             [tls]\nsecurity_level = \"may\"\nCAfile = {:?}\npolicy_maps = [\"texthash:{}\"]\n[transport]\nport = \"{}\"\n",
+            "hostname = \"client.test\"\n\
+             [spool]\npath = {:?}\n\
+             [listen]\nsmtp = [\"127.0.0.1:0\"]\n\
+             [dns]\nservers = [\"{}\"]\ndnssec = \"validate\"\ntrust_anchor = {:?}\n\
+             [tls]\npolicy_maps = [\"texthash:{}\"]\n\
+             [transport]\nport = \"{}\"\n",
             self.path("spool"),
             self.dns.addr(),
-            self.path("ca.pem"),
+            self.path("root.key"),
             self.path("tls_policy").display(),
             self.peer.addr().port(),
         )
@@ -105,7 +98,7 @@ impl World {
             &[format!("{HOST} on port {port}, offers STARTTLS, certificate by an authority of its own")],
         );
         let table = self.path("tls_policy");
-        row(terminal, "policy", &[format!("{DOMAIN} {}, in line 2 of {}", self.level, table.display())]);
+        row(terminal, "policy", &[format!("{DOMAIN} {LEVEL}, in line 2 of {}", table.display())]);
     }
 
     /// The message as the server has it.
@@ -122,12 +115,6 @@ impl World {
     pub(super) fn received(&self) -> bool {
         self.peer.accepted().iter().any(|message| message.tls.is_some())
     }
-}
-
-/// The most demanding level that this version has, of those that need no more than this world has.
-fn strongest() -> TlsLevel {
-    let wanted = [TlsLevel::DaneOnly, TlsLevel::Secure, TlsLevel::Encrypt];
-    wanted.into_iter().find(|level| BUILT_LEVELS.contains(level)).unwrap_or(TlsLevel::May)
 }
 
 /// Writes a file that looks as if it had been there for a while: tables wait for files that are just being written.
