@@ -96,7 +96,7 @@ async fn play(json: bool, terminal: &mut Terminal) -> Result<bool, Fault> {
     let (from, to) = (Mailbox::new("you@example.org")?, Mailbox::new(&format!("somebody@{DOMAIN}"))?);
     let settled = tokio::task::spawn_blocking({
         let (from, to) = (from.clone(), to.clone());
-        move || send::post(server, Some(&from), &[to], TEXT)
+        move || send::post(&[server], Some(&from), &[to], TEXT)
     });
     let taken = settled.await??;
     let [(_, Settled::Delivered(reply))] = taken.as_slice() else {

@@ -68,14 +68,14 @@ pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
             return Status::Usage;
         }
     };
-    let server = match resolve(&arguments.server) {
-        Ok(server) => server,
+    let servers = match resolve(&arguments.server) {
+        Ok(servers) => servers,
         Err(error) => {
             complain(format_args!("--server {}: {error}", Printable(&arguments.server)));
             return Status::TryAgain;
         }
     };
-    match post(server, arguments.from.0.as_ref(), &arguments.to, &text) {
+    match post(&servers, arguments.from.0.as_ref(), &arguments.to, &text) {
         Ok(settled) => report(arguments, &settled, terminal),
         Err(error) => {
             complain(&error);
@@ -92,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
 
 /// Completes a message and hands it over.
 pub(crate) fn post(
-    server: SocketAddr,
+    servers: &[SocketAddr],
     sender: Option<&Mailbox>,
     recipients: &[Mailbox],
     text: &[u8],
@@ -102,7 +102,7 @@ pub(crate) fn post(
     let unique = RandomState::new().hash_one(std::process::id());
     let text = letter::complete(text, &Sheet { sender, recipients, now, unique });
     let envelope = submit::envelope(sender.cloned(), recipients, &text, now);
-    submit::submit(server, envelope, Bytes::from(text))
+    submit::submit(servers, envelope, Bytes::from(text))
 }
 
 fn read(file: Option<&PathBuf>) -> io::Result<Vec<u8>> {
@@ -116,8 +116,8 @@ fn read(file: Option<&PathBuf>) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn resolve(server: &str) -> io::Result<SocketAddr> {
-    server.to_socket_addrs()?.next().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+fn resolve(server: &str) -> io::Result<Vec<SocketAddr>> {
+    Ok(server.to_socket_addrs()?.collect())
 }
 
 fn report(arguments: &Arguments, settled: &[(usize, Settled)], terminal: &mut Terminal) -> Status {
@@ -128,13 +128,11 @@ fn report(arguments: &Arguments, settled: &[(usize, Settled)], terminal: &mut Te
         let (taken, words) = match end {
             Settled::Delivered(reply) => (true, reply.to_string()),
             Settled::Rejected { stage, reply } => {
-                let transient = reply.is_transient() && status == Status::Done;
-                status = if transient {
-                    Status::TryAgain
-                } else if reply.is_permanent() {
-                    Status::No
-                } else {
-                    status
+                status = match status {
+                    // Whatever is no clear refusal may be taken later.
+                    Status::Done if !reply.is_permanent() => Status::TryAgain,
+                    _ if reply.is_permanent() => Status::No,
+                    other => other,
                 };
                 (false, format!("{reply} (while {stage})"))
             }
@@ -152,6 +150,10 @@ fn report(arguments: &Arguments, settled: &[(usize, Settled)], terminal: &mut Te
             ));
         }
         list.push(json!({ "recipient": recipient, "taken": taken, "reply": words }));
+    }
+    // A recipient of whom nothing was said was not taken.
+    if settled.len() < arguments.to.len() && status == Status::Done {
+        status = Status::TryAgain;
     }
     if arguments.json {
         terminal.json(&json!({ "server": arguments.server, "recipients": list }));

@@ -28,6 +28,9 @@ pub(crate) enum SubmitError {
     /// Nobody is there, or not any more.
     #[error("{server}: {source}")]
     Io { server: SocketAddr, source: io::Error },
+    /// The name has no address.
+    #[error("the server has no address")]
+    Nowhere,
     /// The server does not take mail.
     #[error("{0}")]
     Refused(#[from] OpeningError),
@@ -46,7 +49,7 @@ impl SubmitError {
     /// Whether it makes sense to try again.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Io { .. } | Self::Reply(_) | Self::OutOfStep(_) => true,
+            Self::Io { .. } | Self::Nowhere | Self::Reply(_) | Self::OutOfStep(_) => true,
             Self::Refused(OpeningError::Rejected { reply, .. }) => !reply.is_permanent(),
             Self::Refused(OpeningError::NoStartTls(_) | OpeningError::LoopsToSelf) | Self::Text(_) => false,
         }
@@ -83,23 +86,35 @@ pub(crate) fn envelope(
 
 /// Hands over one message; the answer has an end for each recipient, by index. QUIT is said, whatever became of it.
 pub(crate) fn submit(
-    server: SocketAddr,
+    servers: &[SocketAddr],
     envelope: Envelope,
     text: Bytes,
 ) -> Result<Vec<(usize, Settled)>, SubmitError> {
     let data = DataText::new(text.clone(), LINE_LIMIT)?;
-    let io = |source| SubmitError::Io { server, source };
-    let stream = TcpStream::connect_timeout(&server, PATIENCE).map_err(io)?;
-    stream
-        .set_read_timeout(Some(PATIENCE))
-        .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
-        .map_err(io)?;
-    stream.set_nodelay(true).map_err(io)?;
+    let (server, stream) = connect(servers)?;
     let mut wire = Wire { server, stream, reader: ReplyReader::new(), unread: Vec::new() };
     let settled = wire.open().and_then(|ehlo| wire.carry(Arc::new(ehlo), envelope, &text, &data));
     // What was said of the message stands, whatever becomes of the farewell.
     let _ = wire.write(b"QUIT\r\n");
     settled
+}
+
+/// The first of the addresses that answers; a name such as `localhost` has several.
+fn connect(servers: &[SocketAddr]) -> Result<(SocketAddr, TcpStream), SubmitError> {
+    let mut fault = None;
+    for &server in servers {
+        let connected = TcpStream::connect_timeout(&server, PATIENCE).and_then(|stream| {
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        });
+        match connected {
+            Ok(stream) => return Ok((server, stream)),
+            Err(source) => fault = Some(SubmitError::Io { server, source }),
+        }
+    }
+    Err(fault.unwrap_or(SubmitError::Nowhere))
 }
 
 struct Wire {

@@ -160,8 +160,32 @@ async fn send_completes_a_message_and_stuffs_its_dots() {
         75,
         &["127.0.0.1:1"],
     );
+    let gone = peer_that("554 5.3.2 no mail here").await;
+    says(
+        &["send", "--from", "<>", "--to", "b@b.test", "--server", &gone.addr().to_string(), &letter],
+        1,
+        &["554"],
+    );
+    let both = [
+        "send",
+        "--from",
+        "<>",
+        "--to",
+        "late@b.test",
+        "--to",
+        "b@b.test",
+        "--json",
+        "--server",
+        &server,
+        &letter,
+    ];
+    says(&both, 75, &["\"taken\":false", "\"taken\":true"]);
     let bare = write(&folder.path().join("bare"), "Subject: one\n\na\rb\n");
     says(&["send", "--from", "<>", "--to", "b@b.test", "--server", &server, &bare], 1, &["bare CR"]);
+}
+
+async fn peer_that(greets: &str) -> Peer {
+    Peer::builder().greeting(greets).start().await.expect("starts")
 }
 
 /// A manager that answers each request with the lines of its turn.
