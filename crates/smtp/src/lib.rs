@@ -48,7 +48,7 @@ pub mod server;
 mod stage;
 
 pub use client::{
-    Afterwards, BareLineEnd, DataText, Ehlo, Hello, Job, Offer, Opening, OpeningError, OpeningStep, OutOfStep,
-    ReplyError, ReplyReader, Settled, StartTls, Transaction, TransactionStep, Unsupported,
+    Afterwards, BareLineEnd, DataText, Ehlo, Hello, Job, Offer, Opening, OpeningError, OpeningStep,
+    OutOfStep, ReplyError, ReplyReader, Settled, StartTls, Transaction, TransactionStep, Unsupported,
 };
 pub use stage::Stage;

@@ -10,18 +10,15 @@ use waxseal_transport::Settings as TransportSettings;
 use waxseal_types::{Domain, NextHop};
 
 use super::{Build, count, flag, set, span};
-use crate::{
-    values::Text,
-};
+use crate::values::Text;
 
 impl Build<'_> {
     pub(super) fn dns(&mut self) -> DnsSettings {
         let raw = self.raw.dns.clone();
         let servers = raw.servers.map(|words| words.0).unwrap_or_default();
         let trusted = raw.trusted.map(|words| words.0).unwrap_or_default();
-        let mut settings = DnsSettings::default();
-        settings.servers = self.parsed_words(("dns", "servers"), &servers, server);
-        settings.trusted = self.parsed_words(("dns", "trusted"), &trusted, |word| {
+        let servers = self.parsed_words(("dns", "servers"), &servers, server);
+        let trusted = self.parsed_words(("dns", "trusted"), &trusted, |word| {
             word.parse::<IpAddr>().map_err(|_| format!("{word:?} is no IP address"))
         });
         let dnssec = self.parsed(("dns", "dnssec"), raw.dnssec.as_ref(), |word| match word {
@@ -30,8 +27,9 @@ impl Build<'_> {
             "off" => Ok(DnssecMode::Off),
             _ => Err(format!("{word:?} is none of \"validate\", \"trust-ad\" and \"off\"")),
         });
+        let trust_anchor = self.file("dns", "trust_anchor", raw.trust_anchor.as_ref());
+        let mut settings = DnsSettings { servers, trusted, trust_anchor, ..DnsSettings::default() };
         set(&mut settings.dnssec, dnssec);
-        settings.trust_anchor = self.file("dns", "trust_anchor", raw.trust_anchor.as_ref());
         set(&mut settings.timeout, span(&raw.timeout));
         settings
     }

@@ -245,7 +245,8 @@ async fn handshakes_that_fail_are_told_as_such() {
     }
     for (name, script, expected) in scripts {
         let peer = Peer::bind().await;
-        let starttls_timeout = if name == "silent" { Duration::from_millis(50) } else { Duration::from_secs(60) };
+        let starttls_timeout =
+            if name == "silent" { Duration::from_millis(50) } else { Duration::from_secs(60) };
         let connector = Connector::new(Settings { starttls_timeout, ..settings() }).unwrap();
         let only13 = TlsShape { tls12: false, ..shape(None) };
         let request = peer.request(TlsUse::IfOffered(only13));
