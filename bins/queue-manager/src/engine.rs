@@ -322,7 +322,9 @@ async fn watch_dnssec(resolver: Resolver) {
         match resolver.probe().await {
             DnssecHealth::Capable | DnssecHealth::Off => {}
             DnssecHealth::Blind { reason } => {
-                tracing::error!("DANE blind: {reason}; mail at dane and dane-only waits until the resolver can do DNSSEC");
+                tracing::error!(
+                    "DANE blind: {reason}; mail at dane and dane-only waits until the resolver can do DNSSEC"
+                );
             }
             DnssecHealth::Unreachable { reason } => tracing::warn!("DNS: {reason}"),
         }

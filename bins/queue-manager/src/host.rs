@@ -29,8 +29,12 @@ pub(crate) struct User {
 
 /// Finds a user in /etc/passwd (passwd(5)); users that live elsewhere are named by number.
 pub(crate) fn find_user(name: &str) -> Result<User, String> {
-    let passwd = std::fs::read_to_string("/etc/passwd").map_err(|error| format!("cannot read /etc/passwd: {error}"))?;
-    let found = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|f| f.first() == Some(&name) || f.get(2) == Some(&name));
+    let passwd = std::fs::read_to_string("/etc/passwd")
+        .map_err(|error| format!("cannot read /etc/passwd: {error}"))?;
+    let found = passwd
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|f| f.first() == Some(&name) || f.get(2) == Some(&name));
     let number = |at: usize| found.as_ref()?.get(at)?.parse().ok();
     match (number(2), number(3)) {
         (Some(uid), Some(gid)) => Ok(User { uid, gid }),
@@ -44,10 +48,14 @@ fn not_root(id: u32) -> Option<u32> {
 
 /// Becomes `user` for good. Only the calling thread changes, so this comes before any other thread is started.
 pub(crate) fn become_user(user: User) -> Result<(), String> {
-    let (Some(uid), Some(gid)) = (not_root(user.uid).map(Uid::from_raw), not_root(user.gid).map(Gid::from_raw)) else {
+    let (Some(uid), Some(gid)) =
+        (not_root(user.uid).map(Uid::from_raw), not_root(user.gid).map(Gid::from_raw))
+    else {
         return Err("process.user: root is no user to drop to".into());
     };
-    let failed = |error: rustix::io::Errno| format!("process.user: cannot become user {}: {error}; start as root, or leave the key out", user.uid);
+    let failed = |error: rustix::io::Errno| {
+        format!("process.user: cannot become user {}: {error}; start as root, or leave the key out", user.uid)
+    };
     set_thread_groups(&[gid]).map_err(failed)?;
     set_thread_gid(gid).map_err(failed)?;
     set_thread_uid(uid).map_err(failed)

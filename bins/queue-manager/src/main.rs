@@ -60,10 +60,11 @@ fn main() -> ExitCode {
         tracing::warn!("{warning}");
     }
     // Ports are bound, and privileges dropped, before there is any other thread.
-    let opened = match Engine::open_with(EngineSettings::from(&config), |store| drop_privileges(&config, store)) {
-        Ok(opened) => opened,
-        Err(error) => return refuse(&error),
-    };
+    let opened =
+        match Engine::open_with(EngineSettings::from(&config), |store| drop_privileges(&config, store)) {
+            Ok(opened) => opened,
+            Err(error) => return refuse(&error),
+        };
     actix::System::new().block_on(run(config, opened, arguments.config.is_empty()))
 }
 

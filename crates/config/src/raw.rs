@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::values::{Count, Flag, Size, Span, Text, Words};
+use crate::values::{Count, Flag, Port, Size, Span, Text, Words};
 
 macro_rules! section {
     ($(#[$meta:meta])* $name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
@@ -86,8 +86,8 @@ section!(Transport {
     fallback_relay: Words,
     lmtp_fallback_relay: Words,
     recipient_delimiter: Text,
-    port: Text,
-    lmtp_port: Text,
+    port: Port,
+    lmtp_port: Port,
     inet_protocols: Words,
     helo_name: Text,
     bind_address: Text,

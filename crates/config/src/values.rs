@@ -76,6 +76,8 @@ macro_rules! kinds {
 kinds! {
     /// One text.
     Text(String);
+    /// A port: its number, or the name of a mail service.
+    Port(String);
     /// A list of texts; as one text, between commas and white space.
     Words(Vec<String>);
     /// A span of time with its unit.
@@ -86,6 +88,18 @@ kinds! {
     Flag(bool);
     /// A number.
     Count(u64);
+}
+
+impl Kind for Port {
+    const EXPECTED: &'static str = "a port";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Some(Self(text.to_owned()))
+    }
+
+    fn from_number(number: u64) -> Option<Self> {
+        Some(Self(number.to_string()))
+    }
 }
 
 impl Kind for Text {

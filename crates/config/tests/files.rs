@@ -85,7 +85,7 @@ mandatory_protocols = "TLSv1.3"
 [transport]
 maps = ["inline:{{a.test=smtp:[b.test]:25}}"]
 relayhost = ""
-port = "25"
+port = 25
 connect_timeout = "30s"
 [queue]
 minimal_backoff = "300s"

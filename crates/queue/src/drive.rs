@@ -65,7 +65,7 @@ impl Services for Direct {
                 let mut lookup = PolicyLookup::new(&self.policy, protocol, &nexthop);
                 loop {
                     let found = match lookup.step() {
-                        LookupStep::NeedKey { table, key } => self.tables.find(table, &key).await,
+                        LookupStep::NeedKey { table, key } => self.tables.find(table, key).await,
                         LookupStep::Done(result) => {
                             return Answer::Policy(result.map(|policy| (Arc::new(policy), generation)));
                         }

@@ -52,3 +52,4 @@ pub use routing::{Routed, RoutedPart, split};
 pub use schedule::{Destination, Feedback, Job, Schedule, Start};
 pub use settings::Settings;
 pub use sink::{Event, Settled, Silent, Sink};
+pub use waxseal_policy::{Origin, PolicySource, TableName};

@@ -23,11 +23,23 @@ pub struct Owner {
     messages: HashMap<QueueId, Message>,
 }
 
+/// A message's envelope and text at hand, so that they need not be read back.
+pub type Fresh = (Arc<Envelope>, Bytes);
+
+/// What follows when the recipients of a part have other routes.
+#[derive(Debug, Default)]
+pub struct Replaced {
+    /// To be scheduled.
+    pub jobs: Vec<(Destination, Job, UnixTime)>,
+    /// Where nothing is left of the message: what its sender is to be told.
+    pub told: Option<Vec<Report>>,
+}
+
 /// One message.
 #[derive(Debug)]
 pub struct Message {
     /// Kept while the first attempts are under way; read back from the spool later.
-    pub fresh: Option<(Arc<Envelope>, Bytes)>,
+    pub fresh: Option<Fresh>,
     /// By number; a part that is settled is `None`.
     pub parts: Vec<Option<Part>>,
     /// What the sender has to be told and has not been.
@@ -77,26 +89,19 @@ impl Owner {
     pub fn admit(
         &mut self,
         id: QueueId,
-        fresh: Option<(Arc<Envelope>, Bytes)>,
+        fresh: Option<Fresh>,
         parts: Vec<Part>,
-        reports: Vec<Report>,
-        now: UnixTime,
+        reports: (Vec<Report>, UnixTime),
     ) {
+        let (reports, now) = reports;
         let parts = parts.into_iter().map(Some).collect();
         let gathering = (!reports.is_empty()).then_some(now);
         self.messages.insert(id, Message { fresh, parts, reports, gathering });
     }
 
-    /// The recipients of a part have other routes by now: `parts` stand in its place. Gives the jobs to schedule, or, where nothing is left of
-    /// the message, what its sender is to be told.
-    pub fn replace(
-        &mut self,
-        job: &Job,
-        parts: Vec<Part>,
-        reports: Vec<Report>,
-        now: UnixTime,
-    ) -> (Vec<(Destination, Job, UnixTime)>, Option<Vec<Report>>) {
-        let Some(message) = self.messages.get_mut(&job.id) else { return (Vec::new(), None) };
+    /// The recipients of a part have other routes by now: `parts` stand in its place.
+    pub fn replace(&mut self, job: &Job, parts: Vec<Part>, reports: Vec<Report>, now: UnixTime) -> Replaced {
+        let Some(message) = self.messages.get_mut(&job.id) else { return Replaced::default() };
         if let Some(slot) = message.parts.get_mut(job.part as usize) {
             *slot = None;
         }
@@ -112,11 +117,11 @@ impl Owner {
             .collect();
         message.parts.extend(parts.into_iter().map(Some));
         if message.parts.iter().any(Option::is_some) {
-            return (jobs, None);
+            return Replaced { jobs, told: None };
         }
         let reports = std::mem::take(&mut message.reports);
         self.messages.remove(&job.id);
-        (jobs, Some(reports))
+        Replaced { jobs, told: Some(reports) }
     }
 
     /// A message.
@@ -143,7 +148,7 @@ impl Owner {
     }
 
     /// An attempt begins: the part, unless the message is gone or the attempt is out of date.
-    pub fn begin(&mut self, job: &Job) -> Option<(Part, Option<(Arc<Envelope>, Bytes)>)> {
+    pub fn begin(&mut self, job: &Job) -> Option<(Part, Option<Fresh>)> {
         let message = self.messages.get_mut(&job.id)?;
         let part = message.parts.get_mut(job.part as usize)?.as_mut()?;
         if part.active {

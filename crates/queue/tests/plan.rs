@@ -1,4 +1,5 @@
 //! The delivery plan against a scripted world: no socket, no clock, every branch in microseconds.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says by a panic what went wrong")]
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -10,7 +10,7 @@ use waxseal_transport::Settings as TransportSettings;
 use waxseal_types::{Domain, NextHop};
 
 use super::{Build, count, flag, set, span};
-use crate::values::Text;
+use crate::values::{Port, Text};
 
 impl Build<'_> {
     pub(super) fn dns(&mut self) -> DnsSettings {
@@ -175,8 +175,9 @@ impl Build<'_> {
     }
 
     /// A number or the name of a service. TOML may have the number without quotes.
-    fn port(&mut self, key: &str, value: Option<&Text>) -> Option<u16> {
-        self.parsed(("transport", key), value, |text| {
+    fn port(&mut self, key: &str, value: Option<&Port>) -> Option<u16> {
+        let text = value.map(|port| Text(port.0.clone()));
+        self.parsed(("transport", key), text.as_ref(), |text| {
             let hop: Result<NextHop, _> = format!("x:{text}").parse();
             hop.ok()
                 .and_then(|hop| hop.port())

@@ -19,6 +19,7 @@ impl Handler<Drain> for QueueManager {
 
     fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> Self::Result {
         self.draining = true;
+        self.drain.begin();
         if let Some(door) = &self.doorway {
             door.drain();
         }

@@ -88,8 +88,12 @@ impl Attempt {
             rehearsal: false,
         };
         let plan = Plan::new(self.common.settings, order, now());
-        let (account, feedback) = drive(plan, &self.actors, now).await;
-        End::Made(Box::new(account), feedback, body)
+        // At shutdown an attempt that has sent nothing is dropped as if it had not begun; its message is on disk.
+        tokio::select! {
+            biased;
+            (account, feedback) = drive(plan, &self.actors, now) => End::Made(Box::new(account), feedback, body),
+            () = self.actors.interrupted() => End::Impossible,
+        }
     }
 
     async fn message(&self) -> Option<(Arc<Envelope>, Bytes)> {

@@ -10,72 +10,25 @@ use std::{
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, SpawnHandle};
 use bytes::Bytes;
-use waxseal_dns::actor::DnsActor;
-use waxseal_policy::{Settings as PolicySettings, Tables, actor::PolicyActor};
-use waxseal_spool::{Accept as _, Done, Gate, Put, RecipientResult, Recovered, Update, actor::SpoolActor};
-use waxseal_transport::TransportActor;
-use waxseal_trust::TrustActor;
+use waxseal_policy::{Settings as PolicySettings, Tables};
+use waxseal_spool::{RecipientResult, Update};
 use waxseal_types::{EnhancedStatus, Envelope, QueueId, UnixTime};
-use waxseal_verify::VerifyActor;
 
 use super::{
-    children::DeathNotice,
     delivery::{self, Attempt, End, Finished, Unrouted},
     doorway::Doorway,
+    factories::Factories,
     saving::{Mark, Saving},
-    services::{Actors, Switchboard},
+    services::{Actors, DrainState, Switchboard},
 };
 use crate::{
-    Account, Destination, Event, Feedback, Restart, Schedule, Settings, Settled, Sink, Start,
+    Account, Event, Feedback, Restart, Schedule, Settings, Settled, Sink, Start,
     account::Failure,
-    bounce::{self, Report},
+    bounce::Report,
     disposition,
-    owner::{Owner, Part},
+    owner::{Owner, Part, Replaced},
     routing::Routed,
 };
-
-/// Makes a service actor; called again each time the last one died.
-pub type Factory<A> = Box<dyn Fn() -> A>;
-
-/// Everything that the manager starts.
-pub struct Factories {
-    /// Policy lookups.
-    pub policy: Factory<PolicyActor>,
-    /// DNS lookups.
-    pub dns: Factory<DnsActor>,
-    /// Trust stores.
-    pub trust: Factory<TrustActor>,
-    /// Judgements.
-    pub verify: Factory<VerifyActor>,
-    /// Connections.
-    pub transport: Factory<TransportActor>,
-    /// The spool; opening it reads its folder, so it is called on a thread of its own.
-    pub spool: Arc<dyn Fn() -> Result<SpoolParts, waxseal_spool::Error> + Send + Sync>,
-    /// The intake, wherever it runs: it gets the doorway, and drops the notice when it ends.
-    pub intake: Box<dyn Fn(Arc<Doorway>, DeathNotice)>,
-}
-
-impl std::fmt::Debug for Factories {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Factories").finish_non_exhaustive()
-    }
-}
-
-/// An opened spool.
-pub struct SpoolParts {
-    /// Its actor.
-    pub actor: SpoolActor,
-    /// What needs no question.
-    pub gate: Gate,
-    /// What was found in it.
-    pub recovered: Box<dyn Iterator<Item = Result<Recovered, waxseal_spool::Error>> + Send>,
-}
-
-impl std::fmt::Debug for SpoolParts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SpoolParts").finish_non_exhaustive()
-    }
-}
 
 /// What the manager needs besides the services.
 #[derive(Clone)]
@@ -97,11 +50,12 @@ pub struct QueueManager {
     pub(super) schedule: Schedule,
     pub(super) restarts: HashMap<&'static str, Restart>,
     /// Messages whose sender is to be told at that time.
-    gathering: BTreeMap<(UnixTime, QueueId), ()>,
+    pub(super) gathering: BTreeMap<(UnixTime, QueueId), ()>,
     wake: Option<(UnixTime, SpawnHandle)>,
     pub(super) active: Rc<Cell<u32>>,
     pub(super) idle: Rc<tokio::sync::Notify>,
     pub(super) draining: bool,
+    pub(super) drain: Rc<DrainState>,
     pub(super) intake_started: bool,
     /// Where the spool's files are awaited: the arbiter that the intake runs on.
     pub(super) front: actix_rt::ArbiterHandle,
@@ -139,6 +93,7 @@ impl QueueManager {
             active: Rc::default(),
             idle: Rc::default(),
             draining: false,
+            drain: Rc::default(),
             intake_started: false,
             front,
         }
@@ -149,6 +104,8 @@ impl QueueManager {
             board: Rc::clone(&self.board),
             families: self.common.settings.families,
             tables: Arc::clone(&self.common.tables),
+            drain: Rc::clone(&self.drain),
+            sending: Rc::default(),
         }
     }
 
@@ -220,7 +177,7 @@ impl QueueManager {
             self.schedule.add(&destination, job, due, now);
         }
         let fresh = body.map(|body| (Arc::clone(&envelope), body));
-        self.owner.admit(id, fresh, parts, reports, now);
+        self.owner.admit(id, fresh, parts, (reports, now));
         if !results.is_empty() {
             self.save(Mark::Update(Update { id, results, dsn: None }));
         }
@@ -282,7 +239,7 @@ impl QueueManager {
         let now = now();
         let mut reports = Vec::new();
         let (parts, results) = self.place(envelope, routed, (start.job.attempts, now), &mut reports);
-        let (jobs, finished) = self.owner.replace(&start.job, parts, reports, now);
+        let Replaced { jobs, told: finished } = self.owner.replace(&start.job, parts, reports, now);
         for (destination, job, due) in jobs {
             self.schedule.add(&destination, job, due, now);
         }
@@ -292,85 +249,6 @@ impl QueueManager {
             None => {
                 self.gathering.insert((now + self.common.settings.bounce_gather, start.job.id), ());
                 self.save(Mark::Update(Update { id: start.job.id, results, dsn: None }));
-            }
-        }
-    }
-
-    fn settle_unrouted(
-        &self,
-        about: (&Arc<Envelope>, Option<&Destination>),
-        recipients: &[usize],
-        how: (Settled, &Failure),
-        attempts: u32,
-    ) {
-        let (envelope, destination) = about;
-        let (how, failure) = how;
-        self.common.sink.event(Event::Settled {
-            envelope,
-            destination,
-            recipients,
-            how,
-            failure,
-            attempts,
-            at: now(),
-        });
-    }
-
-    /// Nothing is left of a message: its sender is told what there is to tell, and it leaves the spool.
-    fn finish_message(
-        &self,
-        envelope: &Arc<Envelope>,
-        body: Option<Bytes>,
-        reports: Vec<Report>,
-        now: UnixTime,
-    ) {
-        let id = envelope.id;
-        match body {
-            Some(body) => {
-                let dsn = self.notification(envelope, &body, &reports, now);
-                self.save(Mark::Done(Done { id, dsn }));
-            }
-            None if reports.is_empty() => self.save(Mark::Done(Done { id, dsn: None })),
-            None => self.tell_later((id, true), reports),
-        }
-    }
-
-    fn notification(
-        &self,
-        envelope: &Envelope,
-        body: &[u8],
-        reports: &[Report],
-        now: UnixTime,
-    ) -> Option<Put> {
-        let door = self.doorway.as_ref().filter(|_| !reports.is_empty())?;
-        let (envelope, body) =
-            bounce::notification(&self.common.settings, (envelope, body), reports, door.next_id(), now)?;
-        Some(Put { envelope, body })
-    }
-
-    fn tell_later(&self, about: (QueueId, bool), reports: Vec<Report>) {
-        if let (Some(saving), Some(door)) = (self.saving.clone(), self.doorway.clone()) {
-            delivery::tell_later(
-                saving,
-                (Rc::clone(&self.board), door),
-                Arc::clone(&self.common.settings),
-                about,
-                reports,
-            );
-        }
-    }
-
-    /// Senders of messages that are still in the queue hear of recipients that failed a while ago.
-    fn tell_gathered(&mut self, now: UnixTime) {
-        while let Some(entry) = self.gathering.first_entry() {
-            let (time, id) = *entry.key();
-            if time > now {
-                break;
-            }
-            entry.remove();
-            let reports = self.owner.gathered(id, &self.common.settings, now);
-            if !reports.is_empty() {
-                self.tell_later((id, false), reports);
             }
         }
     }

@@ -8,14 +8,17 @@ mod children;
 mod commands;
 mod delivery;
 mod doorway;
+mod factories;
 mod manager;
 mod saving;
 mod services;
 mod supervise;
+mod telling;
 
-pub use children::{DeathNotice, watch};
+pub use children::{DeathNotice, Died, watch};
 #[cfg(feature = "crash")]
 pub use commands::CrashService;
 pub use commands::{AskDoorway, Drain, Entry, List, Remove, Retry, Show, ShownMessage, Stop};
 pub use doorway::Doorway;
-pub use manager::{Admit, Factories, Factory, QueueManager, SpoolParts};
+pub use factories::{Factories, Factory, SpoolParts};
+pub use manager::{Admit, QueueManager};

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::HashSet,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -12,6 +13,8 @@ use waxseal_spool::{
     Done, Error, Update,
     actor::{DoneMsg, UpdateMsg},
 };
+
+use waxseal_types::QueueId;
 
 use super::{
     manager::{Admit, QueueManager},
@@ -36,6 +39,8 @@ pub(super) struct Saving {
     board: Rc<RefCell<Switchboard>>,
     manager: Addr<QueueManager>,
     waiting: Rc<Cell<usize>>,
+    /// Messages that are finished here and not yet on disk: a spool that is opened anew meanwhile still has them.
+    ending: Rc<RefCell<HashSet<QueueId>>>,
     idle: Rc<tokio::sync::Notify>,
 }
 
@@ -45,7 +50,7 @@ impl Saving {
         manager: Addr<QueueManager>,
         idle: Rc<tokio::sync::Notify>,
     ) -> Self {
-        Self { board, manager, waiting: Rc::default(), idle }
+        Self { board, manager, waiting: Rc::default(), ending: Rc::default(), idle }
     }
 
     /// Whether so much waits that nothing new may begin.
@@ -58,9 +63,17 @@ impl Saving {
         self.waiting.get()
     }
 
+    /// Whether the end of `id` is on its way to disk.
+    pub(super) fn is_ending(&self, id: QueueId) -> bool {
+        self.ending.borrow().contains(&id)
+    }
+
     /// Writes `mark`, however long it takes; the notification in it becomes a message of the queue when it is durable.
     pub(super) fn save(&self, mark: Mark) {
         self.waiting.set(self.waiting.get() + 1);
+        if let Mark::Done(done) = &mark {
+            self.ending.borrow_mut().insert(done.id);
+        }
         let this = self.clone();
         actix_rt::spawn(async move {
             let mut first = true;
@@ -80,7 +93,10 @@ impl Saving {
             this.idle.notify_waiters();
             let dsn = match mark {
                 Mark::Update(update) => update.dsn,
-                Mark::Done(done) => done.dsn,
+                Mark::Done(done) => {
+                    this.ending.borrow_mut().remove(&done.id);
+                    done.dsn
+                }
             };
             if let Some(put) = dsn {
                 this.manager.do_send(Admit { envelope: Arc::new(put.envelope), body: put.body });

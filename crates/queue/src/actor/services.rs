@@ -1,8 +1,13 @@
 //! The plan's questions as messages to the service actors.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
-use actix::{Addr, Handler, MailboxError, Message, dev::ToEnvelope};
+use actix::{Addr, Handler, Message, dev::ToEnvelope};
 use waxseal_dns::{
     Families,
     actor::{AskAddresses, AskCname, AskMx, AskTlsa, DnsActor},
@@ -41,6 +46,23 @@ pub(super) struct Actors {
     pub(super) board: Rc<RefCell<Switchboard>>,
     pub(super) families: Families,
     pub(super) tables: Arc<dyn Tables>,
+    pub(super) drain: Rc<DrainState>,
+    /// Whether this delivery is sending: then it may end as it will, also at shutdown.
+    pub(super) sending: Rc<Cell<bool>>,
+}
+
+/// Whether the manager takes nothing new.
+#[derive(Debug, Default)]
+pub(super) struct DrainState {
+    draining: Cell<bool>,
+    changed: tokio::sync::Notify,
+}
+
+impl DrainState {
+    pub(super) fn begin(&self) {
+        self.draining.set(true);
+        self.changed.notify_waiters();
+    }
 }
 
 /// Asks a service; `None` where it is not there, dies meanwhile, or takes longer than `deadline`.
@@ -60,10 +82,8 @@ where
         Some(deadline) => request.timeout(deadline).await,
         None => request.await,
     };
-    match answer {
-        Ok(answer) => Some(answer),
-        Err(MailboxError::Closed | MailboxError::Timeout) => None,
-    }
+    // Closed or late: the service is not there either way.
+    answer.ok()
 }
 
 impl Services for Actors {
@@ -100,6 +120,17 @@ impl Services for Actors {
 }
 
 impl Actors {
+    /// Resolves at shutdown, but not while a server owes us a final reply (design §6): what it says then decides.
+    pub(super) async fn interrupted(&self) {
+        loop {
+            let changed = self.drain.changed.notified();
+            if self.drain.draining.get() && !self.sending.get() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     async fn dns<M>(&self, message: M) -> Option<M::Result>
     where
         DnsActor: Handler<M>,
@@ -141,7 +172,13 @@ impl Actors {
             },
             Ask::Send(clearance, message) => {
                 let Some(open) = session.take() else { return Answer::Unavailable("transport") };
-                match ask(address, Send { session: open, clearance, message, next: None }, None).await {
+                self.sending.set(true);
+                let sent = ask(address, Send { session: open, clearance, message, next: None }, None).await;
+                self.sending.set(false);
+                if self.drain.draining.get() {
+                    self.drain.changed.notify_waiters();
+                }
+                match sent {
                     Some((open, sent)) => {
                         *session = Some(open);
                         Answer::Send(sent)

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use actix::{Addr, AsyncContext as _, Context, Handler, Message};
 use waxseal_spool::{Gate, Recovered, actor::SpoolActor};
+use waxseal_types::QueueId;
 
 use super::{
     children::{DeathNotice, Died, watch},
     delivery,
     doorway::Doorway,
-    manager::{QueueManager, SpoolParts, now},
+    factories::SpoolParts,
+    manager::{QueueManager, now},
 };
 use crate::Event;
 
@@ -19,6 +21,11 @@ impl QueueManager {
             self.start(service, context);
         }
         self.start("spool", context);
+    }
+
+    /// Whether a message found in the spool is one that this manager has, or has just ended.
+    fn knows(&self, id: QueueId) -> bool {
+        self.owner.get(id).is_some() || self.saving.as_ref().is_some_and(|saving| saving.is_ending(id))
     }
 
     /// Starts a service from its factory.
@@ -110,7 +117,7 @@ impl Handler<SpoolUp> for QueueManager {
         }
         for found in up.recovered {
             match found {
-                Ok(message) if self.owner.get(message.envelope.id).is_none() => {
+                Ok(message) if !self.knows(message.envelope.id) => {
                     if let Some(admitted) =
                         delivery::recover(&self.common, &self.actors(), message, context.address())
                     {

@@ -3,16 +3,15 @@
 use std::{net::IpAddr, sync::Arc};
 
 use waxseal_transport::{
-    Cause, Endpoint, OpenError, OpenReport, OpenRequest, OutMessage, RcptOutcome, Sent, SessionAfter, Stage,
-    StarttlsOutcome, TlsUse,
+    Cause, Endpoint, OpenError, OpenReport, OpenRequest, Stage, StarttlsOutcome, TlsUse,
 };
 use waxseal_types::{ConnectionId, Domain, TlsFacts, TlsLevel, TlsStatus, UnixTime};
-use waxseal_verify::{ClearReason, Clearance, DemandDigest, Question, RefusedKind, Verdict};
+use waxseal_verify::{ClearReason, Question, RefusedKind, Verdict};
 
-use super::{Pending, Plan, State, hosts::HostEndpoint, security::Security};
+use super::{Plan, State, hosts::HostEndpoint, security::Security};
 use crate::{
     Ask, Feedback, Release,
-    account::{Connection, Fact, Failure, Outcome, RecipientResult},
+    account::{Connection, Fact, Failure},
     disposition::{self, Consequence, Peer},
 };
 
@@ -55,19 +54,19 @@ pub(super) struct Link {
     /// Its number in the account.
     pub(super) connection: Option<usize>,
     /// The address in work; kept for another try at the same one.
-    endpoint: Option<HostEndpoint>,
+    pub(super) endpoint: Option<HostEndpoint>,
     /// The address that was in work last.
-    last: Option<HostEndpoint>,
+    pub(super) last: Option<HostEndpoint>,
     /// The next connection to it is to be in clear, for this reason.
-    clear: Option<Downgrade>,
+    pub(super) clear: Option<Downgrade>,
     /// The next connection to it is to be a new one, with a full handshake.
-    anew: bool,
+    pub(super) anew: bool,
     /// TLS facts of the open connection.
-    facts: Option<Arc<TlsFacts>>,
+    pub(super) facts: Option<Arc<TlsFacts>>,
     /// What it came to: its name, its TLS, and why it is in clear where it is.
-    report: Option<(ConnectionId, Option<Arc<TlsFacts>>, Option<Downgrade>)>,
+    pub(super) report: Option<(ConnectionId, Option<Arc<TlsFacts>>, Option<Downgrade>)>,
     /// Whether it may go to the pool.
-    poolable: bool,
+    pub(super) poolable: bool,
 }
 
 impl Link {
@@ -138,7 +137,7 @@ impl Plan {
     }
 
     /// The level in effect is `may` and the message has waited long enough to go without (design §5.6; smtp.h, PLAINTEXT_FALLBACK).
-    fn may_fall_back(&self) -> bool {
+    pub(super) fn may_fall_back(&self) -> bool {
         let may = self.guard.security.as_ref().is_some_and(|security| security.level == TlsLevel::May);
         let waited = self.account.started.since(self.order.envelope.arrived) >= self.settings.minimal_backoff;
         may && waited && self.link.clear.is_none()
@@ -174,7 +173,7 @@ impl Plan {
     }
 
     /// The same address again at once, on a new connection without STARTTLS, for this message alone.
-    fn again_in_clear(&mut self, why: Downgrade) {
+    pub(super) fn again_in_clear(&mut self, why: Downgrade) {
         self.link = Link {
             endpoint: self.link.endpoint.take(),
             clear: Some(why),
@@ -184,7 +183,7 @@ impl Plan {
     }
 
     /// The same address again at once, on a new connection with a full handshake.
-    fn again_anew(&mut self) {
+    pub(super) fn again_anew(&mut self) {
         self.link = Link {
             endpoint: self.link.endpoint.take(),
             anew: true,
@@ -286,104 +285,7 @@ impl Plan {
         self.ask(State::Release, Ask::Release(Release::Quit));
     }
 
-    fn send(&mut self, clearance: Clearance, now: UnixTime) {
-        if self.order.rehearsal {
-            if let Some(connection) = self.current_connection() {
-                connection.ended = now;
-            }
-            self.pending.clear();
-            self.ask(State::Release, Ask::Release(Release::Quit));
-            return;
-        }
-        let Some(security) = self.guard.security.clone() else {
-            self.state = State::Done;
-            return;
-        };
-        // Only sessions that come to mail use up smtp_mx_session_limit (smtp_connect.c).
-        self.site.sessions_begun += 1;
-        let message = OutMessage {
-            envelope: Arc::clone(&self.order.envelope),
-            recipients: self.pending.iter().map(|pending| pending.index).collect(),
-            body: self.order.body.clone(),
-            demand: DemandDigest::of(&security.demand),
-            policy_generation: self.guard.generation,
-        };
-        self.ask(State::Send, Ask::Send(clearance, message));
-    }
-
-    pub(super) fn sent(&mut self, sent: Sent, now: UnixTime) {
-        let number = self.link.connection;
-        let peer = self.peer();
-        let mut worst: Option<Failure> = None;
-        let mut lost = None;
-        let mut left = Vec::new();
-        for (index, outcome) in sent.recipients {
-            let Some(at) = self.pending.iter().position(|pending| pending.index == index) else { continue };
-            let pending = self.pending.swap_remove(at);
-            let settled = |outcome| RecipientResult { index, outcome, connection: number };
-            let (failure, consequence) = match outcome {
-                RcptOutcome::Delivered(reply) => {
-                    self.account.results.push(settled(Outcome::Delivered { reply, without_dsn: !sent.dsn }));
-                    continue;
-                }
-                RcptOutcome::Rejected { stage, reply } => disposition::rejected(&peer, stage, &reply),
-                RcptOutcome::Failed { stage, cause } => {
-                    lost = Some((stage, pooled_before_reply(stage)));
-                    disposition::stage_failed(&peer, stage, &cause)
-                }
-                RcptOutcome::Unsupported(what) => {
-                    (disposition::unsupported(&peer, &what), Consequence::Bounce)
-                }
-            };
-            worst = Some(failure.clone());
-            match consequence {
-                Consequence::NextHost => left.push(Pending { last: Some((failure, number)), ..pending }),
-                Consequence::Defer => self.account.results.push(settled(Outcome::Deferred(failure))),
-                Consequence::Bounce => self.account.results.push(settled(Outcome::Bounced(failure))),
-            }
-        }
-        // What the transport did not speak of waits for another host.
-        left.append(&mut self.pending);
-        left.sort_by_key(|pending| pending.index);
-        self.pending = left;
-        if let Some(connection) = self.current_connection() {
-            connection.times.transaction = sent.took;
-            connection.ended = now;
-            if !self.pending.is_empty() || lost.is_some() {
-                self.account.connections[number.unwrap_or_default()].failure = worst;
-            }
-        }
-        self.after_send(lost, sent.session);
-    }
-
-    /// Same address again, next address, or the end; and what becomes of the connection.
-    fn after_send(&mut self, lost: Option<(Stage, bool)>, session: SessionAfter) {
-        let pooled = self.current_connection().is_some_and(|connection| connection.pooled);
-        let release = match session {
-            SessionAfter::Usable if self.link.poolable && self.may_keep() => Release::Keep,
-            SessionAfter::Usable | SessionAfter::Closed => Release::Quit,
-        };
-        match lost {
-            // An idle connection that the server had closed meanwhile is no failure of the server.
-            Some((_, true)) if pooled && !self.pending.is_empty() => self.again_anew(),
-            Some((stage, _))
-                if stage != Stage::EndOfData
-                    && self.link.facts.is_some()
-                    && !self.pending.is_empty()
-                    && self.may_fall_back() =>
-            {
-                self.again_in_clear(Downgrade::SessionDied);
-            }
-            Some(_) | None => self.link.endpoint = None,
-        }
-        self.ask(State::Release, Ask::Release(release));
-    }
-
-    fn may_keep(&self) -> bool {
-        if self.link.facts.is_some() { self.guard.reuse } else { self.settings.reuse_clear }
-    }
-
-    fn peer(&self) -> Peer {
+    pub(super) fn peer(&self) -> Peer {
         let connection = self.link.connection.and_then(|number| self.account.connections.get(number));
         let nexthop = || self.site.nexthop.as_ref().map_or_else(String::new, ToString::to_string);
         Peer {
@@ -392,11 +294,6 @@ impl Plan {
             port: connection.map_or(0, |c| c.port),
         }
     }
-}
-
-/// Whether a pooled connection that failed here may simply have been stale.
-const fn pooled_before_reply(stage: Stage) -> bool {
-    matches!(stage, Stage::Mail | Stage::Rset)
 }
 
 fn new_connection(

@@ -3,12 +3,13 @@
 //! [`Plan::poll`] says what to ask, or that it is done; [`Plan::answer`] takes the answer. No I/O and no clock: `now` is an
 //! argument, and randomness a seed. The order of things is Postfix's (smtp(8), `smtp_connect.c`): for each site (the next hop, then
 //! the fallback relays) its hosts by preference, for each host its addresses, until every recipient is settled or
-//! nobody is left to ask. What happens on a connection is in [`connect`], hosts are in [`hosts`], and who must prove what in
-//! [`security`].
+//! nobody is left to ask. Hosts are in `hosts`, who must prove what in `security`, connections in
+//! `connect`, and what goes over them in `send`.
 
 mod connect;
 mod hosts;
 mod security;
+mod send;
 
 use std::{collections::VecDeque, sync::Arc};
 

@@ -5,6 +5,8 @@
 //! deliveries under way with Postfix's feedback (SCHEDULER_README, "Concurrency scheduling"). A destination whose
 //! connections fail is dead for a back-off time; then one probe decides.
 
+mod line;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     time::Duration,
@@ -12,6 +14,7 @@ use std::{
 
 use waxseal_types::{NextHop, Protocol, QueueId, UnixTime};
 
+use self::line::{Class, Limits, Line};
 use crate::Settings;
 
 /// Where a job goes: what is scheduled as one.
@@ -45,30 +48,6 @@ pub enum Feedback {
     None,
 }
 
-/// Fresh mail goes before retries, so that a storm of retries delays nobody else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Fresh,
-    Retry,
-}
-
-#[derive(Debug)]
-struct Line {
-    fresh: VecDeque<Job>,
-    retries: VecDeque<Job>,
-    active: u32,
-    /// Jobs of it that wait for their time.
-    waiting: u32,
-    window: f64,
-    failed_cohorts: f64,
-    /// Dead until then; the next failure doubles `backoff`.
-    dead_until: Option<UnixTime>,
-    backoff: Duration,
-    probing: bool,
-    /// Whether its number stands in the turn of each class.
-    queued: [bool; 2],
-}
-
 /// The schedule of all destinations of one core.
 #[derive(Debug)]
 pub struct Schedule {
@@ -83,16 +62,6 @@ pub struct Schedule {
     active: u32,
     active_retries: u32,
     limits: Limits,
-}
-
-/// The settings that the schedule needs.
-#[derive(Debug, Clone)]
-struct Limits {
-    active: u32,
-    window: f64,
-    initial: f64,
-    minimal_backoff: Duration,
-    maximal_backoff: Duration,
 }
 
 /// A delivery to begin now.
@@ -352,50 +321,6 @@ impl Schedule {
             return Some(Start { job, destination, retry });
         }
         None
-    }
-}
-
-impl Line {
-    const fn jobs(&mut self, class: Class) -> &mut VecDeque<Job> {
-        match class {
-            Class::Fresh => &mut self.fresh,
-            Class::Retry => &mut self.retries,
-        }
-    }
-
-    fn may_begin(&self, now: UnixTime) -> bool {
-        match self.dead_until {
-            Some(until) => until <= now && !self.probing && self.active == 0,
-            None => f64::from(self.active) < self.window.floor().max(1.0),
-        }
-    }
-
-    /// Positive feedback, postconf(5) `default_destination_concurrency_positive_feedback = 1`.
-    fn alive(&mut self, limits: &Limits) {
-        if self.dead_until.take().is_some() {
-            self.window = limits.initial.min(limits.window);
-        }
-        self.failed_cohorts = 0.0;
-        self.backoff = limits.minimal_backoff;
-        // The window opens only as far as it is used.
-        if f64::from(self.active + 1) >= self.window.floor() {
-            self.window = (self.window + 1.0).min(limits.window);
-        }
-    }
-
-    /// Negative feedback 1 and a failed-cohort limit of 1 (postconf(5)). True when the destination is dead now.
-    fn failed(&mut self, limits: &Limits, probe: bool, now: UnixTime) -> bool {
-        self.failed_cohorts += 1.0 / self.window.max(1.0);
-        self.window = (self.window - 1.0).max(1.0);
-        // What was begun before the destination died adds nothing to its sentence.
-        let dies = if self.dead_until.is_some() { probe } else { self.failed_cohorts >= 1.0 };
-        if !dies {
-            return false;
-        }
-        self.dead_until = Some(now + self.backoff);
-        self.backoff = (self.backoff * 2).min(limits.maximal_backoff);
-        self.failed_cohorts = 0.0;
-        true
     }
 }
 

@@ -1,0 +1,85 @@
+//! One destination's line: its waiting jobs, its window, and whether it is dead.
+
+use std::{collections::VecDeque, time::Duration};
+
+use waxseal_types::UnixTime;
+
+use super::Job;
+
+/// Fresh mail goes before retries, so that a storm of retries delays nobody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    Fresh,
+    Retry,
+}
+
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) fresh: VecDeque<Job>,
+    pub(super) retries: VecDeque<Job>,
+    pub(super) active: u32,
+    /// Jobs of it that wait for their time.
+    pub(super) waiting: u32,
+    pub(super) window: f64,
+    pub(super) failed_cohorts: f64,
+    /// Dead until then; the next failure doubles `backoff`.
+    pub(super) dead_until: Option<UnixTime>,
+    pub(super) backoff: Duration,
+    pub(super) probing: bool,
+    /// Whether its number stands in the turn of each class.
+    pub(super) queued: [bool; 2],
+}
+
+/// The settings that the schedule needs.
+#[derive(Debug, Clone)]
+pub(super) struct Limits {
+    pub(super) active: u32,
+    pub(super) window: f64,
+    pub(super) initial: f64,
+    pub(super) minimal_backoff: Duration,
+    pub(super) maximal_backoff: Duration,
+}
+
+impl Line {
+    pub(super) const fn jobs(&mut self, class: Class) -> &mut VecDeque<Job> {
+        match class {
+            Class::Fresh => &mut self.fresh,
+            Class::Retry => &mut self.retries,
+        }
+    }
+
+    pub(super) fn may_begin(&self, now: UnixTime) -> bool {
+        match self.dead_until {
+            Some(until) => until <= now && !self.probing && self.active == 0,
+            None => f64::from(self.active) < self.window.floor().max(1.0),
+        }
+    }
+
+    /// Positive feedback, postconf(5) `default_destination_concurrency_positive_feedback = 1`.
+    pub(super) fn alive(&mut self, limits: &Limits) {
+        if self.dead_until.take().is_some() {
+            self.window = limits.initial.min(limits.window);
+        }
+        self.failed_cohorts = 0.0;
+        self.backoff = limits.minimal_backoff;
+        // The window opens only as far as it is used.
+        if f64::from(self.active + 1) >= self.window.floor() {
+            self.window = (self.window + 1.0).min(limits.window);
+        }
+    }
+
+    /// Negative feedback 1 and a failed-cohort limit of 1 (postconf(5)). True when the destination is dead now.
+    pub(super) fn failed(&mut self, limits: &Limits, probe: bool, now: UnixTime) -> bool {
+        self.failed_cohorts += 1.0 / self.window.max(1.0);
+        self.window = (self.window - 1.0).max(1.0);
+        // What was begun before the destination died adds nothing to its sentence.
+        let dies = if self.dead_until.is_some() { probe } else { self.failed_cohorts >= 1.0 };
+        if !dies {
+            return false;
+        }
+        self.dead_until = Some(now + self.backoff);
+        self.backoff = (self.backoff * 2).min(limits.maximal_backoff);
+        self.failed_cohorts = 0.0;
+        true
+    }
+}
