@@ -1,6 +1,6 @@
 //! What can be chosen, and what can be wrong with it.
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 /// Where to tell what happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,17 @@ impl Target {
             "" => Self::Off,
             "-" => Self::Stdout,
             path => Self::File(path.into()),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    /// As log lines call it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("nowhere"),
+            Self::Stdout => f.write_str("standard output"),
+            Self::File(path) => path.display().fmt(f),
         }
     }
 }

@@ -36,7 +36,10 @@ impl Telemetry {
     /// The file cannot be opened, the endpoint is none, or there is no thread to be had.
     pub fn start(settings: Settings) -> Result<Self, Error> {
         let writer = match open(&settings.delivery_events)? {
-            Some(file) => Some(Writer::start(file, settings.backlog_limit).map_err(Error::Thread)?),
+            Some(file) => {
+                let name = settings.delivery_events.to_string();
+                Some(Writer::start(file, name, settings.backlog_limit).map_err(Error::Thread)?)
+            }
             None => None,
         };
         let traces = match &settings.otlp_endpoint {

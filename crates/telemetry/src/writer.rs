@@ -34,6 +34,8 @@ struct Shared {
     state: Mutex<State>,
     wake: Condvar,
     done: Condvar,
+    /// What the file is called in alerts.
+    name: String,
     /// Octets that may wait in all.
     limit: usize,
 }
@@ -58,12 +60,10 @@ struct State {
 }
 
 impl Writer {
-    /// Starts the thread over `file`.
-    pub(crate) fn start(file: File, limit: usize) -> io::Result<Self> {
-        let shared =
-            Arc::new(Shared { state: Mutex::default(), wake: Condvar::new(), done: Condvar::new(), limit });
-        let thread =
-            Worker { shared: Arc::clone(&shared), file, backlog: Backlog::default(), failing: false };
+    /// Starts the thread over `file`, which alerts call `name`.
+    pub(crate) fn start(file: File, name: String, limit: usize) -> io::Result<Self> {
+        let shared = Arc::new(Shared::new(name, limit));
+        let thread = Worker::new(Arc::clone(&shared), file);
         let thread =
             std::thread::Builder::new().name("delivery-events".to_owned()).spawn(move || thread.run())?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
@@ -78,7 +78,11 @@ impl Writer {
             let alert = state.may_alert();
             drop(state);
             if alert {
-                tracing::error!(lost, "delivery events are lost: their file is full, broken or too slow");
+                tracing::error!(
+                    lost,
+                    "delivery events are lost: {} is full, broken or too slow",
+                    self.shared.name
+                );
             }
             return;
         }
@@ -119,7 +123,7 @@ impl Writer {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = thread else { return };
         if !ended || thread.join().is_err() {
-            tracing::error!("the writer of delivery events did not end: its file is stuck");
+            tracing::error!("the writer of delivery events did not end: {} is stuck", self.shared.name);
         }
     }
 }
@@ -131,6 +135,10 @@ impl Drop for Writer {
 }
 
 impl Shared {
+    fn new(name: String, limit: usize) -> Self {
+        Self { state: Mutex::default(), wake: Condvar::new(), done: Condvar::new(), name, limit }
+    }
+
     /// No code under the lock panics; were it to, the buffer would still be good.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -165,6 +173,10 @@ struct Work {
 }
 
 impl Worker {
+    fn new(shared: Arc<Shared>, file: File) -> Self {
+        Self { shared, file, backlog: Backlog::default(), failing: false }
+    }
+
     fn run(mut self) {
         loop {
             let mut work = self.wait();
@@ -226,15 +238,98 @@ impl Worker {
         let lost = state.lost;
         let alert = outcome.is_err() && (state.may_alert() || last);
         drop(state);
+        let name = &self.shared.name;
         match outcome {
-            Ok(()) if self.failing => tracing::info!(lost, "delivery events are written again"),
+            Ok(()) if self.failing => tracing::info!(lost, "delivery events are written to {name} again"),
             Ok(()) => {}
             Err(error) if alert => {
                 let waiting = self.backlog.count();
-                tracing::error!(waiting, lost, "delivery events cannot be written: {error}");
+                tracing::error!(waiting, lost, "delivery events cannot be written to {name}: {error}");
             }
             Err(_) => {}
         }
         self.failing = !self.backlog.is_empty();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    /// Log lines in memory.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(octets)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Log {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    impl Log {
+        /// What `work` logs in this thread.
+        fn of(work: impl FnOnce()) -> String {
+            let log = Self::default();
+            let lines = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
+            tracing::subscriber::with_default(lines, work);
+            let octets = log.0.lock().unwrap().clone();
+            String::from_utf8(octets).unwrap()
+        }
+    }
+
+    /// Without its thread; the disk is full.
+    fn worker(limit: usize) -> Worker {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        Worker::new(Arc::new(Shared::new("/var/log/delivery.jsonl".to_owned(), limit)), full)
+    }
+
+    #[test]
+    fn the_alert_about_a_full_disk_names_the_file_once_a_minute_and_its_end() {
+        let mut worker = worker(1 << 10);
+        worker.backlog.take(&mut b"{}\n{}\n".to_vec());
+        let log = Log::of(|| {
+            for _ in 0..3 {
+                let outcome = worker.backlog.write(&mut worker.file);
+                worker.account_for(outcome, false);
+            }
+        });
+        assert_eq!(log.lines().count(), 1, "{log}");
+        let words = "delivery events cannot be written to /var/log/delivery.jsonl: No space left on device";
+        assert!(log.contains(words) && log.contains("waiting=2 lost=0"), "{log}");
+
+        worker.backlog.write(&mut Vec::new()).unwrap();
+        let log = Log::of(|| worker.account_for(Ok(()), false));
+        assert!(log.contains("delivery events are written to /var/log/delivery.jsonl again"), "{log}");
+        assert!(!worker.failing);
+    }
+
+    #[test]
+    fn the_alert_about_lost_events_names_the_file() {
+        let shared = worker(3).shared;
+        let writer = Writer { shared, thread: Mutex::default() };
+        let log = Log::of(|| {
+            writer.push(b"{}\n");
+            writer.push(b"{}\n");
+        });
+        let words = "delivery events are lost: /var/log/delivery.jsonl is full, broken or too slow";
+        assert!(log.contains(words) && log.contains("lost=1"), "{log}");
+        // There is no thread to wait for.
+        writer.shared.lock().ended = true;
     }
 }

@@ -1,4 +1,4 @@
-use waxseal_queue::Downgrade;
+use waxseal_queue::{Downgrade, Origin, PolicyFact, PolicySource, TableName};
 use waxseal_types::{ConnectionId, EnhancedStatus};
 
 use super::*;
@@ -183,6 +183,32 @@ fn the_tls_object_tells_the_policy_and_what_the_connection_had() {
         security(&mut object, &policy, connection);
         object.end();
         assert_eq!(line, expected);
+    }
+}
+
+#[test]
+fn the_policy_of_an_account_comes_with_the_entry_that_it_stands_in() {
+    let mut account = account(0xab);
+    let entry = Origin::new(
+        TableName::new("texthash:/etc/waxseal/tls_policy"),
+        "/etc/waxseal/tls_policy:12",
+        "example.com",
+    );
+    let sources =
+        [(PolicySource::Entry(entry), "/etc/waxseal/tls_policy:12"), (PolicySource::Default, "default")];
+    account.connections.remove(0);
+    account.results.truncate(1);
+    account.results[0].connection = Some(0);
+    for (source, words) in sources {
+        let nexthop = "example.com".to_owned();
+        account.policies = vec![PolicyFact { level: TlsLevel::Dane, source, nexthop }];
+        let tls = format!(
+            r#"{{"policy":"dane","policy_source":"{words}","level":"dane","status":"verified","protocol":"TLSv1.3","cipher":"TLS_AES_256_GCM_SHA384","sni":"mx2.example.com","resumed":false,"matched":"TLSA 3 1 1 0123ABCD"}}"#
+        );
+        let line = format!(
+            r#"{{"time":"2026-11-21T08:35:00.201000Z","event":"delivered",{HEAD},"recipient":"b@example.com","nexthop":"example.com","host":"mx2.example.com","address":"2001:db8::2","port":25,"dsn":"2.0.0","reply":"250 2.0.0 taken as X1","attempt":2,"tls":{tls},{TAIL},"delay_ms":300201,{TRACE}"#
+        );
+        check(&Event::Attempted { account: &account, next_attempt: None }, &[line]);
     }
 }
 
