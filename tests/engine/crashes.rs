@@ -83,3 +83,21 @@ async fn a_crash_of_the_spool_is_451_and_nothing_is_lost() {
     within(LIMIT, peer.wait_until(all)).await;
     assert!(engine.shut_down().await);
 }
+
+#[actix_rt::test]
+async fn the_listener_is_back_after_the_intake_crashed() {
+    let peer = Peer::builder().start().await.expect("starts");
+    let world = World::new(&peer.nexthop(), TlsLevel::May);
+    let engine = world.start().await;
+    for round in 0..3 {
+        let intake = engine.intake().expect("it attends");
+        let crashed = intake.send(waxseal_intake::actor::Crash).await;
+        assert!(crashed.is_err(), "it is gone: {crashed:?}");
+        let died = |seen: &Seen| matches!(seen, Seen::Died(name) if *name == "intake").then_some(());
+        within(LIMIT, world.recorder.wait(died)).await;
+        // The port stays bound: a client that comes meanwhile waits for its greeting and is not turned away.
+        world.submit(&engine, "a@a.test", &[&format!("b{round}@b.test")], TEXT).await;
+    }
+    within(LIMIT, peer.wait_for(3)).await;
+    assert!(engine.shut_down().await);
+}

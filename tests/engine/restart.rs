@@ -67,3 +67,23 @@ async fn shutdown_waits_for_the_final_reply_it_is_owed() {
     assert!(engine.shut_down().await);
     assert_eq!(peer.accepted().len(), 1);
 }
+
+#[actix_rt::test]
+async fn shutdown_does_not_wait_for_a_server_that_owes_nothing() {
+    let silent = Peer::builder().on(Step::Greeting, Act::Hang).start().await.expect("starts");
+    let mut world = World::new(&silent.nexthop(), TlsLevel::May);
+    // Longer than the test may take: only an attempt that is dropped ends in time.
+    world.settings.queue.shutdown_grace = LIMIT * 10;
+    let engine = world.start().await;
+    world.submit(&engine, "a@a.test", &["b@b.test"], TEXT).await;
+    within(LIMIT, silent.wait_until(|events| !events.is_empty())).await;
+    assert!(within(LIMIT, engine.shut_down()).await);
+    // The message is as it was: at the next start it is delivered.
+    let peer = Peer::builder().start().await.expect("starts");
+    let mut policy = (*world.settings.policy).clone();
+    policy.relayhost = vec![peer.nexthop().parse().expect("a next hop")];
+    world.settings.policy = std::sync::Arc::new(policy);
+    let engine = world.start().await;
+    within(LIMIT, peer.wait_for(1)).await;
+    assert!(engine.shut_down().await);
+}

@@ -145,6 +145,7 @@ pub struct Engine {
     manager: Addr<QueueManager>,
     life: tokio::task::JoinHandle<()>,
     intake: Arc<Intake>,
+    attendant: Attendant,
     store: Arc<Store>,
     front: Arbiter,
     grace: Duration,
@@ -209,6 +210,7 @@ impl Engine {
         settings.queue.own_endpoints.extend_from_slice(intake.local_addrs());
         // Deliveries run on the arbiter of the caller, clients and the spool's answers on one of their own.
         let front = Arbiter::new();
+        let attendant = Attendant::default();
         let policy = settings.policy;
         let tables = settings.tables;
         actix_rt::spawn(watch_dnssec(resolver.clone()));
@@ -234,7 +236,7 @@ impl Engine {
                     first.map_or_else(|| open_spool(&settings), Ok)
                 })
             },
-            intake: intake_factory(Arc::clone(&intake), front.handle()),
+            intake: intake_factory(Arc::clone(&intake), Arc::clone(&attendant), front.handle()),
         };
         let grace = settings.queue.shutdown_grace;
         let manager =
@@ -245,7 +247,7 @@ impl Engine {
             context.into_future(manager).await;
         });
         let folder = settings.spool.path.clone();
-        let engine = Self { manager: address, life, intake, store, front, grace };
+        let engine = Self { manager: address, life, intake, attendant, store, front, grace };
         engine.wait_for_doorway().await?;
         if let Err(error) = crate::control::serve(&folder, engine.manager.clone()) {
             tracing::warn!(
@@ -275,6 +277,12 @@ impl Engine {
     #[must_use]
     pub const fn manager(&self) -> &Addr<QueueManager> {
         &self.manager
+    }
+
+    /// The intake's actor of the moment, for questions such as how many clients are connected.
+    #[must_use]
+    pub fn intake(&self) -> Option<Addr<IntakeActor>> {
+        self.attendant.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads trust stores and certificates anew; what is broken keeps its last good version and is told.
@@ -332,14 +340,19 @@ async fn watch_dnssec(resolver: Resolver) {
     }
 }
 
+/// Who attends to clients at the moment.
+type Attendant = Arc<Mutex<Option<Addr<IntakeActor>>>>;
+
 fn intake_factory(
     intake: Arc<Intake>,
+    attendant: Attendant,
     front: actix_rt::ArbiterHandle,
 ) -> Box<dyn Fn(Arc<Doorway>, DeathNotice)> {
     Box::new(move |door, notice| {
-        let intake = Arc::clone(&intake);
+        let (intake, attendant) = (Arc::clone(&intake), Arc::clone(&attendant));
         front.spawn(async move {
-            watch(IntakeActor::new(intake, door), notice);
+            let address = watch(IntakeActor::new(intake, door), notice);
+            *attendant.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
         });
     })
 }

@@ -42,7 +42,10 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(EX_USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    let config = match Config::load(&arguments.config, std::env::vars()) {
+    // Variables that are not Unicode are nobody's configuration.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let config = match Config::load(&arguments.config, environment) {
         Ok(config) => config,
         Err(problems) => {
             eprintln!("{problems}");

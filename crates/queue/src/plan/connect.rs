@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use waxseal_transport::{
     Cause, Endpoint, OpenError, OpenReport, OpenRequest, Stage, StarttlsOutcome, TlsUse,
 };
-use waxseal_types::{ConnectionId, Domain, TlsFacts, TlsLevel, TlsStatus, UnixTime};
+use waxseal_types::{ConnectionId, Domain, Target, TlsFacts, TlsLevel, TlsStatus, UnixTime};
 use waxseal_verify::{ClearReason, Question, RefusedKind, Verdict};
 
 use super::{Plan, State, hosts::HostEndpoint, security::Security};
@@ -287,7 +287,14 @@ impl Plan {
 
     pub(super) fn peer(&self) -> Peer {
         let connection = self.link.connection.and_then(|number| self.account.connections.get(number));
-        let nexthop = || self.site.nexthop.as_ref().map_or_else(String::new, ToString::to_string);
+        let nexthop = || {
+            let nexthop = self.site.nexthop.as_ref();
+            nexthop.map_or_else(String::new, |hop| match hop.target() {
+                Target::Mx(name) | Target::Host(name) => name.to_string(),
+                Target::Address(address) => address.to_string(),
+                Target::Unix(path) => path.to_string(),
+            })
+        };
         Peer {
             host: connection.and_then(|c| c.host.as_ref()).map_or_else(nexthop, ToString::to_string),
             address: connection.and_then(|c| c.address),
