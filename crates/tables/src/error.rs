@@ -2,6 +2,9 @@
 
 use std::io;
 
+/// For the messages.
+const SUPPORTED: &str = "texthash, regexp, pcre, cidr, inline, static, randmap, unionmap, pipemap, fail";
+
 /// Why a table cannot be opened, or a version of it cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -10,10 +13,10 @@ pub enum TableError {
     #[error("{0:?} is not of the form type:name (texthash:/path, inline:{{...}}, static:value)")]
     NoType(String),
     /// A type of Postfix that is not supported.
-    #[error("table type {0:?} is not supported yet (supported: texthash, inline, static, fail)")]
+    #[error("table type {0:?} is not supported yet (supported: {SUPPORTED})")]
     Unsupported(String),
     /// No type of Postfix either.
-    #[error("unknown table type {0:?} (supported: texthash, inline, static, fail)")]
+    #[error("unknown table type {0:?} (supported: {SUPPORTED})")]
     UnknownType(String),
     /// A file that is named by a relative path: relative to what differs from start to start.
     #[error("table file {0:?} is not an absolute path")]

@@ -2,6 +2,7 @@
 
 use crate::{
     TableError,
+    braces::{closing, inner, words},
     entries::{Added, Entries},
     texthash::fold,
 };
@@ -15,19 +16,9 @@ fn syntax(problem: impl Into<String>, text: &str, expected: &'static str) -> Tab
 
 /// The entries of an inline table; all of them are in line 0, since the table has none of its own.
 pub(crate) fn parse(name: &str) -> Result<Entries, TableError> {
-    let inner = match closing(name) {
-        Some(end) if end + 1 == name.len() => &name[1..end],
-        Some(_) | None => return Err(syntax("bad syntax", name, INLINE)),
-    };
+    let inner = inner(name).ok_or_else(|| syntax("bad syntax", name, INLINE))?;
     let mut entries = Entries::default();
-    let mut rest = inner;
-    loop {
-        rest = rest.trim_start_matches(SEPARATORS);
-        if rest.is_empty() {
-            break;
-        }
-        let (word, tail) = rest.split_at(word_end(rest));
-        rest = tail;
+    for word in words(inner) {
         let pair = if word.starts_with('{') {
             match closing(word) {
                 Some(end) if end + 1 == word.len() => &word[1..end],
@@ -57,41 +48,6 @@ pub(crate) fn static_value(name: &str) -> Result<&str, TableError> {
         Some(_) => Err(syntax("syntax error after '}'", name, STATIC)),
         None => Err(syntax("missing '}'", name, STATIC)),
     }
-}
-
-const SEPARATORS: &[char] = &[',', ' ', '\t', '\r', '\n'];
-
-/// Where the brace that `text` starts with is closed.
-fn closing(text: &str) -> Option<usize> {
-    if !text.starts_with('{') {
-        return None;
-    }
-    let mut depth = 0_usize;
-    for (at, c) in text.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth == 0 {
-            return Some(at);
-        }
-    }
-    None
-}
-
-/// Where the word ends that `text` starts with: at a separator outside braces.
-fn word_end(text: &str) -> usize {
-    let mut depth = 0_usize;
-    let end = text.find(|c: char| {
-        match c {
-            '{' => depth += 1,
-            '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth == 0 && SEPARATORS.contains(&c)
-    });
-    end.unwrap_or(text.len())
 }
 
 /// `name = value`; a name with spaces or `=` in it may be quoted.

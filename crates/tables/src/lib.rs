@@ -3,8 +3,14 @@
 //! | type | name | manual |
 //! | --- | --- | --- |
 //! | `texthash` | a text file, read as a whole | postmap(1), postconf(5) |
+//! | `regexp` | a text file, or `{ {rule}, {rule} }` | regexp_table(5) |
+//! | `pcre` | the same | pcre_table(5) |
+//! | `cidr` | the same | cidr_table(5) |
 //! | `inline` | `{ key = value, { key = text with spaces } }` | inline_table(5) |
 //! | `static` | one value for every key, or `{ text with spaces }` | static_table(5) |
+//! | `randmap` | `{ value, value }`, one of them for every key | postconf(5) |
+//! | `unionmap` | `{ type:name, type:name }`, all their values with commas | postconf(5) |
+//! | `pipemap` | `{ type:name, type:name }`, each value is the next key | postconf(5) |
 //! | `fail` | a name; every lookup fails | fail_table(5) |
 //!
 //! Each answer names the line that it comes from. A table that fails says so ([`TempFail`]); it never answers "not found" for what it
@@ -24,13 +30,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod braces;
+mod cidr;
+mod content;
 mod entries;
 mod error;
 mod file;
 mod inline;
 mod lines;
+mod patterns;
+mod regex;
+mod replacement;
+mod script;
 mod table;
 mod texthash;
+mod watched;
 
 pub use error::{TableError, TempFail};
 pub use lines::{LogicalLine, logical_lines};

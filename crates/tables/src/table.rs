@@ -1,20 +1,15 @@
 //! One table.
 
 use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    thread,
+    hash::{BuildHasher, Hasher, RandomState},
     time::{Duration, SystemTime},
 };
 
-use arc_swap::ArcSwap;
-
 use crate::{
-    TableError, TempFail,
-    entries::Entries,
-    file::{self, Stamp},
+    TableError, TempFail, braces,
+    content::{Content, Format, Language, Undecided},
     inline,
-    texthash::{self, fold},
+    watched::Watched,
 };
 
 /// How tables are opened.
@@ -78,59 +73,24 @@ pub struct Table {
 
 #[derive(Debug)]
 enum Kind {
-    Texthash(Watched),
-    Inline(Entries),
+    File(Watched),
+    /// What stands in the name of the table.
+    Inline(Content, Vec<Warning>),
     Static(String),
+    Random(Vec<String>),
+    Union(Vec<Table>),
+    Pipe(Vec<Table>),
     Fail,
 }
 
-/// A file with its last good version.
-#[derive(Debug)]
-struct Watched {
-    path: PathBuf,
-    stale_limit: Duration,
-    state: ArcSwap<State>,
-    /// Held while the file is read: one reader at a time.
-    reading: Mutex<()>,
-}
-
-#[derive(Debug, Default, Clone)]
-struct State {
-    loaded: Option<Arc<Loaded>>,
-    trouble: Option<Trouble>,
-}
-
-#[derive(Debug)]
-struct Loaded {
-    entries: Entries,
-    warnings: Vec<Warning>,
-    stamp: Stamp,
-}
-
-#[derive(Debug, Clone)]
-struct Trouble {
-    since: SystemTime,
-    reason: String,
-    /// The state of the file that was found unusable; looked at again only when it changed.
-    stamp: Option<Stamp>,
-    /// The last good version is too old, or there never was one.
-    expired: bool,
-}
-
 /// The types of Postfix that are not here yet.
-const LATER: [&str; 21] = [
+const LATER: [&str; 15] = [
     "hash",
     "btree",
     "lmdb",
     "cdb",
     "dbm",
     "sdbm",
-    "regexp",
-    "pcre",
-    "cidr",
-    "unionmap",
-    "pipemap",
-    "randmap",
     "socketmap",
     "tcp",
     "sqlite",
@@ -142,6 +102,9 @@ const LATER: [&str; 21] = [
     "mongodb",
 ];
 
+/// Tables in tables: nobody needs more, and each level is a call deeper.
+const NESTING_LIMIT: usize = 8;
+
 impl Table {
     /// Opens `type:name`. A file that cannot be read is not an error: its lookups fail until it can be.
     ///
@@ -150,19 +113,45 @@ impl Table {
     /// # Errors
     /// The type is unknown or not supported, or the name is malformed: what only a change of the configuration mends.
     pub fn open(name: &str, options: Options) -> Result<Self, TableError> {
+        Self::open_at(name, &options, NESTING_LIMIT)
+    }
+
+    fn open_at(name: &str, options: &Options, depth: usize) -> Result<Self, TableError> {
         // postconf(5): what proxy: is for (a chroot, few connections) does not arise here.
         let plain = name.strip_prefix("proxy:").unwrap_or(name);
         let (kind, rest) = plain.split_once(':').ok_or_else(|| TableError::NoType(name.to_owned()))?;
+        let place = options.place.clone().unwrap_or_else(|| name.chars().take(60).collect());
+        let rules = |language: Language| match rest.starts_with('{') {
+            true => language.parse_inline(rest, &place).map(|(content, w)| Kind::Inline(content, w)),
+            false => Watched::open(Format::Rules(language), rest, options).map(Kind::File),
+        };
         let kind = match kind {
-            "texthash" => Kind::Texthash(Watched::open(rest, &options)?),
-            "inline" => Kind::Inline(inline::parse(rest)?),
+            "texthash" => Kind::File(Watched::open(Format::Texthash, rest, options)?),
+            "regexp" => rules(Language::Regexp)?,
+            "pcre" => rules(Language::Pcre)?,
+            "cidr" => rules(Language::Cidr)?,
+            "inline" => Kind::Inline(Content::Entries(inline::parse(rest)?), Vec::new()),
             "static" => Kind::Static(inline::static_value(rest)?.to_owned()),
+            "randmap" => Kind::Random(listed(rest, "randmap:{value...}")?.map(str::to_owned).collect()),
+            "unionmap" => Kind::Union(Self::open_all(rest, "unionmap:{type:name...}", (options, depth))?),
+            "pipemap" => Kind::Pipe(Self::open_all(rest, "pipemap:{type:name...}", (options, depth))?),
             "fail" => Kind::Fail,
             other if LATER.contains(&other) => return Err(TableError::Unsupported(other.to_owned())),
             other => return Err(TableError::UnknownType(other.to_owned())),
         };
-        let place = options.place.unwrap_or_else(|| name.chars().take(60).collect());
         Ok(Self { name: name.to_owned(), place, kind })
+    }
+
+    fn open_all(
+        list: &str,
+        expected: &'static str,
+        (options, depth): (&Options, usize),
+    ) -> Result<Vec<Self>, TableError> {
+        let Some(depth) = depth.checked_sub(1) else {
+            let problem = "too many tables in tables".to_owned();
+            return Err(TableError::Syntax { problem, text: list.to_owned(), expected });
+        };
+        listed(list, expected)?.map(|name| Self::open_at(name, options, depth)).collect()
     }
 
     /// The name it was opened by.
@@ -171,32 +160,41 @@ impl Table {
         &self.name
     }
 
-    /// Looks up a key, without regard to case.
+    /// Looks up a key. Case matters only where a pattern says so.
     ///
     /// # Errors
     /// The table has no answer just now; never to be read as "not found".
     pub fn find(&self, key: &str) -> Result<Option<Found>, TempFail> {
         match &self.kind {
-            Kind::Texthash(watched) => {
-                let state = watched.state.load();
+            Kind::File(file) => {
+                let state = file.state();
                 let loaded = state.usable().map_err(|reason| self.fail(reason))?;
-                let found = loaded.entries.get(&fold(key));
-                Ok(found.map(|(value, line)| Found {
-                    value: value.to_owned(),
-                    place: format!("{}:{line}", watched.path.display()),
-                }))
+                let undecided = |(line, why): Undecided| self.fail(&format!("{}: {why}", file.place(line)));
+                let found = loaded.content.find(key).map_err(undecided)?;
+                Ok(found.map(|(value, line)| Found { value: value.into_owned(), place: file.place(line) }))
             }
-            Kind::Inline(entries) => Ok(entries.get(&fold(key)).map(|(value, _)| self.here(value))),
+            Kind::Inline(content, _) => {
+                let undecided = |(rule, why): Undecided| self.fail(&format!("rule {rule}: {why}"));
+                Ok(content.find(key).map_err(undecided)?.map(|(value, _)| self.here(&value)))
+            }
             Kind::Static(value) => Ok(Some(self.here(value))),
+            Kind::Random(values) => Ok(choose(values).map(|value| self.here(value))),
+            Kind::Union(tables) => find_in_union(tables, key),
+            Kind::Pipe(tables) => find_in_pipe(tables, key),
             Kind::Fail => Err(self.fail(&TableError::AlwaysFails.to_string())),
         }
     }
 
-    /// Looks whether its file has changed, and reads it again if so. `now` is the wall clock, which the file's times are compared with.
+    /// Looks whether its files have changed, and reads them again if so. `now` is the wall clock, which the files' times are compared with.
     pub fn refresh(&self, now: SystemTime) -> Refresh {
         match &self.kind {
-            Kind::Texthash(watched) => watched.refresh(now),
-            Kind::Inline(_) | Kind::Static(_) | Kind::Fail => Refresh::Unchanged,
+            Kind::File(file) => file.refresh(now),
+            Kind::Union(tables) | Kind::Pipe(tables) => tables
+                .iter()
+                .map(|table| table.refresh(now))
+                .max_by_key(Refresh::weight)
+                .unwrap_or(Refresh::Unchanged),
+            Kind::Inline(..) | Kind::Static(_) | Kind::Random(_) | Kind::Fail => Refresh::Unchanged,
         }
     }
 
@@ -204,42 +202,45 @@ impl Table {
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
         match &self.kind {
-            Kind::Texthash(watched) => {
-                watched.state.load().loaded.as_ref().map(|loaded| loaded.warnings.clone()).unwrap_or_default()
-            }
-            Kind::Inline(_) | Kind::Static(_) | Kind::Fail => Vec::new(),
+            Kind::File(file) => file.state().warnings(),
+            Kind::Inline(_, warnings) => warnings.clone(),
+            Kind::Union(tables) | Kind::Pipe(tables) => tables.iter().flat_map(Self::warnings).collect(),
+            Kind::Static(_) | Kind::Random(_) | Kind::Fail => Vec::new(),
         }
     }
 
-    /// Why its last look at the file failed, where it did.
+    /// Why its last look at a file failed, where it did.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         match &self.kind {
-            Kind::Texthash(watched) => {
-                watched.state.load().trouble.as_ref().map(|trouble| trouble.reason.clone())
-            }
-            Kind::Inline(_) | Kind::Static(_) | Kind::Fail => None,
+            Kind::File(file) => file.state().trouble(),
+            Kind::Union(tables) | Kind::Pipe(tables) => tables.iter().find_map(Self::trouble),
+            Kind::Inline(..) | Kind::Static(_) | Kind::Random(_) | Kind::Fail => None,
         }
     }
 
-    /// All entries in force, as `(key, found)`: for checks. A static table has one, under `*`.
+    /// All entries in force whose values a lookup may return as they stand, as `(key or pattern, found)`: for checks. What answers every key has
+    /// the key `*`. A pipe has those of its last table; a union, which joins values, has none, and so has a rule that puts parts of the key into its value.
     #[must_use]
     pub fn entries(&self) -> Vec<(String, Found)> {
         match &self.kind {
-            Kind::Texthash(watched) => {
-                let state = watched.state.load();
+            Kind::File(file) => {
+                let state = file.state();
                 let Ok(loaded) = state.usable() else { return Vec::new() };
-                let place = |line| format!("{}:{line}", watched.path.display());
-                let entries = loaded.entries.iter();
+                let entries = loaded.content.entries();
                 entries
-                    .map(|(k, v, line)| (k.to_owned(), Found { value: v.to_owned(), place: place(line) }))
+                    .map(|(k, v, line)| {
+                        (k.to_owned(), Found { value: v.into_owned(), place: file.place(line) })
+                    })
                     .collect()
             }
-            Kind::Inline(entries) => {
-                entries.iter().map(|(key, value, _)| (key.to_owned(), self.here(value))).collect()
+            Kind::Inline(content, _) => {
+                content.entries().map(|(key, value, _)| (key.to_owned(), self.here(&value))).collect()
             }
             Kind::Static(value) => vec![("*".to_owned(), self.here(value))],
-            Kind::Fail => Vec::new(),
+            Kind::Random(values) => values.iter().map(|value| ("*".to_owned(), self.here(value))).collect(),
+            Kind::Pipe(tables) => tables.last().map(Self::entries).unwrap_or_default(),
+            Kind::Union(_) | Kind::Fail => Vec::new(),
         }
     }
 
@@ -252,96 +253,57 @@ impl Table {
     }
 }
 
-impl State {
-    fn usable(&self) -> Result<&Loaded, &str> {
-        match (&self.loaded, &self.trouble) {
-            (_, Some(trouble)) if trouble.expired => Err(&trouble.reason),
-            (Some(loaded), _) => Ok(loaded),
-            (None, _) => Err("was never read"),
+impl Refresh {
+    /// Which of several is told. A reload comes first, since it is told once; what failed is told at the next look.
+    const fn weight(&self) -> u8 {
+        match self {
+            Self::Unchanged => 0,
+            Self::Waiting => 1,
+            Self::Kept(_) => 2,
+            Self::Failed(_) => 3,
+            Self::Reloaded => 4,
         }
     }
 }
 
-impl Watched {
-    fn open(path: &str, options: &Options) -> Result<Self, TableError> {
-        let path = Path::new(path);
-        if !path.is_absolute() {
-            return Err(TableError::RelativePath(path.display().to_string()));
-        }
-        let watched = Self {
-            path: path.to_owned(),
-            stale_limit: options.stale_limit,
-            state: ArcSwap::default(),
-            reading: Mutex::new(()),
-        };
-        // Twice the time that a quiet file takes is enough for one that is written once.
-        let mut left = options.patience;
-        loop {
-            let now = SystemTime::now();
-            let wait = Stamp::take(path).ok().and_then(|stamp| stamp.unquiet(now));
-            match wait {
-                Some(wait) if wait <= left => {
-                    left -= wait;
-                    thread::sleep(wait);
-                }
-                Some(_) | None => {
-                    let _ = watched.refresh(now);
-                    return Ok(watched);
-                }
-            }
-        }
-    }
+/// The words between the braces, at least one.
+fn listed<'a>(text: &'a str, expected: &'static str) -> Result<impl Iterator<Item = &'a str>, TableError> {
+    let fault = || TableError::Syntax { problem: "bad syntax".to_owned(), text: text.to_owned(), expected };
+    let mut words = braces::words(braces::inner(text).ok_or_else(fault)?).peekable();
+    if words.peek().is_some() { Ok(words) } else { Err(fault()) }
+}
 
-    fn refresh(&self, now: SystemTime) -> Refresh {
-        let _one = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = self.state.load_full();
-        let stamp = match Stamp::take(&self.path) {
-            Ok(stamp) => stamp,
-            Err(error) => {
-                let error = TableError::Io { path: self.path.display().to_string(), error };
-                return self.trouble(&state, now, error.to_string(), None);
-            }
-        };
-        let current = state.loaded.as_ref().is_some_and(|loaded| loaded.stamp == stamp);
-        match &state.trouble {
-            None if current => return Refresh::Unchanged,
-            Some(trouble) if trouble.stamp == Some(stamp) => {
-                return self.trouble(&state, now, trouble.reason.clone(), Some(stamp));
-            }
-            None | Some(_) => {}
-        }
-        if stamp.unquiet(now).is_some() {
-            let reason = TableError::Busy(self.path.display().to_string()).to_string();
-            return match self.trouble(&state, now, reason, None) {
-                Refresh::Kept(_) => Refresh::Waiting,
-                other => other,
-            };
-        }
-        let read = file::read(&self.path).and_then(|(content, stamp)| {
-            let (entries, warnings) = texthash::parse(&self.path.display().to_string(), &content)?;
-            Ok(Loaded { entries, warnings, stamp })
+/// postconf(5), "randmap". Hash maps are seeded well enough for that.
+fn choose(values: &[String]) -> Option<&String> {
+    let random = RandomState::new().build_hasher().finish();
+    let at = random.checked_rem(values.len() as u64)?;
+    values.get(usize::try_from(at).ok()?)
+}
+
+/// postconf(5), "unionmap": the values of all tables that have one, with commas. One that fails spoils it.
+fn find_in_union(tables: &[Table], key: &str) -> Result<Option<Found>, TempFail> {
+    let mut union: Option<Found> = None;
+    for table in tables {
+        let Some(found) = table.find(key)? else { continue };
+        union = Some(match union {
+            None => found,
+            Some(before) => Found {
+                value: format!("{},{}", before.value, found.value),
+                place: format!("{}, {}", before.place, found.place),
+            },
         });
-        match read {
-            Ok(loaded) => {
-                let same = state.usable().is_ok_and(|old| old.entries.same_as(&loaded.entries));
-                self.state.store(Arc::new(State { loaded: Some(Arc::new(loaded)), trouble: None }));
-                if same { Refresh::Unchanged } else { Refresh::Reloaded }
-            }
-            Err(error @ TableError::Busy(_)) => self.trouble(&state, now, error.to_string(), None),
-            Err(error) => self.trouble(&state, now, error.to_string(), Some(stamp)),
-        }
     }
+    Ok(union)
+}
 
-    /// Notes that the file is unusable. The time counts from the first failure on.
-    fn trouble(&self, state: &State, now: SystemTime, reason: String, stamp: Option<Stamp>) -> Refresh {
-        let since = state.trouble.as_ref().map_or(now, |trouble| trouble.since);
-        // A clock that went back must not make an old version young.
-        let age = now.duration_since(since).unwrap_or(self.stale_limit);
-        let expired = state.loaded.is_none()
-            || age >= self.stale_limit
-            || state.trouble.as_ref().is_some_and(|trouble| trouble.expired);
-        let trouble = Trouble { since, reason: reason.clone(), stamp, expired };
-        self.state.store(Arc::new(State { loaded: state.loaded.clone(), trouble: Some(trouble) }));
-        if expired { Refresh::Failed(reason) } else { Refresh::Kept(reason) }
+/// postconf(5), "pipemap": each value is the key for the next table.
+fn find_in_pipe(tables: &[Table], key: &str) -> Result<Option<Found>, TempFail> {
+    let mut key = key.to_owned();
+    let mut places = Vec::new();
+    for table in tables {
+        let Some(found) = table.find(&key)? else { return Ok(None) };
+        key = found.value;
+        places.push(found.place);
     }
+    Ok(Some(Found { value: key, place: places.join(", ") }))
 }

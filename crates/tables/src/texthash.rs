@@ -8,9 +8,6 @@ use crate::{
 
 /// Reads a whole file's text. What Postfix skips with a warning is skipped with a warning.
 pub(crate) fn parse(path: &str, text: &[u8]) -> Result<(Entries, Vec<Warning>), TableError> {
-    if !text.is_empty() && !text.ends_with(b"\n") {
-        return Err(TableError::Unfinished(path.to_owned()));
-    }
     let (mut entries, mut warnings) = (Entries::default(), Vec::new());
     let mut warn = |line: u32, problem: &str, text: &str| {
         let text: String = text.chars().take(80).collect();
@@ -113,12 +110,6 @@ mod tests {
     fn a_duplicate_makes_the_whole_table_unusable() {
         let error = parse("/t", b"a may\nb may\nB none\n").unwrap_err();
         assert_eq!(error.to_string(), "/t:3: duplicate entry \"B\" (first in line 2); remove one of them");
-    }
-
-    #[test]
-    fn a_file_without_a_final_newline_is_half_written() {
-        assert!(matches!(parse("/t", b"a may\nb sec"), Err(TableError::Unfinished(_))));
-        assert!(parse("/t", b"").is_ok());
     }
 
     #[test]

@@ -100,3 +100,88 @@ fn the_inline_and_static_references_agree() {
         }
     }
 }
+
+/// `get KEY` lines, asked of the table, as the reference prints them.
+fn conversation(table: &Table, questions: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for question in questions.lines() {
+        let key = question.strip_prefix("get ").unwrap();
+        lines.push(format!("> {question}"));
+        lines.push(match table.find(key).unwrap() {
+            Some(found) => format!("{key}={}", found.value),
+            None => format!("{key}: not found"),
+        });
+    }
+    lines
+}
+
+#[test]
+fn the_rule_tables_of_the_reference_give_its_answers_and_flag_its_lines() {
+    let Some(refs) = shared() else { return };
+    let mut answers = 0;
+    for (kind, map, questions, reference) in [
+        ("regexp", "dict_regexp.map", "dict_regexp.in", "dict_regexp.ref"),
+        ("pcre", "dict_pcre.map", "dict_pcre.in", "dict_pcre.ref"),
+        ("cidr", "dict_cidr.map", "dict_cidr.in", "dict_cidr.ref"),
+        ("regexp", "miss_endif_re.map", "", "miss_endif_regexp.ref"),
+        ("pcre", "miss_endif_re.map", "", "miss_endif_pcre.ref"),
+        ("cidr", "miss_endif_cidr.map", "", "miss_endif_cidr.ref"),
+    ] {
+        let table = Table::open(&format!("{kind}:{}", refs.join(map).display()), options()).unwrap();
+        let reference = fs::read_to_string(refs.join(reference)).unwrap();
+        let questions = match questions {
+            "" => "get 1.2.3.5\n".to_owned(),
+            file => fs::read_to_string(refs.join(file)).unwrap(),
+        };
+        let (warnings, expected): (Vec<&str>, Vec<&str>) = reference
+            .lines()
+            .filter(|line| !line.starts_with("owner="))
+            .partition(|line| line.contains(" warning: "));
+        let got = conversation(&table, &questions);
+        assert_eq!(got, expected, "{map}");
+        answers += got.len() / 2;
+
+        let mut flagged: Vec<u32> = warnings
+            .iter()
+            .map(|text| text.split(", line ").nth(1).unwrap().split(':').next().unwrap().parse().unwrap())
+            .collect();
+        let mut lines: Vec<u32> =
+            table.warnings().iter().map(|w| w.place.rsplit(':').next().unwrap().parse().unwrap()).collect();
+        (flagged.sort_unstable(), lines.sort_unstable());
+        // Two words on one line are one line flagged.
+        (flagged.dedup(), lines.dedup());
+        assert_eq!(lines, flagged, "{map}");
+    }
+    println!("{answers} answers agree");
+    assert_eq!(answers, 17 + 15 + 23 + 3);
+}
+
+#[test]
+fn rules_in_the_name_of_a_table_agree_with_the_reference() {
+    let Some(refs) = shared() else { return };
+    for (name, reference, keys) in [
+        ("regexp:{{/foo/ got foo}}", "dict_inline_regexp.ref", ["foo", "bar"]),
+        ("pcre:{{/foo/ got foo}}", "dict_inline_pcre.ref", ["foo", "bar"]),
+        ("cidr:{{1.2.3.4 got 1.2.3.4}}", "dict_inline_cidr.ref", ["1.2.3.4", "4.3.2.1"]),
+    ] {
+        let table = Table::open(name, options()).unwrap();
+        let questions: String = keys.iter().map(|key| format!("get {key}\n")).collect();
+        let reference = fs::read_to_string(refs.join(reference)).unwrap();
+        assert_eq!(conversation(&table, &questions), reference.lines().collect::<Vec<_>>(), "{name}");
+    }
+}
+
+#[test]
+fn the_randmap_reference_agrees() {
+    let Some(refs) = shared() else { return };
+    let reference = fs::read_to_string(refs.join("dict_random.ref")).unwrap();
+    let table = Table::open("randmap:{123 123}", options()).unwrap();
+    let got = conversation(&table, "get foo\nget bar\n");
+    assert!(reference.contains(&got.join("\n")));
+    let refused = ["randmap:123", "randmap:{ 123 ", "randmap:{ 123 }x"];
+    assert_eq!(reference.lines().filter(|line| line.contains("error: bad syntax")).count(), refused.len());
+    for name in refused {
+        let error = Table::open(name, options()).unwrap_err().to_string();
+        assert!(error.contains("bad syntax") && error.contains("randmap:{value...}"), "{error}");
+    }
+}

@@ -142,7 +142,18 @@ fn a_directory_and_a_relative_path_are_no_tables() {
     let table = Table::open(&format!("texthash:{}", dir.path().display()), options()).unwrap();
     assert_eq!(value(&table, "a"), Err(()));
     assert!(Table::open("texthash:relative", options()).is_err());
-    for bad in ["nothing", "regexp:/etc/x", "hash:/etc/x", "nonsense:/x", "inline:{}", "static:{x"] {
+    for bad in [
+        "nothing",
+        "regexp:etc/x",
+        "cidr:{1.2.3.4 a}",
+        "unionmap:{}",
+        "pipemap:{nothing}",
+        "randmap:a",
+        "hash:/etc/x",
+        "nonsense:/x",
+        "inline:{}",
+        "static:{x",
+    ] {
         assert!(Table::open(bad, options()).is_err(), "{bad}");
     }
 }

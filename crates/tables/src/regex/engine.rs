@@ -1,0 +1,184 @@
+//! The engines: one that is linear in the text, for all patterns that it can have, and one that goes back and forth, with a limit.
+
+use regex::bytes;
+
+use super::{Dialect, Fault, Flags, Target, translate};
+
+/// So many patterns are searched for at once: more would outgrow the engine's cache of states, fewer would search more often.
+const CHUNK: usize = 64;
+
+/// Steps of the engine that goes back and forth, for one pattern and one key: some 10 ms. PCRE's own default limit is ten times that.
+const BACKTRACK_LIMIT: usize = 1_000_000;
+
+/// A pattern.
+#[derive(Debug)]
+pub(crate) struct Regex {
+    engine: Engine,
+    groups: usize,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Linear {
+        text: String,
+        /// Compiled by itself only where its groups are asked for.
+        groups: Option<Box<bytes::Regex>>,
+        /// Its chunk in the set, and its number there.
+        place: (usize, usize),
+    },
+    Fancy(Box<fancy_regex::Regex>),
+    /// It means something to Postfix but not here: whoever needs to know whether it matches must fail.
+    Unsupported(String),
+}
+
+/// The groups of a match.
+pub(crate) type Matched<'k> = Vec<Option<&'k [u8]>>;
+
+impl Regex {
+    /// `Err` is a pattern that Postfix refuses, too.
+    pub(crate) fn new(dialect: Dialect, pattern: &str, flags: Flags) -> Result<Self, String> {
+        let translation = match translate(dialect, pattern, flags, Target::Octets) {
+            Ok(translation) => translation,
+            Err(Fault::Malformed(problem)) => return Err(problem),
+            Err(Fault::Unsupported(problem)) => return Ok(Self::unsupported(problem, 0)),
+        };
+        let groups = translation.groups;
+        if !translation.fancy {
+            let engine = Engine::Linear { text: translation.text, groups: None, place: (0, 0) };
+            return Ok(Self { engine, groups });
+        }
+        let text = match translate(dialect, pattern, flags, Target::Text) {
+            Ok(translation) => translation.text,
+            Err(Fault::Malformed(problem) | Fault::Unsupported(problem)) => {
+                return Ok(Self::unsupported(problem, groups));
+            }
+        };
+        match fancy_regex::RegexBuilder::new(&text).backtrack_limit(BACKTRACK_LIMIT).build() {
+            Ok(regex) => Ok(Self { engine: Engine::Fancy(Box::new(regex)), groups }),
+            Err(error) => Ok(Self::unsupported(error.to_string(), groups)),
+        }
+    }
+
+    fn unsupported(problem: String, groups: usize) -> Self {
+        Self { engine: Engine::Unsupported(problem), groups }
+    }
+
+    /// How many groups it has; `None` when that is not known.
+    pub(crate) const fn groups(&self) -> Option<usize> {
+        match self.engine {
+            Engine::Unsupported(_) => None,
+            Engine::Linear { .. } | Engine::Fancy(_) => Some(self.groups),
+        }
+    }
+
+    /// Why nobody can say what it matches.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        match &self.engine {
+            Engine::Unsupported(problem) => Some(problem),
+            Engine::Linear { .. } | Engine::Fancy(_) => None,
+        }
+    }
+
+    /// Prepares it for questions for its groups.
+    pub(crate) fn keep_groups(&mut self) {
+        let Engine::Linear { text, groups, .. } = &mut self.engine else { return };
+        match bytes::Regex::new(text) {
+            Ok(regex) => *groups = Some(Box::new(regex)),
+            Err(error) => self.engine = Engine::Unsupported(error.to_string()),
+        }
+    }
+
+    /// The groups of its match in `key`; empty when there is none.
+    pub(crate) fn groups_in<'k>(&self, key: &'k str) -> Result<Matched<'k>, String> {
+        match &self.engine {
+            Engine::Linear { groups: Some(regex), .. } => Ok(regex
+                .captures(key.as_bytes())
+                .map(|found| found.iter().map(|group| group.map(|text| text.as_bytes())).collect())
+                .unwrap_or_default()),
+            Engine::Linear { groups: None, .. } => Ok(Matched::new()),
+            Engine::Fancy(regex) => match regex.captures(key) {
+                Ok(found) => Ok(found
+                    .map(|found| {
+                        found.iter().map(|group| group.map(|text| text.as_str().as_bytes())).collect()
+                    })
+                    .unwrap_or_default()),
+                Err(error) => Err(error.to_string()),
+            },
+            Engine::Unsupported(problem) => Err(problem.clone()),
+        }
+    }
+}
+
+/// The linear patterns of a table, some at a time in one automaton.
+#[derive(Debug, Default)]
+pub(crate) struct Set {
+    chunks: Vec<bytes::RegexSet>,
+}
+
+impl Set {
+    /// Builds the set. What is too large for the engine is unsupported from here on.
+    pub(crate) fn new(regexes: &mut [Regex]) -> Self {
+        let mut set = Self::default();
+        let mut linear: Vec<&mut Regex> =
+            regexes.iter_mut().filter(|regex| matches!(regex.engine, Engine::Linear { .. })).collect();
+        for chunk in linear.chunks_mut(CHUNK) {
+            if set.add(chunk).is_ok() {
+                continue;
+            }
+            for regex in chunk {
+                if let Err(problem) = set.add(std::slice::from_mut(regex)) {
+                    regex.engine = Engine::Unsupported(problem);
+                }
+            }
+        }
+        set
+    }
+
+    fn add(&mut self, chunk: &mut [&mut Regex]) -> Result<(), String> {
+        let texts = chunk.iter().filter_map(|regex| match &regex.engine {
+            Engine::Linear { text, .. } => Some(text.as_str()),
+            Engine::Fancy(_) | Engine::Unsupported(_) => None,
+        });
+        let built = bytes::RegexSet::new(texts).map_err(|error| error.to_string())?;
+        let number = self.chunks.len();
+        for (index, regex) in chunk.iter_mut().enumerate() {
+            if let Engine::Linear { place, .. } = &mut regex.engine {
+                *place = (number, index);
+            }
+        }
+        self.chunks.push(built);
+        Ok(())
+    }
+
+    /// Asks about one key.
+    pub(crate) fn scan<'a>(&'a self, key: &'a str) -> Scan<'a> {
+        Scan { set: self, key, last: None }
+    }
+}
+
+/// What is known about one key.
+#[derive(Debug)]
+pub(crate) struct Scan<'a> {
+    set: &'a Set,
+    key: &'a str,
+    /// The chunk that was searched last: patterns are asked for in the order of the file.
+    last: Option<(usize, bytes::SetMatches)>,
+}
+
+impl Scan<'_> {
+    /// Whether the pattern matches somewhere in the key.
+    pub(crate) fn matches(&mut self, regex: &Regex) -> Result<bool, String> {
+        match &regex.engine {
+            Engine::Linear { place: (chunk, index), .. } => {
+                if self.last.as_ref().is_none_or(|(number, _)| number != chunk) {
+                    let set = self.set.chunks.get(*chunk).ok_or("a pattern without a set")?;
+                    self.last = Some((*chunk, set.matches(self.key.as_bytes())));
+                }
+                Ok(self.last.as_ref().is_some_and(|(_, matches)| matches.matched(*index)))
+            }
+            // The limit was reached, or the stack: nobody knows.
+            Engine::Fancy(regex) => regex.is_match(self.key).map_err(|error| error.to_string()),
+            Engine::Unsupported(problem) => Err(problem.clone()),
+        }
+    }
+}
