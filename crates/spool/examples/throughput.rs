@@ -1,8 +1,8 @@
 //! How fast messages become durable: `cargo run --release -p waxseal-spool --example throughput [FOLDER [PRODUCERS [MESSAGES]]]`.
 //! Then how fast they are found again.
-#![expect(clippy::unwrap_used, reason = "an example for people who watch it")]
 
 use std::{
+    error::Error,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
@@ -13,6 +13,8 @@ use bytes::Bytes;
 use waxseal_spool::{Done, Log, Pending, Put, Settings, Spool, open};
 use waxseal_types::{BodyKind, Envelope, Mailbox, Recipient, TraceContext, UnixTime};
 
+type Failure = Box<dyn Error + Send + Sync>;
+
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -21,26 +23,25 @@ impl Wake for Unpark {
     }
 }
 
-fn wait(mut pending: Pending<()>) {
+fn wait(mut pending: Pending<()>) -> Result<(), Failure> {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     loop {
         match pending.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(result) => return result.unwrap(),
+            Poll::Ready(result) => return Ok(result?),
             Poll::Pending => thread::park(),
         }
     }
 }
 
-fn produce(log: &Log, messages: usize, body: &Bytes) {
-    let recipient =
-        Recipient { mailbox: Mailbox::new("r@example.org").unwrap(), notify: None, original: None };
+fn produce(log: &Log, messages: usize, body: &Bytes) -> Result<(), Failure> {
+    let recipient = Recipient { mailbox: Mailbox::new("r@example.org")?, notify: None, original: None };
     for at in 0..messages {
         let gathering = log.gate().gathering();
         let id = log.gate().next_id();
         let envelope = Envelope {
             id,
             arrived: UnixTime::from_micros(id.as_u64()),
-            sender: Some(Mailbox::new("s@example.com").unwrap()),
+            sender: Some(Mailbox::new("s@example.com")?),
             recipients: vec![recipient.clone()],
             body: BodyKind::SevenBit,
             smtputf8: false,
@@ -53,14 +54,15 @@ fn produce(log: &Log, messages: usize, body: &Bytes) {
             trace: TraceContext::default(),
         };
         drop(gathering);
-        wait(log.put(Put { envelope, body: body.clone() }));
+        wait(log.put(Put { envelope, body: body.clone() }))?;
         if at % 2 == 0 {
             drop(log.done(Done { id, dsn: None }));
         }
     }
+    Ok(())
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let path = arguments.next().unwrap_or_else(|| "./throughput-spool".into());
     let producers: usize = arguments.next().map_or(Ok(40), |text| text.parse())?;
@@ -71,10 +73,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let body = Bytes::from(vec![b'x'; 10_240]);
     let started = Instant::now();
     thread::scope(|scope| {
-        for _ in 0..producers {
-            scope.spawn(|| produce(&log, messages / producers, &body));
-        }
-    });
+        let start = |_| scope.spawn(|| produce(&log, messages / producers, &body));
+        let all: Vec<_> = (0..producers).map(start).collect();
+        all.into_iter().try_for_each(|producer| producer.join().expect("a producer does not panic"))
+    })?;
     let (took, metrics) = (started.elapsed().as_secs_f64(), log.metrics());
     println!(
         "{:.0} messages/s, {:.2} syncs a message",
