@@ -35,10 +35,20 @@ struct Written<'a> {
     negated: bool,
     text: &'a str,
     flags: Flags,
+    /// It has the letter X.
+    obsolete: bool,
 }
 
 /// Says what is odd in a line.
 pub(crate) type Warn<'a> = dyn FnMut(u32, String) + 'a;
+
+impl Written<'_> {
+    fn warn(&self, line: u32, warn: &mut Warn<'_>) {
+        if self.obsolete {
+            warn(line, "ignoring obsolete regexp option \"X\"".to_owned());
+        }
+    }
+}
 
 impl Patterns {
     pub(crate) fn parse<'a>(
@@ -123,6 +133,7 @@ impl Parser {
         match Statement::of(text) {
             Statement::If(rest) => {
                 let (written, rest) = self.written(rest)?;
+                written.warn(line.line, warn);
                 if !rest.trim_start().is_empty() {
                     warn(
                         line.line,
@@ -154,6 +165,7 @@ impl Parser {
     fn rule(&mut self, text: &str, line: u32, warn: &mut Warn<'_>) -> Result<(), String> {
         let skip = |problem: String| format!("{problem}: rule skipped");
         let (first, mut rest) = self.written(text)?;
+        first.warn(line, warn);
         let mut second = None;
         // Not in the manual, but in the code from its beginning: /what matches/!/and what does not/.
         if self.dialect == Dialect::Posix && rest.starts_with('!') {
@@ -220,7 +232,7 @@ impl Parser {
             behind.find(|c: char| c.is_ascii_whitespace() || (c == '!' && self.dialect == Dialect::Posix));
         let (letters, rest) = behind.split_at(letters.unwrap_or(behind.len()));
         let flags = self.flags(letters)?;
-        Ok((Written { negated, text: &text[start..end], flags }, rest))
+        Ok((Written { negated, text: &text[start..end], flags, obsolete: letters.contains('X') }, rest))
     }
 
     /// Each letter toggles its flag.

@@ -33,7 +33,8 @@ enum Token {
 
 pub(super) fn translate(pattern: &str, flags: Flags, writer: Writer) -> Result<Writer, Fault> {
     let rest = pattern.chars().peekable();
-    let mut parser = Parser { rest, flags, out: writer, open: Vec::new(), closed: [false; 10], start: true };
+    let mut parser =
+        Parser { rest, flags, out: writer, open: Vec::new(), branches: Branches::default(), start: true };
     while let Some(token) = parser.token()? {
         parser.put(token)?;
     }
@@ -43,13 +44,24 @@ pub(super) fn translate(pattern: &str, flags: Flags, writer: Writer) -> Result<W
     Ok(parser.out)
 }
 
+/// Which groups can be referred to, as bits. glibc: those of another branch cannot, until the alternation ends.
+#[derive(Debug, Default, Clone, Copy)]
+struct Branches {
+    /// Where the alternation began.
+    before: u16,
+    /// In the branches that are over.
+    over: u16,
+    /// Now.
+    now: u16,
+}
+
 struct Parser<'a> {
     rest: Peekable<Chars<'a>>,
     flags: Flags,
     out: Writer,
-    /// The open groups: their numbers and where they start.
-    open: Vec<(usize, usize)>,
-    closed: [bool; 10],
+    /// The open groups: their numbers, where they start, and what could be referred to outside.
+    open: Vec<(usize, usize, Branches)>,
+    branches: Branches,
     /// At the start of a branch, where basic syntax has `^` as anchor and `*` as itself.
     start: bool,
 }
@@ -135,18 +147,26 @@ impl Parser<'_> {
             Token::Literal(c) => self.out.literal(c),
             Token::Open => {
                 self.out.groups += 1;
-                self.open.push((self.out.groups, self.out.text.len()));
+                self.open.push((self.out.groups, self.out.text.len(), self.branches));
+                self.branches = Branches { before: self.branches.now, over: 0, now: self.branches.now };
                 self.out.assertion("(");
             }
             Token::Close => {
-                let Some((number, start)) = self.open.pop() else { return malformed("unmatched ) or \\)") };
-                if let Some(closed) = self.closed.get_mut(number) {
-                    *closed = true;
-                }
+                let Some((number, start, outside)) = self.open.pop() else {
+                    return malformed("unmatched ) or \\)");
+                };
+                let closed = self.branches.now
+                    | self.branches.over
+                    | 1_u16.checked_shl(u32::try_from(number).unwrap_or(u32::MAX)).unwrap_or(0);
+                self.branches = Branches { now: closed, ..outside };
                 self.out.text.push(')');
                 self.out.atom = Atom::At(start);
             }
-            Token::Or => self.out.assertion("|"),
+            Token::Or => {
+                self.branches.over |= self.branches.now;
+                self.branches.now = self.branches.before;
+                self.out.assertion("|");
+            }
             Token::Star => self.repeat("*")?,
             Token::Plus => self.repeat("+")?,
             Token::Question => self.repeat("?")?,
@@ -162,7 +182,7 @@ impl Parser<'_> {
             Token::LineStart => self.out.assertion("^"),
             Token::LineEnd => self.out.assertion("$"),
             Token::Back(group) => {
-                if !self.closed.get(group).is_some_and(|closed| *closed) {
+                if self.branches.now >> group & 1 == 0 {
                     return malformed("invalid back reference");
                 }
                 self.out.back_reference(group);
@@ -241,11 +261,13 @@ impl Parser<'_> {
                     };
                     class.add_all(member);
                     first = false;
+                    self.no_range()?;
                     continue;
                 }
                 Some('[') if self.rest.next_if_eq(&'=').is_some() => {
                     class.add(self.collating("=]")?);
                     first = false;
+                    self.no_range()?;
                     continue;
                 }
                 Some('[') if self.rest.next_if_eq(&'.').is_some() => self.collating(".]")?,
@@ -268,6 +290,11 @@ impl Parser<'_> {
             class.add('\n');
         }
         Ok(class)
+    }
+
+    /// A set of characters does not start a range.
+    fn no_range(&mut self) -> Result<(), Fault> {
+        if self.range_end()?.is_some() { malformed("invalid range end") } else { Ok(()) }
     }
 
     /// The right side of a range, if there is one.

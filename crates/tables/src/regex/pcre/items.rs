@@ -19,7 +19,7 @@ impl Parser<'_> {
     /// An escape that stands for a character or a set of them.
     pub(super) fn escaped_item(&mut self) -> Result<Escape, Fault> {
         let Some(c) = self.next() else { return malformed("\\ at end of pattern") };
-        let class = |member: fn(u8) -> bool| Escape::Class(Class::of(member));
+        let class = |member: fn(u8) -> bool| Escape::Class(Box::new(Class::of(member)));
         Ok(match c {
             'd' => class(|b| b.is_ascii_digit()),
             'D' => class(|b| !b.is_ascii_digit()),
@@ -165,7 +165,7 @@ impl Parser<'_> {
             },
         };
         self.rest = rest;
-        Ok(Escape::Class(Class::of(|b| member(b) != negated)))
+        Ok(Escape::Class(Box::new(Class::of(|b| member(b) != negated))))
     }
 
     fn range_follows(&self) -> bool {

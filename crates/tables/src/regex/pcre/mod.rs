@@ -52,7 +52,7 @@ struct Parser<'a> {
 enum Escape {
     Literal(char),
     Octet(u8),
-    Class(Class),
+    Class(Box<Class>),
     Nothing,
 }
 
