@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use waxseal_queue::Settled;
-use waxseal_testbed::{Peer, within};
+use waxseal_testbed::{Client, Peer, within};
 use waxseal_tests::{LIMIT, Seen, World};
 use waxseal_types::TlsLevel;
 
@@ -72,5 +72,81 @@ async fn a_message_that_waited_too_long_expires_with_the_last_reason() {
     }
     let expired = |seen: &Seen| matches!(seen, Seen::Settled { how: Settled::Expired, .. }).then_some(());
     within(LIMIT, world.recorder.wait(expired)).await;
+    assert!(engine.shut_down().await);
+}
+
+/// Submits one message by hand, with parameters to MAIL and RCPT.
+async fn submit_with(engine: &waxseal_queue_manager::Engine, mail: &str, rcpt: &str) {
+    let talk = async {
+        let mut client = Client::connect(engine.addresses()[0]).await?;
+        for line in ["EHLO client.test", mail, rcpt] {
+            let reply = client.ask(line).await?;
+            assert!(reply.starts_with("250"), "{line}: {reply}");
+        }
+        let go_on = client.ask("DATA").await?;
+        assert!(go_on.starts_with("354"), "{go_on}");
+        client.ask("Subject: x\r\n\r\nx\r\n.").await
+    };
+    let reply = within(LIMIT, talk).await.expect("the intake answers");
+    assert!(reply.starts_with("250 "), "{reply}");
+}
+
+#[actix_rt::test]
+async fn rfc3461_5_2_2_success_is_reported_as_relayed_where_the_next_server_has_no_dsn() {
+    let deaf = Peer::builder().without("DSN").start().await.expect("starts");
+    let home = Peer::builder().start().await.expect("starts");
+    let world =
+        World::new(&deaf.nexthop(), TlsLevel::May).routes(&[&format!("a.test smtp:{}", home.nexthop())]);
+    let engine = world.start().await;
+    submit_with(
+        &engine,
+        "MAIL FROM:<a@a.test> ENVID=x+3D1",
+        "RCPT TO:<b@b.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;B+40b.test",
+    )
+    .await;
+    let reports = within(LIMIT, home.wait_for(1)).await;
+    let text = reports[0].text();
+    for words in
+        ["Action: relayed", "Original-Envelope-Id: x=1", "Original-Recipient: rfc822; B@b.test", "Status: 2."]
+    {
+        assert!(text.contains(words), "no {words:?} in:\n{text}");
+    }
+    let sent = deaf.commands().join("\n");
+    assert!(
+        !sent.contains("NOTIFY") && !sent.contains("ENVID"),
+        "no parameter for a server without DSN: {sent}"
+    );
+    assert!(engine.shut_down().await);
+}
+
+#[actix_rt::test]
+async fn rfc3461_5_2_1_parameters_are_passed_on_unchanged_where_the_next_server_has_dsn() {
+    let peer = Peer::builder().start().await.expect("starts");
+    let world = World::new(&peer.nexthop(), TlsLevel::May);
+    let engine = world.start().await;
+    submit_with(
+        &engine,
+        "MAIL FROM:<a@a.test> RET=HDRS ENVID=x+3D1",
+        "RCPT TO:<b@b.test> NOTIFY=SUCCESS ORCPT=rfc822;B+40b.test",
+    )
+    .await;
+    within(LIMIT, peer.wait_for(1)).await;
+    let sent = peer.commands().join("\n");
+    for words in ["RET=HDRS", "ENVID=x+3D1", "NOTIFY=SUCCESS", "ORCPT=rfc822;B+40b.test"] {
+        assert!(sent.contains(words), "no {words:?} in:\n{sent}");
+    }
+    assert!(engine.shut_down().await);
+}
+
+#[actix_rt::test]
+async fn rfc6531_3_5_an_international_address_bounces_where_the_next_server_cannot() {
+    let plain = Peer::builder().without("SMTPUTF8").start().await.expect("starts");
+    let world = World::new(&plain.nexthop(), TlsLevel::May);
+    let engine = world.start().await;
+    submit_with(&engine, "MAIL FROM:<> SMTPUTF8", "RCPT TO:<用户@b.test>").await;
+    let status = within(LIMIT, world.recorder.attempt(|account| !account.results.is_empty())).await;
+    let failure = status.results[0].outcome.failure().expect("it cannot go").clone();
+    assert_eq!(failure.status.to_string(), "5.6.7");
+    assert!(plain.accepted().is_empty());
     assert!(engine.shut_down().await);
 }
