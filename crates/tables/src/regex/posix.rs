@@ -14,6 +14,8 @@ const MOST_REPETITIONS: u32 = 0x7fff;
 /// What a piece of a pattern means, in either syntax.
 enum Token {
     Literal(char),
+    /// What matches nothing.
+    Never,
     Open,
     Close,
     Or,
@@ -26,8 +28,12 @@ enum Token {
     LineStart,
     LineEnd,
     Back(usize),
-    Word { negated: bool },
-    Space { negated: bool },
+    Word {
+        negated: bool,
+    },
+    Space {
+        negated: bool,
+    },
     Assertion(&'static str),
 }
 
@@ -137,6 +143,8 @@ impl Parser<'_> {
             '+' if !self.flags.extended && !self.start => Token::Plus,
             '?' if !self.flags.extended && !self.start => Token::Question,
             '{' if !self.flags.extended => Token::Interval,
+            // glibc folds the key and not the escaped letter, which so never matches: `\d` is no digit here.
+            c if self.flags.ignore_case && c.is_ascii_lowercase() => Token::Never,
             other => Token::Literal(other),
         }
     }
@@ -145,6 +153,7 @@ impl Parser<'_> {
         self.start = matches!(token, Token::Open | Token::Or | Token::LineStart);
         match token {
             Token::Literal(c) => self.out.literal(c),
+            Token::Never => self.out.class(&Class::new(false)),
             Token::Open => {
                 self.out.groups += 1;
                 self.open.push((self.out.groups, self.out.text.len(), self.branches));
@@ -271,6 +280,10 @@ impl Parser<'_> {
                     continue;
                 }
                 Some('[') if self.rest.next_if_eq(&'.').is_some() => self.collating(".]")?,
+                // glibc: a dash means itself only as the first, the last, or an end of a range.
+                Some('-') if !first && self.rest.peek() != Some(&']') => {
+                    return malformed("invalid range end");
+                }
                 Some(c) => c,
             };
             first = false;
