@@ -61,6 +61,8 @@ fn patterns_mean_what_they_mean_to_postfix() {
         ("pcre:{{/^[\\w.-]+$/ a}}", "a-b.c", "a"),
         ("pcre:{{/x\\/$/ a}}", "x/", "a"),
         ("pcre:{{/(?-i)a/ a}}", "A", "-"),
+        ("pcre:{{/(b(?-i)c)|x$/ a}}", "X", "a"),
+        ("pcre:{{/(b(?-i)c)(?=d)|x$/ a}}", "X", "!"),
         ("pcre:{{|x\\|y| a}}", "x", "-"),
         // Networks.
         ("cidr:{{!1.2.3.4 a}}", "::1", "-"),

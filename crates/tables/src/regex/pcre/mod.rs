@@ -16,6 +16,7 @@ pub(super) fn translate(pattern: &str, flags: Flags, writer: Writer) -> Result<W
         quoted: false,
         open: Vec::new(),
         highest_back: 0,
+        flags_in_group: false,
     };
     while let Some(c) = parser.next() {
         parser.put(c)?;
@@ -25,6 +26,10 @@ pub(super) fn translate(pattern: &str, flags: Flags, writer: Writer) -> Result<W
     }
     if parser.highest_back > parser.out.groups {
         return malformed("reference to non-existent subpattern");
+    }
+    // fancy-regex 0.20 lets them hold behind the end of the group.
+    if parser.out.fancy && parser.flags_in_group {
+        return unsupported("(?flags) inside a group together with look-around or back references");
     }
     Ok(parser.out)
 }
@@ -46,6 +51,8 @@ struct Parser<'a> {
     quoted: bool,
     open: Vec<Open>,
     highest_back: usize,
+    /// `(?i)` that ends with its group.
+    flags_in_group: bool,
 }
 
 /// What an escape stands for.
@@ -261,6 +268,7 @@ impl Parser<'_> {
                         self.open.push(Open { start, extended: outside, assertion: false });
                         self.out.assertion(&format!("(?{flags}:"));
                     } else if !flags.is_empty() {
+                        self.flags_in_group |= !self.open.is_empty();
                         self.out.assertion(&format!("(?{flags})"));
                     } else {
                         self.out.atom = Atom::Nothing;
