@@ -55,8 +55,6 @@ pub(super) struct Link {
     pub(super) connection: Option<usize>,
     /// The address in work; kept for another try at the same one.
     pub(super) endpoint: Option<HostEndpoint>,
-    /// The address that was in work last.
-    pub(super) last: Option<HostEndpoint>,
     /// The next connection to it is to be in clear, for this reason.
     pub(super) clear: Option<Downgrade>,
     /// The next connection to it is to be a new one, with a full handshake.
@@ -67,12 +65,6 @@ pub(super) struct Link {
     pub(super) report: Option<(ConnectionId, Option<Arc<TlsFacts>>, Option<Downgrade>)>,
     /// Whether it may go to the pool.
     pub(super) poolable: bool,
-}
-
-impl Link {
-    fn endpoint_done(&mut self) {
-        self.last = self.endpoint.take();
-    }
 }
 
 impl Plan {
@@ -266,8 +258,10 @@ impl Plan {
                 // now (design §5.1).
                 let pooled = self.current_connection().is_some_and(|connection| connection.pooled);
                 let again = (resumed || pooled) && !self.link.anew;
+                let endpoint = self.link.endpoint.clone();
                 self.refuse(disposition::not_cleared(&refused.reason), now);
                 if again {
+                    self.link.endpoint = endpoint;
                     self.again_anew();
                 }
             }
@@ -281,7 +275,7 @@ impl Plan {
             connection.ended = now;
         }
         self.fail_all(&failure, Consequence::NextHost);
-        self.link.endpoint_done();
+        self.link.endpoint = None;
         self.ask(State::Release, Ask::Release(Release::Quit));
     }
 
