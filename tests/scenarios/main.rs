@@ -2,6 +2,7 @@
 
 mod names;
 mod replies;
+mod resumption;
 mod reuse;
 mod sealing;
 

@@ -69,6 +69,7 @@ pub(crate) struct TlsScript {
     pub(crate) versions: TlsVersions,
     pub(crate) asks_client: bool,
     pub(crate) tickets: bool,
+    pub(crate) keeps_sessions: bool,
 }
 
 impl TlsScript {
@@ -79,10 +80,12 @@ impl TlsScript {
             versions: TlsVersions::default(),
             asks_client: false,
             tickets: true,
+            keeps_sessions: false,
         }
     }
 
-    pub(crate) fn config(&self) -> Result<Arc<ServerConfig>, Error> {
+    /// `before` is what the connection before was served with.
+    pub(crate) fn config(&self, before: Option<&ServerConfig>) -> Result<Arc<ServerConfig>, Error> {
         let versions: &[&rustls::SupportedProtocolVersion] = match self.versions {
             TlsVersions::Both => &[&rustls::version::TLS12, &rustls::version::TLS13],
             TlsVersions::Tls12 => &[&rustls::version::TLS12],
@@ -99,6 +102,8 @@ impl TlsScript {
         if !self.tickets {
             config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
+        } else if let Some(before) = before.filter(|_| self.keeps_sessions) {
+            config.session_storage = Arc::clone(&before.session_storage);
         }
         Ok(Arc::new(config))
     }

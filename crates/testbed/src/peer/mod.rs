@@ -146,7 +146,10 @@ fn prepare(scripts: Vec<Script>) -> Result<Vec<Prepared>, Error> {
         let twin = prepared.iter().find(|other| other.script.tls == script.tls);
         let acceptor = match (twin, &script.tls) {
             (Some(twin), _) => twin.acceptor.clone(),
-            (None, Some(tls)) => Some(TlsAcceptor::from(tls.config()?)),
+            (None, Some(tls)) => {
+                let before = prepared.last().and_then(|before| before.acceptor.as_ref());
+                Some(TlsAcceptor::from(tls.config(before.map(|before| before.config().as_ref()))?))
+            }
             (None, None) => None,
         };
         prepared.push(Prepared { script: Arc::new(script), acceptor });

@@ -234,6 +234,12 @@ impl Builder {
         self
     }
 
+    /// Behind [`Builder::then`]: shows this certificate from here on, and still resumes the sessions made before.
+    #[must_use]
+    pub fn rolled_to(self, certificate: Certificate) -> Self {
+        self.tls(|tls| (tls.certificate, tls.keeps_sessions) = (certificate, true))
+    }
+
     /// Begins with a handshake, on connection.
     #[must_use]
     pub fn implicit_tls(mut self, certificate: Certificate) -> Self {
