@@ -14,7 +14,9 @@
 
 use alloc::{format, string::String, sync::Arc, vec, vec::Vec};
 
-use waxseal_types::{DaneDemand, DnsAnswer, Domain, Lookup, Proof, TlsDemand, TlsLevel, Tlsa, Usage};
+use waxseal_types::{
+    DaneDemand, DnsAnswer, Domain, Lookup, Matching, Proof, TlsDemand, TlsLevel, Tlsa, Usage,
+};
 
 use crate::{InsecureMx, PolicyError, TlsPolicy};
 
@@ -170,15 +172,17 @@ pub fn conclude(
     Ok(Conclusion { demand, base: Some(base), reason: None })
 }
 
-/// Whether a record may turn out to be of use: DANE-TA or DANE-EE. RFC 7672 §3.1.3: PKIX-TA and PKIX-EE are not for SMTP.
+/// Whether a record may turn out to be of use: DANE-TA or DANE-EE. RFC 7672 §3.1.3: PKIX-TA and PKIX-EE are not for SMTP. Matching type
+/// 255 is for private use (RFC 7218 §2.3) and is never taken from DNS, as in Postfix, where it stands for fingerprints of the configuration.
 ///
-/// Unknown selectors and digests and malformed data show only when a record is read against a chain, which is for the verifier to say; as in
-/// Postfix, a destination that has only such records is still connected to.
+/// Other unknown selectors and digests and malformed data show only when a record is read against a chain, which is for the verifier to say;
+/// as in Postfix, a destination that has only such records is still connected to.
 #[must_use]
 pub const fn may_be_usable(record: &Tlsa) -> bool {
-    match record.usage {
-        Usage::DaneTa | Usage::DaneEe => true,
-        Usage::PkixTa | Usage::PkixEe | Usage::Unassigned(_) => false,
+    match (record.usage, record.matching) {
+        (_, Matching::Unassigned(255)) => false,
+        (Usage::DaneTa | Usage::DaneEe, _) => true,
+        (Usage::PkixTa | Usage::PkixEe | Usage::Unassigned(_), _) => false,
     }
 }
 

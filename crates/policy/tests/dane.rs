@@ -145,7 +145,8 @@ fn rfc7672_3_1_3_usages_of_pkix_and_unknown_ones_are_of_no_use() {
     assert!(usable(2) && usable(3));
     assert!(![0, 1, 4, 255].into_iter().any(usable));
     // What is wrong with the rest of a record shows against a chain.
-    assert!(may_be_usable(&Tlsa::new(3, 2, 255, &[])));
+    assert!(may_be_usable(&Tlsa::new(3, 2, 9, &[])));
+    assert!(!may_be_usable(&Tlsa::new(3, 1, 255, &[0; 32])), "RFC 7218 §2.3: private use");
 }
 
 #[test]

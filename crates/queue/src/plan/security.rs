@@ -9,8 +9,8 @@ use waxseal_policy::{
 use waxseal_transport::TlsUse;
 use waxseal_trust::Anchors;
 use waxseal_types::{
-    ClientCertificate, DnsAnswer, DnsFailure, Domain, Lookup, Proof, Protocol, TlsDemand, TlsLevel, TlsShape,
-    Tlsa, UnixTime,
+    AnchorFiles, ClientCertificate, DnsAnswer, DnsFailure, Domain, Lookup, Proof, Protocol, TlsDemand,
+    TlsLevel, TlsShape, Tlsa, UnixTime,
 };
 
 use super::{Plan, State};
@@ -118,14 +118,21 @@ impl Plan {
         match answer.anchors {
             Ok(anchors) => self.guard.anchors = Some(anchors),
             // interface.md §4: a broken store concerns only what rests on it.
-            Err(reason) if must_match => self.guard.disarmed = Some(disposition::trust_failed(&reason)),
+            Err(reason) if must_match => {
+                let failure = disposition::trust_failed(&reason);
+                match policy.anchors {
+                    AnchorFiles::Default => self.guard.disarmed = Some(failure),
+                    // A policy that names a broken anchor file is no policy: no host is bothered.
+                    AnchorFiles::Only(_) => return self.site_broken(failure),
+                }
+            }
             Err(_) => {}
         }
         match answer.client {
             Ok(client) => self.guard.client = client,
             // A broken client certificate must never weaken: `may` encrypts without it, other levels wait.
             Err(reason) if policy.level != TlsLevel::May => {
-                return self.site_broken(disposition::trust_failed(&reason));
+                self.guard.disarmed = Some(disposition::trust_failed(&reason));
             }
             Err(_) => {}
         }
