@@ -248,7 +248,7 @@ impl Engine {
         });
         let folder = settings.spool.path.clone();
         let engine = Self { manager: address, life, intake, attendant, store, front, grace };
-        engine.wait_for_doorway().await?;
+        engine.wait_for_attendance().await?;
         if let Err(error) = crate::control::serve(&folder, engine.manager.clone()) {
             tracing::warn!(
                 "no control socket in {}: {error}; waxseal queue cannot be used",
@@ -258,10 +258,12 @@ impl Engine {
         Ok(engine)
     }
 
-    async fn wait_for_doorway(&self) -> Result<Arc<Doorway>, StartError> {
+    /// Resolves when the spool is open and somebody attends to clients.
+    async fn wait_for_attendance(&self) -> Result<(), StartError> {
         loop {
-            if let Some(door) = self.manager.send(AskDoorway).await.map_err(|_| StartError::Manager)? {
-                return Ok(door);
+            let open = self.manager.send(AskDoorway).await.map_err(|_| StartError::Manager)?.is_some();
+            if open && self.intake().is_some() {
+                return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
