@@ -67,6 +67,8 @@ section!(inherits
         CApath: Text,
         scert_verifydepth: Count,
         wildcard_matches_multiple_labels: Flag,
+        minimum_rsa_bits: Count,
+        refuse_sha1: Flag,
         connection_reuse: Flag,
         enable_rpk: Flag,
         dane_insecure_mx_policy: Text,

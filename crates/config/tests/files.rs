@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf, time::Duration};
 use waxseal_config::{Config, Problems};
 use waxseal_dns::{DnssecMode, Families};
 use waxseal_policy::{InsecureMx, ServerName, TableAnswer};
-use waxseal_types::TlsLevel;
+use waxseal_types::{Strength, TlsLevel};
 
 struct Folder(tempfile::TempDir);
 
@@ -173,6 +173,21 @@ port = 25
         assert!(got.starts_with(start), "{got}\nshould be {start}");
     }
     assert_eq!(got.len(), expected.len(), "{got:#?}");
+}
+
+/// What Postfix has no parameter for: it may be tightened, and never loosened.
+#[test]
+fn keys_and_signatures_can_be_demanded_stronger_and_not_weaker() {
+    let text = "[tls]\nminimum_rsa_bits = 2048\nrefuse_sha1 = true\n";
+    let config = Folder::new().load(&[("waxseal.toml", text)]).unwrap();
+    assert_eq!(config.policy.smtp.strength, Strength { rsa_bits: 2048, refuse_sha1: true });
+    assert_eq!(config.policy.lmtp.strength, config.policy.smtp.strength);
+    for bits in [0, 512, 70_000] {
+        let got = Folder::new().problems(&[("waxseal.toml", &format!("[tls]\nminimum_rsa_bits = {bits}\n"))]);
+        let expected =
+            format!("waxseal.toml:2: tls.minimum_rsa_bits: {bits} is not between 1024 and 16384; 2048 is");
+        assert!(got.len() == 1 && got[0].starts_with(&expected), "{got:?}");
+    }
 }
 
 #[test]

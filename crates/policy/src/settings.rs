@@ -2,7 +2,7 @@
 
 use alloc::{string::String, vec, vec::Vec};
 
-use waxseal_types::{DigestAlgorithm, Domain, Fingerprint, NextHop, Protocol, TlsLevel};
+use waxseal_types::{DigestAlgorithm, Domain, Fingerprint, NextHop, Protocol, Strength, TlsLevel};
 
 use crate::{Exclusions, Grade, InsecureMx, MatchNames, Protocols, ServerName, TableName};
 
@@ -77,6 +77,8 @@ pub struct ClientSettings {
     pub depth: u8,
     /// `tls_wildcard_matches_multiple_labels`.
     pub wide_wildcards: bool,
+    /// `minimum_rsa_bits` and `refuse_sha1`, which Postfix has not: what keys and signatures must be.
+    pub strength: Strength,
     /// `connection_reuse`.
     pub connection_reuse: bool,
     /// `enable_rpk` (RFC 7250).
@@ -105,6 +107,7 @@ impl Default for ClientSettings {
             trust_anchor_files: vec![],
             depth: 9,
             wide_wildcards: false,
+            strength: Strength::default(),
             connection_reuse: true,
             enable_rpk: false,
             insecure_mx: InsecureMx::Dane,

@@ -4,7 +4,7 @@ use alloc::{borrow::ToOwned, format, string::String, sync::Arc, vec::Vec};
 
 use waxseal_types::{
     AnchorFiles, ClientCertificate, Domain, Fingerprint, FingerprintDemand, NameDemand, NextHop, Protocol,
-    TlsDemand, TlsLevel, TlsShape,
+    Strength, TlsDemand, TlsLevel, TlsShape,
 };
 
 use crate::{
@@ -116,6 +116,8 @@ pub struct TlsPolicy {
     pub depth: u8,
     /// Whether `*` may stand for several labels.
     pub wide_wildcards: bool,
+    /// What keys and signatures must be.
+    pub strength: Strength,
     /// What an insecure MX means at `dane`.
     pub insecure_mx: InsecureMx,
     /// Why DANE cannot be had at all, where that is so.
@@ -205,6 +207,7 @@ impl TlsPolicy {
             anchors,
             depth: client.depth,
             wide_wildcards: client.wide_wildcards,
+            strength: client.strength,
             insecure_mx: client.insecure_mx,
             dane_blind: client.dane_blind.clone(),
             plugin: entry.plugin,

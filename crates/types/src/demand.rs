@@ -61,6 +61,29 @@ pub struct NameDemand {
     pub wide_wildcards: bool,
 }
 
+/// The least that keys and signatures must be to prove anything.
+///
+/// `Default` is OpenSSL's security level 1, as Postfix has it where the peer must match: RSA from 1024 bits, no SHA-1. Where
+/// nobody needs to match, neither counts, and a weak chain may still be called trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Strength {
+    /// The shortest RSA key, in bits, of a server that is authenticated and of those who vouch for it.
+    pub rsa_bits: u16,
+    /// Whether chains with SHA-1 signatures are untrusted at the levels without authentication, too.
+    pub refuse_sha1: bool,
+}
+
+impl Strength {
+    /// RSA keys below this many bits prove nothing at all: 80 bits of security.
+    pub const LEAST_RSA_BITS: u16 = 1024;
+}
+
+impl Default for Strength {
+    fn default() -> Self {
+        Self { rsa_bits: Self::LEAST_RSA_BITS, refuse_sha1: false }
+    }
+}
+
 /// One reference identifier (postconf(5), `smtp_tls_secure_cert_match`), with nexthop and hostname already filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum NamePattern {

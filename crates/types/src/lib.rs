@@ -33,7 +33,7 @@ mod tlsa;
 
 pub use demand::{
     AnchorFiles, DaneDemand, DigestAlgorithm, Fingerprint, FingerprintDemand, NameDemand, NamePattern,
-    TlsDemand,
+    Strength, TlsDemand,
 };
 pub use dns::{DnsAnswer, DnsFailure, DnsFailureKind, Lookup, MxHost, Proof, RecordKind, Validated};
 pub use domain::{Domain, InvalidDomain};

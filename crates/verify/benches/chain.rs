@@ -14,8 +14,8 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use waxseal_trust::{Anchor, AnchorKind, AnchorRules, Anchors, Certificate, KeyParts, Origin};
 use waxseal_types::{
-    AnchorFiles, ConnectionId, DaneDemand, Domain, NameDemand, NamePattern, Proof, TlsDemand, TlsFacts, Tlsa,
-    UnixTime,
+    AnchorFiles, ConnectionId, DaneDemand, Domain, NameDemand, NamePattern, Proof, Strength, TlsDemand,
+    TlsFacts, Tlsa, UnixTime,
 };
 use waxseal_verify::{PathRules, Question, check_path, judge};
 
@@ -105,6 +105,7 @@ fn main() {
         })),
         clear: None,
         anchors: Some(anchors.clone()),
+        strength: Strength::default(),
         connection: ConnectionId(1),
         policy_generation: 1,
         expires: None,

@@ -1,11 +1,12 @@
 //! What each certificate of a path must be (RFC 5280 §6.1), as OpenSSL has it for the purpose "TLS server".
 
-use waxseal_trust::{AnchorRules, Certificate, KeyKind, KeyParts};
+use waxseal_trust::{AnchorRules, Certificate, KeyKind, KeyParts, spki_of};
+use waxseal_types::Strength;
 
 use crate::{
     constraints,
     failure::{PathFailure, Problem},
-    path::{End, Rules, Trust, failure},
+    path::{Demanded, End, Rules, Trust, failure},
     signature,
 };
 
@@ -30,9 +31,7 @@ pub(crate) fn check(
             intermediates += 1;
         }
     }
-    if rules.must_match {
-        strength(path, end)?;
-    }
+    strength(path, end, rules.demanded)?;
     // The anchor's own dates depend on who trusts it.
     let dated = if anchor_expires(path, end, trust) { path.len() } else { top };
     // From the top down, as OpenSSL does: an expired authority is the more telling reason.
@@ -81,20 +80,43 @@ fn serves(certificate: &Certificate, is_issuer: bool) -> bool {
 }
 
 /// OpenSSL's security level 1, which Postfix sets where the peer must match: 80 bits. RSA has them from 1024 bits, SHA-1 not.
-fn strength(path: &[Certificate], end: &End) -> Result<(), PathFailure> {
+fn strength(path: &[Certificate], end: &End, demanded: Demanded) -> Result<(), PathFailure> {
     // What nobody relies on is the signature of the certificate that is trusted itself.
     let signed = if end.is_key() { path.len() } else { path.len().saturating_sub(1) };
     for (depth, certificate) in path.iter().enumerate() {
         let bad = |problem| Err(failure(Some(certificate), depth, problem));
-        let key = KeyParts::new(certificate.spki()).map(|parts| parts.kind);
-        if matches!(key, Some(KeyKind::Rsa(bits)) if bits < 1024) {
-            return bad(Problem::WeakKey);
+        if let Some(bits) = short_rsa(certificate.spki(), demanded) {
+            return bad(Problem::WeakKey { bits, least: demanded.rsa_bits });
         }
-        if depth < signed && signature::hash(&certificate.signed()).is_some_and(signature::Hash::is_weak) {
+        if !demanded.sha1
+            && depth < signed
+            && signature::hash(&certificate.signed()).is_some_and(signature::Hash::is_weak)
+        {
             return bad(Problem::WeakSignature);
         }
     }
     Ok(())
+}
+
+/// Whether a server that is known by its own certificate or key is as strong as configured. Without a setting it may have any
+/// key that TLS takes: nothing else in its chain counts, and OpenSSL looks at none of it either.
+pub(crate) fn pinned(leaf: &[u8], strength: Strength) -> Result<(), PathFailure> {
+    let demanded = Demanded::unmatched(strength);
+    match spki_of(leaf).and_then(|spki| short_rsa(spki, demanded)) {
+        None => Ok(()),
+        Some(bits) => {
+            let problem = Problem::WeakKey { bits, least: demanded.rsa_bits };
+            Err(failure(Certificate::parse(leaf).ok().as_ref(), 0, problem))
+        }
+    }
+}
+
+/// The bits of an RSA key that is shorter than demanded.
+fn short_rsa(spki: &[u8], demanded: Demanded) -> Option<usize> {
+    match KeyParts::new(spki).map(|parts| parts.kind) {
+        Some(KeyKind::Rsa(bits)) if bits < demanded.rsa_bits => Some(bits),
+        _ => None,
+    }
 }
 
 /// Whether the dates of the certificate at the top count.

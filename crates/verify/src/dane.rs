@@ -4,13 +4,14 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256, Sha512};
 use waxseal_trust::{Certificate, PublicKey, spki_of};
-use waxseal_types::{Domain, Matching, NamePattern, Selector, Tlsa, UnixTime, Usage};
+use waxseal_types::{Domain, Matching, NamePattern, Selector, Strength, Tlsa, UnixTime, Usage};
 
 use crate::{
     chain::Chain,
+    checks,
     failure::PathFailure,
     names,
-    path::{self, DEFAULT_DEPTH, End, Rules, TaRecords, Trust},
+    path::{self, DEFAULT_DEPTH, Demanded, End, Rules, TaRecords, Trust},
 };
 
 /// Why a TLSA record cannot be used.
@@ -135,6 +136,16 @@ pub fn check_dane(
     chain: &[Vec<u8>],
     now: UnixTime,
 ) -> Result<DaneMatch, DaneFailure> {
+    check(records, names, chain, (Strength::default(), now))
+}
+
+/// [`check_dane`] with what keys and signatures must be.
+pub(crate) fn check(
+    records: &[Tlsa],
+    names: &[Domain],
+    chain: &[Vec<u8>],
+    (strength, now): (Strength, UnixTime),
+) -> Result<DaneMatch, DaneFailure> {
     let all: Vec<_> = records.iter().take(MAX_RECORDS).filter(|record| usability(record).is_ok()).collect();
     let usable = strongest(&all);
     if usable.is_empty() {
@@ -144,6 +155,7 @@ pub fn check_dane(
     let ee = usable.iter().find(|record| record.usage == Usage::DaneEe && matches_der(record, leaf));
     if let Some(record) = ee {
         // RFC 7672 §3.1.1: neither names nor dates nor the rest of the chain count.
+        checks::pinned(leaf, strength).map_err(DaneFailure::Path)?;
         return Ok(DaneMatch { record: (*record).clone(), depth: 0, name: None });
     }
     let anchors: Vec<Tlsa> = usable
@@ -154,7 +166,8 @@ pub fn check_dane(
     if anchors.is_empty() {
         return Err(DaneFailure::NoMatch(usable.len()));
     }
-    trust_anchor(anchors, names, chain, now).map_err(|failure| match failure {
+    let rules = Rules { demanded: Demanded::matched(strength), depth: DEFAULT_DEPTH, now };
+    trust_anchor(anchors, names, chain, rules).map_err(|failure| match failure {
         DaneFailure::NoMatch(_) => DaneFailure::NoMatch(usable.len()),
         other => other,
     })
@@ -168,12 +181,11 @@ fn trust_anchor(
     records: Vec<Tlsa>,
     names: &[Domain],
     chain: &[Vec<u8>],
-    now: UnixTime,
+    rules: Rules,
 ) -> Result<DaneMatch, DaneFailure> {
     let count = records.len();
     let ta = TaRecords::new(records);
     let presented = Chain::read(chain).map_err(DaneFailure::Path)?;
-    let rules = Rules { must_match: true, depth: DEFAULT_DEPTH, now };
     let path = path::find(&presented.certificates, Trust::Records(&ta), rules).map_err(|failure| {
         // Without a match the most that can be said is that there is none.
         if failure.problem.rank() <= 1 { DaneFailure::NoMatch(count) } else { DaneFailure::Path(failure) }

@@ -36,8 +36,13 @@ pub enum Problem {
     UnsupportedSignature,
     /// Its signature is of a kind that no longer proves anything.
     WeakSignature,
-    /// Its key is too short.
-    WeakKey,
+    /// Its RSA key is too short.
+    WeakKey {
+        /// Its length.
+        bits: usize,
+        /// What is demanded.
+        least: usize,
+    },
     /// It has expired.
     Expired,
     /// It is not valid yet.
@@ -70,7 +75,7 @@ impl Problem {
             Self::TooLong(_) => 2,
             Self::BadSignature | Self::UnsupportedSignature => 3,
             Self::WeakSignature
-            | Self::WeakKey
+            | Self::WeakKey { .. }
             | Self::Expired
             | Self::NotYetValid
             | Self::UnreadableDate
@@ -106,7 +111,9 @@ impl fmt::Display for Problem {
             Self::BadSignature => f.write_str("certificate signature failure"),
             Self::UnsupportedSignature => f.write_str("unsupported signature algorithm"),
             Self::WeakSignature => f.write_str("signature digest algorithm too weak"),
-            Self::WeakKey => f.write_str("key too weak"),
+            Self::WeakKey { bits, least } => {
+                write!(f, "key too weak (RSA with {bits} bits, {least} are demanded)")
+            }
             Self::Expired => f.write_str("certificate has expired"),
             Self::NotYetValid => f.write_str("certificate not yet valid"),
             Self::UnreadableDate => f.write_str("format error in certificate's dates"),

@@ -8,11 +8,12 @@ use waxseal_types::{AnchorFiles, DaneDemand, FingerprintDemand, NameDemand, Proo
 use crate::{
     DemandDigest, Question, Refused, RefusedKind, TlsAchieved, Verdict, Verified,
     chain::{Chain, describe},
+    checks,
     clearance::compare,
-    dane::{DaneFailure, check_dane},
+    dane::{self, DaneFailure},
     failure::{PathFailure, Problem},
     fingerprint, names,
-    path::{self, DEFAULT_DEPTH, End, Rules, Trust},
+    path::{self, DEFAULT_DEPTH, Demanded, End, Rules, Trust},
 };
 
 /// Judges one connection under one demand.
@@ -80,7 +81,8 @@ fn status_only(question: &Question, facts: &TlsFacts) -> Found {
     let Some(anchors) = question.anchors.as_deref().filter(|anchors| !anchors.is_empty()) else {
         return Found::Nothing(None);
     };
-    let rules = Rules { must_match: false, depth: DEFAULT_DEPTH, now: question.now };
+    let rules =
+        Rules { demanded: Demanded::unmatched(question.strength), depth: DEFAULT_DEPTH, now: question.now };
     let path = Chain::read(&facts.chain)
         .and_then(|chain| path::find(&chain.certificates, Trust::Anchors(anchors), rules));
     path.map_or(Found::Nothing(None), |path| Found::Trusted(format!("anchor {}", Under(&path.end)), None))
@@ -92,6 +94,9 @@ fn by_fingerprint(question: &Question, demand: &FingerprintDemand, facts: &TlsFa
         return Found::Nothing(refused(RefusedKind::BadCertificate, "no certificate was presented"));
     }
     if let Some(proof) = fingerprint::matching(demand, leaf) {
+        if let Err(failure) = checks::pinned(leaf, question.strength) {
+            return Found::Nothing(path_refused(&failure));
+        }
         return Found::Proven(TlsAchieved::Fingerprint(verified(question, proof)));
     }
     if !fingerprint::any_possible(demand) {
@@ -116,9 +121,16 @@ fn by_name(question: &Question, demand: &NameDemand, facts: &TlsFacts) -> Found 
     };
     let leaf = &chain.certificates[0];
     let anchor = match listed_leaf(anchors, leaf) {
-        Some(anchor) => anchor,
+        Some(anchor) => match checks::pinned(leaf.as_der(), question.strength) {
+            Ok(()) => anchor,
+            Err(failure) => return Found::Nothing(path_refused(&failure)),
+        },
         None => {
-            let rules = Rules { must_match: true, depth: usize::from(demand.depth), now: question.now };
+            let rules = Rules {
+                demanded: Demanded::matched(question.strength),
+                depth: usize::from(demand.depth),
+                now: question.now,
+            };
             match path::find(&chain.certificates, Trust::Anchors(anchors), rules) {
                 Ok(path) => Under(&path.end).to_string(),
                 Err(failure) => return Found::Nothing(path_refused(&failure)),
@@ -154,7 +166,7 @@ fn listed_leaf(anchors: &Anchors, leaf: &Certificate) -> Option<String> {
 }
 
 fn by_dane(question: &Question, demand: &DaneDemand, facts: &TlsFacts) -> Found {
-    match check_dane(&demand.records, &demand.names, &facts.chain, question.now) {
+    match dane::check(&demand.records, &demand.names, &facts.chain, (question.strength, question.now)) {
         Ok(found) => {
             let verified = verified(question, found.to_string());
             Found::Proven(match demand.mx {

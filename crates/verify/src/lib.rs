@@ -11,7 +11,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use waxseal_types::{ConnectionId, QueueId, TlsDemand, UnixTime};
+//! use waxseal_types::{ConnectionId, QueueId, Strength, TlsDemand, UnixTime};
 //! use waxseal_verify::{ClearReason, Question, TlsAchieved, judge};
 //!
 //! // Level `may`, and a server without STARTTLS: mail may go in clear, and the verdict says why that was allowed.
@@ -20,6 +20,7 @@
 //!     facts: None,
 //!     clear: Some(ClearReason::NotOffered),
 //!     anchors: None,
+//!     strength: Strength::default(),
 //!     connection: ConnectionId(1),
 //!     policy_generation: 1,
 //!     expires: None,

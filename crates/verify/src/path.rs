@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use waxseal_trust::{Anchor, AnchorRules, Anchors, Certificate, Name, PublicKey};
-use waxseal_types::{Matching, Selector, Tlsa, UnixTime};
+use waxseal_types::{Matching, Selector, Strength, Tlsa, UnixTime};
 
 use crate::{
     checks,
@@ -45,11 +45,38 @@ pub(crate) struct TaRecords {
 /// How strict to be.
 #[derive(Clone, Copy)]
 pub(crate) struct Rules {
-    /// Whether the peer must be authenticated; weak signatures and keys then do not count.
-    pub(crate) must_match: bool,
+    /// What keys and signatures must be.
+    pub(crate) demanded: Demanded,
     /// Issuers in a path.
     pub(crate) depth: usize,
     pub(crate) now: UnixTime,
+}
+
+/// What is demanded of keys and signatures in a path.
+#[derive(Clone, Copy)]
+pub(crate) struct Demanded {
+    /// The shortest RSA key; 0 asks for none.
+    pub(crate) rsa_bits: usize,
+    /// Whether SHA-1 signatures count.
+    pub(crate) sha1: bool,
+}
+
+impl Demanded {
+    /// Of a peer that must be authenticated.
+    pub(crate) fn matched(strength: Strength) -> Self {
+        // A setting may tighten what Postfix demands, and never loosen it.
+        let rsa_bits = strength.rsa_bits.max(Strength::LEAST_RSA_BITS);
+        Self { rsa_bits: usize::from(rsa_bits), sha1: false }
+    }
+
+    /// Of a chain that only decides between two words: nothing, unless that was tightened.
+    pub(crate) fn unmatched(strength: Strength) -> Self {
+        let tightened = strength.rsa_bits > Strength::LEAST_RSA_BITS;
+        Self {
+            rsa_bits: if tightened { usize::from(strength.rsa_bits) } else { 0 },
+            sha1: !strength.refuse_sha1,
+        }
+    }
 }
 
 /// Where a path ended.

@@ -1,20 +1,22 @@
 //! The path builder and the comparison of names, for those who want nothing else.
 
 use waxseal_trust::{Anchors, Certificate};
-use waxseal_types::{NamePattern, UnixTime};
+use waxseal_types::{NamePattern, Strength, UnixTime};
 
 use crate::{
     chain::Chain,
     failure::{PathFailure, Problem},
     names,
-    path::{self, DEFAULT_DEPTH, End, Rules, Trust},
+    path::{self, DEFAULT_DEPTH, Demanded, End, Rules, Trust},
 };
 
 /// How strict a path is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PathRules {
-    /// Whether SHA-1 signatures and RSA keys below 1024 bits are refused.
-    pub strong: bool,
+    /// Whether the peer is to be authenticated: SHA-1 signatures and short RSA keys are then refused.
+    pub must_match: bool,
+    /// What counts as short, and whether SHA-1 is refused where nobody must match, too.
+    pub strength: Strength,
     /// Issuers in a path, at most.
     pub depth: u8,
 }
@@ -22,7 +24,7 @@ pub struct PathRules {
 impl Default for PathRules {
     /// As for a peer that must be authenticated.
     fn default() -> Self {
-        Self { strong: true, depth: DEFAULT_DEPTH as u8 }
+        Self { must_match: true, strength: Strength::default(), depth: DEFAULT_DEPTH as u8 }
     }
 }
 
@@ -46,7 +48,12 @@ pub fn check_path(
     now: UnixTime,
 ) -> Result<TrustedPath, PathFailure> {
     let chain = Chain::read(chain)?;
-    let rules = Rules { must_match: rules.strong, depth: usize::from(rules.depth), now };
+    let demanded = if rules.must_match {
+        Demanded::matched(rules.strength)
+    } else {
+        Demanded::unmatched(rules.strength)
+    };
+    let rules = Rules { demanded, depth: usize::from(rules.depth), now };
     let path = path::find(&chain.certificates, Trust::Anchors(anchors), rules)?;
     match path.end {
         End::Anchor(anchor) | End::Key(anchor) => {

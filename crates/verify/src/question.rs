@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use waxseal_trust::Anchors;
-use waxseal_types::{ConnectionId, QueueId, TlsDemand, TlsFacts, TlsStatus, UnixTime};
+use waxseal_types::{ConnectionId, QueueId, Strength, TlsDemand, TlsFacts, TlsStatus, UnixTime};
 
 use crate::{Clearance, TlsAchieved};
 
@@ -19,6 +19,8 @@ pub struct Question {
     /// The anchors that the demand names. At `none`, `may` and `encrypt`: those of the configuration, and they decide
     /// only the word in the log.
     pub anchors: Option<Arc<Anchors>>,
+    /// What keys and signatures must be.
+    pub strength: Strength,
     /// The connection that is judged.
     pub connection: ConnectionId,
     /// The generation of the policy that the demand came from.

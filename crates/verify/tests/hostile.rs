@@ -6,11 +6,9 @@ mod common;
 use std::{sync::Arc, time::Instant};
 
 use common::{NOW, anchors, root, world::Random};
-use waxseal_trust::{AnchorRules, Anchors, Certificate, PublicKey, anchor_file, authorities, blocks};
-use waxseal_types::{
-    AnchorFiles, ConnectionId, DaneDemand, Domain, NameDemand, NamePattern, Proof, TlsDemand, TlsFacts, Tlsa,
-};
-use waxseal_verify::{Question, check_dane, describe, judge};
+use waxseal_trust::{AnchorRules, Certificate, PublicKey, anchor_file, authorities, blocks};
+use waxseal_types::{AnchorFiles, DaneDemand, Domain, NameDemand, NamePattern, Proof, TlsDemand, Tlsa};
+use waxseal_verify::{check_dane, describe, judge};
 
 /// `WAXSEAL_MUTATIONS=1000000 cargo test --release -p waxseal-verify --test hostile` is the nightly size.
 fn rounds() -> usize {
@@ -39,29 +37,6 @@ fn mutate(random: &mut Random, octets: &mut Vec<u8>) {
     }
 }
 
-fn question(demand: TlsDemand, chain: Vec<Vec<u8>>, anchors: &Arc<Anchors>) -> Question {
-    let facts = TlsFacts {
-        protocol: "TLSv1.3",
-        cipher: "TLS_AES_128_GCM_SHA256",
-        group: None,
-        sni: None,
-        resumed: false,
-        client_certificate: false,
-        chain: chain.into(),
-    };
-    Question {
-        demand: Arc::new(demand),
-        facts: Some(Arc::new(facts)),
-        clear: None,
-        anchors: Some(anchors.clone()),
-        connection: ConnectionId(1),
-        policy_generation: 1,
-        expires: None,
-        only_message: None,
-        now: NOW,
-    }
-}
-
 #[test]
 fn mutated_chains_and_records_never_panic() {
     let mut random = Random(0x6861_7264_6865_6164);
@@ -85,7 +60,7 @@ fn mutated_chains_and_records_never_panic() {
         depth: 9,
         wide_wildcards: false,
     });
-    assert!(judge(&question(demand.clone(), corpus[..2].to_vec(), &trusted)).outcome.is_ok());
+    assert!(judge(&common::question(demand.clone(), corpus[..2].to_vec(), &trusted)).outcome.is_ok());
     for _ in 0..rounds() {
         let mut chain: Vec<_> = corpus.iter().take(1 + random.below(3)).cloned().collect();
         let at = random.below(chain.len());
@@ -98,7 +73,7 @@ fn mutated_chains_and_records_never_panic() {
         let _ = check_dane(&records, &names, &chain, NOW);
         let dane = DaneDemand { records: Arc::new(records), names: names.clone(), mx: Proof::Secure };
         for demand in [demand.clone(), TlsDemand::Dane(dane), TlsDemand::Opportunistic] {
-            let verdict = judge(&question(demand, chain.clone(), &trusted));
+            let verdict = judge(&common::question(demand, chain.clone(), &trusted));
             let all = verdict.detail.iter().chain(&verdict.matched);
             all.for_each(|line| assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line:?}"));
             if let Err(refused) = verdict.outcome {

@@ -3,14 +3,19 @@
 
 mod common;
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path, process::Command};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path, process::Command, sync::Arc};
 
 use common::{
     NOW, anchors,
     world::{Random, world},
 };
+use sha2::Digest as _;
 use waxseal_trust::{AnchorRules, Certificate};
-use waxseal_verify::{PathRules, Problem, check_path};
+use waxseal_types::{
+    AnchorFiles, DaneDemand, DigestAlgorithm, Domain, Fingerprint, FingerprintDemand, NameDemand,
+    NamePattern, Proof, Strength, TlsDemand, Tlsa, UnixTime,
+};
+use waxseal_verify::{PathRules, Problem, Question, check_path, judge};
 
 const CHAINS: usize = 600;
 
@@ -111,43 +116,106 @@ fn openssl(dir: &Path, words: &str) -> bool {
     }
 }
 
-/// Postfix has OpenSSL's security level 1 where the peer must match, and level 0 below: SHA-1 fails above and passes below,
-/// RSA-1024 passes. A root's own signature counts nowhere.
-#[test]
-fn weak_signatures_count_only_where_nothing_is_demanded() {
+/// A chain of two made by openssl: the root's and the leaf's digest, and the length of the RSA keys.
+struct Weak {
+    root: Vec<u8>,
+    leaf: Vec<u8>,
+    digests: (&'static str, &'static str),
+    bits: usize,
+}
+
+/// What openssl makes on demand and rcgen does not; `None` where there is no openssl.
+fn weak_chains() -> Option<Vec<Weak>> {
     let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("leaf.ext"), "subjectAltName=DNS:mx.example.com").unwrap();
+    let kinds = [("sha256", "sha256", 1024), ("sha256", "sha1", 2048), ("sha1", "sha256", 2048)];
     let mut chains = Vec::new();
-    for (root, leaf, bits) in [("sha256", "sha256", 1024), ("sha256", "sha1", 2048), ("sha1", "sha256", 2048)]
-    {
-        std::fs::write(dir.path().join("leaf.ext"), "subjectAltName=DNS:mx.example.com").unwrap();
-        let request = "req -newkey rsa:BITS -nodes -keyout leaf.key -subj /CN=leaf -out leaf.csr";
-        let steps = [
+    for (root, leaf, bits) in kinds {
+        let made = [
             format!(
                 "req -x509 -newkey rsa:{bits} -nodes -{root} -keyout root.key -subj /CN=root -days 36500 -out root.pem"
             ),
-            request.replace("BITS", &bits.to_string()),
+            format!("req -newkey rsa:{bits} -nodes -keyout leaf.key -subj /CN=leaf -out leaf.csr"),
             format!(
                 "x509 -req -in leaf.csr -CA root.pem -CAkey root.key -{leaf} -days 36500 -set_serial 1 -extfile leaf.ext -out leaf.pem"
             ),
         ];
-        for step in steps {
-            if !openssl(dir.path(), &step) {
-                return;
-            }
+        if !made.iter().all(|step| openssl(dir.path(), step)) {
+            return None;
         }
         let read = |name: &str| common::der(&std::fs::read_to_string(dir.path().join(name)).unwrap());
-        chains.push((read("root.pem"), read("leaf.pem"), leaf));
+        chains.push(Weak { root: read("root.pem"), leaf: read("leaf.pem"), digests: (root, leaf), bits });
     }
-    for (root, leaf, digest) in chains {
+    Some(chains)
+}
+
+/// These certificates begin today, whenever that is.
+const LATER: UnixTime = UnixTime::from_secs(2_500_000_000);
+
+/// Postfix has OpenSSL's security level 1 where the peer must match, and level 0 below: SHA-1 fails above and passes below,
+/// RSA-1024 passes. A root's own signature counts nowhere. Both can be tightened.
+#[test]
+fn weak_signatures_and_keys_count_only_where_nothing_is_demanded_and_not_when_tightened() {
+    let as_postfix = Strength::default();
+    let long_keys = Strength { rsa_bits: 2048, ..as_postfix };
+    let no_sha1 = Strength { refuse_sha1: true, ..as_postfix };
+    for Weak { root, leaf, digests, bits } in weak_chains().into_iter().flatten() {
         let trusted = anchors(AnchorRules::Authorities, &[root]);
-        // These certificates begin today, whenever that is.
-        let now = waxseal_types::UnixTime::from_secs(2_500_000_000);
-        let check =
-            |strong| check_path(&trusted, std::slice::from_ref(&leaf), PathRules { strong, depth: 9 }, now);
-        assert!(check(false).is_ok(), "{:?}", check(false));
-        match check(true) {
-            Ok(_) => assert_eq!(digest, "sha256"),
-            Err(failure) => assert_eq!((failure.problem, digest), (Problem::WeakSignature, "sha1")),
-        }
+        let check = |must_match, strength| {
+            let rules = PathRules { must_match, strength, depth: 9 };
+            check_path(&trusted, std::slice::from_ref(&leaf), rules, LATER)
+                .map(drop)
+                .map_err(|why| why.problem)
+        };
+        let sha1 = if digests.1 == "sha1" { Err(Problem::WeakSignature) } else { Ok(()) };
+        let short = if bits < 2048 { Err(Problem::WeakKey { bits, least: 2048 }) } else { Ok(()) };
+        assert_eq!(check(false, as_postfix), Ok(()), "{digests:?}");
+        assert_eq!(check(true, as_postfix), sha1, "{digests:?}");
+        assert_eq!(
+            (check(false, no_sha1), check(true, no_sha1)),
+            (sha1.clone(), sha1.clone()),
+            "{digests:?}"
+        );
+        assert_eq!(check(false, long_keys), short, "{digests:?}");
+        assert_eq!(check(true, long_keys), sha1.and(short), "{digests:?}");
+    }
+}
+
+/// A server known by its own certificate or key has any key that TLS takes, unless a length is configured.
+#[test]
+fn short_keys_of_pinned_servers_pass_unless_that_is_tightened() {
+    let Some(Weak { leaf, bits, .. }) = weak_chains().and_then(|chains| chains.into_iter().next()) else {
+        return;
+    };
+    assert_eq!(bits, 1024);
+    let sha256 =
+        |data: &[u8]| -> Vec<u8> { sha2::Digest::finalize(sha2::Sha256::new_with_prefix(data)).to_vec() };
+    let name = Domain::new("mx.example.com").unwrap();
+    let listed = Arc::new(anchors(AnchorRules::Explicit, std::slice::from_ref(&leaf)));
+    let demands = [
+        TlsDemand::Fingerprint(FingerprintDemand {
+            digest: DigestAlgorithm::Sha256,
+            accepted: Arc::new([Fingerprint(sha256(&leaf))]),
+        }),
+        TlsDemand::Dane(DaneDemand {
+            records: Arc::new([Tlsa::new(3, 0, 1, &sha256(&leaf))]),
+            names: Arc::new([name.clone()]),
+            mx: Proof::Secure,
+        }),
+        TlsDemand::Names(NameDemand {
+            patterns: Arc::new([NamePattern::Exact(name)]),
+            anchors: AnchorFiles::Only(Arc::new(["leaf.pem".to_owned()])),
+            depth: 9,
+            wide_wildcards: false,
+        }),
+    ];
+    for demand in demands {
+        let outcome = |strength| {
+            let question = common::question(demand.clone(), vec![leaf.clone()], &listed);
+            judge(&Question { strength, now: LATER, ..question }).outcome.map(drop).map_err(|why| why.reason)
+        };
+        assert_eq!(outcome(Strength::default()), Ok(()), "{demand:?}");
+        let refused = outcome(Strength { rsa_bits: 2048, refuse_sha1: false }).unwrap_err();
+        assert!(refused.contains("key too weak (RSA with 1024 bits, 2048 are demanded)"), "{refused}");
     }
 }

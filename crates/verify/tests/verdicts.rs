@@ -10,7 +10,7 @@ use sha2::Digest as _;
 use waxseal_trust::{AnchorRules, Anchors, Certificate};
 use waxseal_types::{
     AnchorFiles, ConnectionId, DaneDemand, DigestAlgorithm, Domain, Fingerprint, FingerprintDemand,
-    NameDemand, NamePattern, Proof, QueueId, TlsDemand, TlsFacts, TlsStatus, Tlsa,
+    NameDemand, NamePattern, Proof, QueueId, Strength, TlsDemand, TlsFacts, TlsStatus, Tlsa,
 };
 use waxseal_verify::{
     ClearReason, ClearanceError, DemandDigest, Question, Refused, RefusedKind, TlsAchieved, Verdict, judge,
@@ -103,6 +103,7 @@ fn clear(demand: TlsDemand, reason: Option<ClearReason>) -> Question {
         facts: None,
         clear: reason,
         anchors: None,
+        strength: Strength::default(),
         connection: ConnectionId(1),
         policy_generation: 7,
         expires: None,

@@ -8,7 +8,7 @@ use waxseal_policy::{
     Settings, TableName, parse_digest_name, parse_fingerprints,
 };
 use waxseal_trust::{Settings as TrustSettings, StoreSettings};
-use waxseal_types::{Domain, NextHop, TlsLevel};
+use waxseal_types::{Domain, NextHop, Strength, TlsLevel};
 
 use super::{Build, count, flag, set};
 use crate::{
@@ -81,6 +81,7 @@ impl Build<'_> {
                 "hostname believes DNS: whoever can forge MX records passes",
             );
         }
+        client.strength = self.strength(section, &raw);
         client.trust_anchor_files = raw.trust_anchor_file.map(|words| words.0).unwrap_or_default();
         set(
             &mut client.depth,
@@ -101,6 +102,24 @@ impl Build<'_> {
         set(&mut client.insecure_mx, insecure_mx);
         client.dane_blind = self.dane_blind(section, dns);
         client
+    }
+
+    fn strength(&mut self, section: &str, raw: &Tls) -> Strength {
+        const RANGE: std::ops::RangeInclusive<u16> = Strength::LEAST_RSA_BITS..=16_384;
+        let mut strength = Strength::default();
+        if let Some(bits) = count(&raw.minimum_rsa_bits) {
+            match u16::try_from(bits).ok().filter(|bits| RANGE.contains(bits)) {
+                Some(bits) => strength.rsa_bits = bits,
+                None => self.problem(
+                    section,
+                    "minimum_rsa_bits",
+                    format!("{bits} is not between {} and {}", RANGE.start(), RANGE.end()),
+                    "2048 is what certificate authorities have demanded of themselves since 2014",
+                ),
+            }
+        }
+        set(&mut strength.refuse_sha1, flag(&raw.refuse_sha1));
+        strength
     }
 
     fn level(&mut self, section: &str, value: Option<&Text>) -> Option<TlsLevel> {

@@ -225,6 +225,7 @@ impl Plan {
             facts,
             clear,
             anchors: self.guard.anchors.clone(),
+            strength: security.strength,
             connection: id,
             policy_generation: self.guard.generation,
             expires: security.expires,

@@ -9,8 +9,8 @@ use waxseal_policy::{
 use waxseal_transport::TlsUse;
 use waxseal_trust::Anchors;
 use waxseal_types::{
-    AnchorFiles, ClientCertificate, DnsAnswer, DnsFailure, Domain, Lookup, Proof, Protocol, TlsDemand,
-    TlsLevel, TlsShape, Tlsa, UnixTime,
+    AnchorFiles, ClientCertificate, DnsAnswer, DnsFailure, Domain, Lookup, Proof, Protocol, Strength,
+    TlsDemand, TlsLevel, TlsShape, Tlsa, UnixTime,
 };
 
 use super::{Plan, State};
@@ -51,6 +51,8 @@ pub(super) struct Security {
     /// The level in effect.
     pub(super) level: TlsLevel,
     shape: TlsShape,
+    /// What keys and signatures must be.
+    pub(super) strength: Strength,
     /// The end of the DNS data that it rests on.
     pub(super) expires: Option<UnixTime>,
 }
@@ -187,6 +189,7 @@ impl Plan {
             demand: Arc::new(TlsDemand::Encrypted),
             level: TlsLevel::Encrypt,
             shape: security.shape.clone(),
+            strength: security.strength,
             expires: security.expires,
         }));
         true
@@ -208,7 +211,13 @@ impl Plan {
             None => policy.shape_for(&nexthop, host.as_ref(), mandatory, client),
         };
         let expires = dane.map(|(_, end)| end);
-        self.guard.security = Some(Arc::new(Security { demand: Arc::new(demand), level, shape, expires }));
+        self.guard.security = Some(Arc::new(Security {
+            demand: Arc::new(demand),
+            level,
+            shape,
+            strength: policy.strength,
+            expires,
+        }));
         self.state = State::Address;
     }
 

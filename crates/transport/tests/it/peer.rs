@@ -242,6 +242,7 @@ pub(crate) fn cleared(session: &Session, demand: &TlsDemand, only_message: Optio
         facts: session.facts().cloned(),
         clear: session.facts().is_none().then_some(ClearReason::NotOffered),
         anchors: None,
+        strength: waxseal_types::Strength::default(),
         connection: session.connection(),
         policy_generation: 1,
         expires: None,

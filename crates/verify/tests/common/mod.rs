@@ -7,7 +7,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use waxseal_trust::{Anchor, AnchorKind, AnchorRules, Anchors, Certificate, Origin, PublicKey, blocks};
-use waxseal_types::UnixTime;
+use waxseal_types::{ConnectionId, Strength, TlsDemand, TlsFacts, UnixTime};
+use waxseal_verify::Question;
 
 /// The text of a reference file under `LAB_SHARED` (default: `../shared` beside the workspace). `None`, with a message, where
 /// there is none; in CI that is an error.
@@ -97,5 +98,30 @@ impl Ca {
         name(&mut params, "leaf");
         let key = KeyPair::generate().expect("a key");
         params.signed_by(&key, &self.issuer()).expect("signs").der().to_vec()
+    }
+}
+
+/// A question about a connection over TLS, at [`NOW`].
+pub fn question(demand: TlsDemand, chain: Vec<Vec<u8>>, anchors: &Arc<Anchors>) -> Question {
+    let facts = TlsFacts {
+        protocol: "TLSv1.3",
+        cipher: "TLS_AES_128_GCM_SHA256",
+        group: None,
+        sni: None,
+        resumed: false,
+        client_certificate: false,
+        chain: chain.into(),
+    };
+    Question {
+        demand: Arc::new(demand),
+        facts: Some(Arc::new(facts)),
+        clear: None,
+        anchors: Some(anchors.clone()),
+        strength: Strength::default(),
+        connection: ConnectionId(1),
+        policy_generation: 1,
+        expires: None,
+        only_message: None,
+        now: NOW,
     }
 }
