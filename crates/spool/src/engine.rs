@@ -1,7 +1,7 @@
 //! What the log's thread does, step by step and without a thread: a batch of requests becomes a group, the group is written and synced, and only then is
 //! anyone answered.
 
-use std::{sync::Arc, time::Instant};
+use std::{io, sync::Arc, time::Instant};
 
 use parking_lot::Mutex;
 
@@ -14,6 +14,7 @@ use crate::{
     recover::Found,
     request::{Prepared, Request, Work},
     reserve::Reserve,
+    spares::spare_name,
     writer::{Failure, Writer},
 };
 
@@ -45,7 +46,8 @@ impl Engine {
         let index = Arc::new(Mutex::new(found.index));
         let next = (found.next_number, found.last_sequence);
         let (shared, size) = ((Arc::clone(&index), Arc::clone(&counters)), settings.segment_size);
-        let writer = Writer::new(storage, shared.0, shared.1, size, next);
+        let mut writer = Writer::new(storage, shared.0, shared.1, size, next);
+        writer.spares.adopt(found.spares, &*Arc::clone(&writer.storage));
         Self {
             writer,
             index,
@@ -117,7 +119,7 @@ impl Engine {
         if need == 0 {
             return;
         }
-        let room = self.reserve.admit(need, &*self.writer.storage);
+        let room = self.reserve.admit(need, self.writer.room(), &*self.writer.storage);
         self.gate.set_full(!room);
         if !room {
             puts().filter_map(|put| put.ticket.as_ref()).for_each(|ticket| {
@@ -128,7 +130,7 @@ impl Engine {
 
     /// Opens the gate again when there is room.
     pub(crate) fn look_for_space(&self) {
-        if self.gate.is_full() && self.reserve.has_recovered(&*self.writer.storage) {
+        if self.gate.is_full() && self.reserve.has_recovered(self.writer.room(), &*self.writer.storage) {
             self.gate.set_full(false);
         }
     }
@@ -292,15 +294,15 @@ impl Engine {
 
     /// A segment counts as gone only when its removal is durable: its marks may go next, and it must not come back without them.
     fn remove(&mut self, numbers: &[u32]) -> bool {
-        let storage = &*self.writer.storage;
         let mut gone = Vec::new();
+        let mut spares = Vec::new();
         for number in numbers {
             let name = segment_name(*number);
-            let damaged = self.index.lock().segments.get(number).is_some_and(|segment| segment.damaged);
-            let done =
-                if damaged { storage.rename(&name, &format!("{name}.bad")) } else { storage.remove(&name) };
-            match done {
-                Ok(()) => gone.push(*number),
+            match self.discard(*number, &name, spares.len()) {
+                Ok(spare) => {
+                    gone.push(*number);
+                    spares.extend(spare);
+                }
                 Err(error) => tracing::error!(segment = name, %error, "cannot remove segment"),
             }
         }
@@ -308,7 +310,10 @@ impl Engine {
             return false;
         }
         self.counters.syncs.add(1);
-        let synced = storage.sync_dir();
+        let synced = self.writer.storage.sync_dir();
+        if synced.is_ok() {
+            spares.into_iter().for_each(|(name, octets)| self.writer.spares.add(name, octets));
+        }
         let mut index = self.index.lock();
         for number in gone {
             if synced.is_ok() {
@@ -322,6 +327,25 @@ impl Engine {
             tracing::error!(%error, "cannot sync the spool folder");
         }
         synced.is_ok()
+    }
+
+    /// Takes a segment's name away: kept if it is damaged, to be written over if that is wanted.
+    fn discard(&self, number: u32, name: &str, more: usize) -> io::Result<Option<(String, u64)>> {
+        let storage = &*self.writer.storage;
+        let state = self.index.lock();
+        let segment = state.segments.get(&number);
+        let (damaged, poisoned) = segment.map_or((false, true), |s| (s.damaged, s.poisoned));
+        let allocated = segment.map_or(0, |segment| segment.allocated);
+        drop(state);
+        if damaged {
+            return storage.rename(name, &format!("{name}.bad")).map(|()| None);
+        }
+        if poisoned || !self.writer.spares.wants(more, allocated, self.segment_size) {
+            return storage.remove(name).map(|()| None);
+        }
+        let spare = spare_name(number);
+        storage.rename(name, &spare)?;
+        Ok(Some((spare, allocated)))
     }
 
     /// The orderly end.

@@ -1,14 +1,15 @@
-//! The octets on disk, format 1. All numbers are little-endian, all checksums CRC-32C.
+//! The octets on disk, format 2. All numbers are little-endian, all checksums CRC-32C.
 //!
 //! A segment is a file `<number>.seg` (16 hexadecimal digits). Numbers are never used twice, so a number is the generation of its file, too: a file
-//! that is recycled under a new number has a new salt, and nothing stale in it keeps a valid header.
+//! that is recycled under a new number (`<number>.free` in between) has a new salt, and nothing stale in it keeps a valid header.
 //!
 //! ```text
 //! offset 0    segment header, 512 octets          the layout of the first 16 octets and of the last 4 is the same in all formats
 //! offset 512  the same again
-//! offset 1024 groups, each at a multiple of 512, zero octets between them: no sector is ever written twice
+//! offset 1024 groups, each at a multiple of 512, zero octets between them: no sector is written twice in one generation; behind the last group
+//!             may be what earlier generations left
 //!
-//! segment header  "WAXSPOOL" version:4 0:4 number:8 salt:8 id_floor:8 0:468 crc:4
+//! segment header  "WAXSPOOL" version:4 0:4 number:8 salt:8 id_floor:8 previous:8 vouched:8 0:452 crc:4
 //! group header    "WXGP" flags:2 0:2 sequence:8 synced:8 records:4 length:4 0:12 crc:4                          (48 octets)
 //! record          "WXRC" kind:1 flags:1 0:2 id:8 meta:4 body:4 crc_meta:4 crc_body:4 0:4 crc:4, meta, body      (40 octets and those)
 //! ```
@@ -21,7 +22,9 @@
 //! as 4 octets, mark, envelope). Flags are for bodies in files of their own, indexes and checkpoints: none is defined in format 1.
 
 /// The format that this program writes, and the newest that it reads.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
+/// The oldest format that it reads: the same but for what format 2 added where format 1 has zeros.
+const OLDEST: u32 = 1;
 pub(crate) const SECTOR: u64 = 512;
 /// Where the first group is.
 pub(crate) const FIRST_GROUP: u64 = 2 * SECTOR;
@@ -29,8 +32,8 @@ pub(crate) const GROUP_HEADER: usize = 48;
 pub(crate) const RECORD_HEADER: usize = 40;
 
 const SEGMENT_MAGIC: &[u8; 8] = b"WAXSPOOL";
-const GROUP_MAGIC: &[u8; 4] = b"WXGP";
-const RECORD_MAGIC: &[u8; 4] = b"WXRC";
+pub(crate) const GROUP_MAGIC: &[u8; 4] = b"WXGP";
+pub(crate) const RECORD_MAGIC: &[u8; 4] = b"WXRC";
 
 /// Group flag: nothing follows in this segment.
 pub(crate) const SEALED: u16 = 1;
@@ -41,6 +44,10 @@ pub(crate) struct SegmentHeader {
     pub(crate) salt: u64,
     /// No id up to this one is given again.
     pub(crate) id_floor: u64,
+    /// The segment that was written to before this one, or 0.
+    pub(crate) previous: u32,
+    /// All before this offset of that segment was durable: what does not hold there is damage, not a torn tail.
+    pub(crate) vouched: u64,
 }
 
 /// Why a file has no usable segment header.
@@ -50,6 +57,8 @@ pub(crate) enum NoHeader {
     Unwritten,
     /// Of a format that this program does not know.
     Newer(u32),
+    /// Whole, but another generation's: the file was taken to be written over, and a crash followed.
+    Recycled,
     /// Written once, unreadable now.
     Damaged,
 }
@@ -167,6 +176,8 @@ impl SegmentHeader {
         one[16..24].copy_from_slice(&u64::from(self.number).to_le_bytes());
         one[24..32].copy_from_slice(&self.salt.to_le_bytes());
         one[32..40].copy_from_slice(&self.id_floor.to_le_bytes());
+        one[40..48].copy_from_slice(&u64::from(self.previous).to_le_bytes());
+        one[48..56].copy_from_slice(&self.vouched.to_le_bytes());
         let crc = crc32c::crc32c(&one[..508]);
         one[508..].copy_from_slice(&crc.to_le_bytes());
         two.copy_from_slice(one);
@@ -182,10 +193,14 @@ impl SegmentHeader {
                 continue;
             }
             let version = u32_at(copy, 8);
-            if version != VERSION {
+            if !(OLDEST..=VERSION).contains(&version) {
                 verdict = NoHeader::Newer(version);
             } else if u64_at(copy, 16) == u64::from(number) {
-                return Ok(Self { number, salt: u64_at(copy, 24), id_floor: u64_at(copy, 32) });
+                let (salt, id_floor) = (u64_at(copy, 24), u64_at(copy, 32));
+                let previous = u32::try_from(u64_at(copy, 40)).unwrap_or(0);
+                return Ok(Self { number, salt, id_floor, previous, vouched: u64_at(copy, 48) });
+            } else if (1..u64::from(number)).contains(&u64_at(copy, 16)) {
+                verdict = NoHeader::Recycled;
             }
         }
         Err(verdict)
@@ -256,7 +271,8 @@ impl RecordHeader {
 mod tests {
     use super::*;
 
-    const HEADER: SegmentHeader = SegmentHeader { number: 7, salt: 0x1234_5678_9abc_def0, id_floor: 99 };
+    const HEADER: SegmentHeader =
+        SegmentHeader { number: 7, salt: 0x1234_5678_9abc_def0, id_floor: 99, previous: 6, vouched: 4096 };
 
     #[test]
     fn a_segment_header_survives_damage_to_one_copy() {
@@ -266,7 +282,8 @@ mod tests {
             bad[at] ^= 0x10;
             assert_eq!(SegmentHeader::parse(&bad, 7), Ok(HEADER), "{at}");
         }
-        assert_eq!(SegmentHeader::parse(&good, 8), Err(NoHeader::Damaged));
+        assert_eq!(SegmentHeader::parse(&good, 8), Err(NoHeader::Recycled));
+        assert_eq!(SegmentHeader::parse(&good, 6), Err(NoHeader::Damaged));
         assert_eq!(SegmentHeader::parse(&[0; 100], 7), Err(NoHeader::Unwritten));
         assert_eq!(SegmentHeader::parse(&[], 7), Err(NoHeader::Unwritten));
     }

@@ -61,7 +61,10 @@ pub(crate) struct Source {
 
 pub(crate) struct Segment {
     pub(crate) source: Source,
+    /// Octets written in this generation.
     pub(crate) bytes: u64,
+    /// Octets of its file.
+    pub(crate) allocated: u64,
     /// Messages whose PUT is here.
     live: u32,
     live_bytes: u64,
@@ -73,19 +76,23 @@ pub(crate) struct Segment {
     pub(crate) damaged: bool,
     /// Removed, but the folder could not be synced: it may come back after a crash, so what its messages' ends say has to stay until the next start.
     pub(crate) undead: bool,
+    /// A write or a sync of its file failed: its blocks are not used again.
+    pub(crate) poisoned: bool,
 }
 
 impl Segment {
-    pub(crate) const fn new(source: Source, bytes: u64) -> Self {
+    pub(crate) const fn new(source: Source, bytes: u64, allocated: u64) -> Self {
         Self {
             source,
             bytes,
+            allocated,
             live: 0,
             live_bytes: 0,
             marks: 0,
             ends: BTreeSet::new(),
             damaged: false,
             undead: false,
+            poisoned: false,
         }
     }
 }
@@ -201,7 +208,7 @@ impl Index {
 
     /// The oldest segment, if copying it forward is worth it: the log holds more than twice what is alive, and `slack` more.
     pub(crate) fn worth_copying(&self, slack: u64, active: Option<u32>) -> Option<u32> {
-        let held: u64 = self.segments.values().map(|segment| segment.bytes).sum();
+        let held = self.disk_bytes();
         let live: u64 = self.segments.values().map(|segment| segment.live_bytes).sum();
         let (oldest, _) = self.segments.first_key_value()?;
         (held > 2 * live + slack && Some(*oldest) != active && self.segments.len() > 1).then_some(*oldest)
@@ -224,6 +231,6 @@ impl Index {
     }
 
     pub(crate) fn disk_bytes(&self) -> u64 {
-        self.segments.values().map(|segment| segment.bytes).sum()
+        self.segments.values().map(|segment| segment.allocated.max(segment.bytes)).sum()
     }
 }

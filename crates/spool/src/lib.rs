@@ -6,7 +6,8 @@
 //!
 //! The log is a row of segments. A message is a PUT; results of a delivery are an UPDATE, its end is a DONE, and a notification (DSN) is one record with
 //! the results that it tells. A segment goes when no message lives in it and no segment is left that its marks speak of; when dead records prevail, the
-//! living ones of the oldest segment are copied forward. In memory there are some 40 octets for each message, no text.
+//! living ones of the oldest segment are copied forward. The next segment is written over a dead one, which is faster than a file that grows; a
+//! generation that is part of every checksum keeps what was there from coming alive. In memory there are some 40 octets for each message, no text.
 //!
 //! What can happen to a disk is met as follows. A *torn tail* (nothing valid follows) was never acknowledged and is passed over; *damage* (something valid
 //! follows, or the segment was sealed) is reported with its place, its neighbours are found behind it, and its segment is kept as `*.bad`. A *failed sync*
@@ -66,6 +67,7 @@ mod reserve;
 mod scan;
 mod settings;
 mod sim;
+mod spares;
 mod storage;
 mod writer;
 

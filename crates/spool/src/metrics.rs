@@ -44,8 +44,10 @@ metrics! {
     damaged,
     /// Messages copied forward.
     copied,
-    /// Segments removed.
+    /// Segments that nothing needed any more.
     reclaimed,
+    /// Segments written over such a one.
+    recycled,
     /// Messages in the spool.
     live,
     /// Segments on disk.

@@ -1,6 +1,6 @@
 //! The index from the segments, at the start. Changes nothing on disk but files that were never finished.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use waxseal_types::QueueId;
 
@@ -13,6 +13,7 @@ use crate::{
     index::{Entry, Index, Place, Segment, Source},
     read::split_meta,
     scan::{self, Bad, Outline},
+    spares::is_spare,
 };
 
 /// What was found at the start.
@@ -51,6 +52,15 @@ pub(crate) struct Found {
     pub(crate) last_id: u64,
     pub(crate) next_number: u32,
     pub(crate) last_sequence: u64,
+    /// Files that may be written over.
+    pub(crate) spares: Vec<String>,
+}
+
+/// A segment whose header holds.
+struct Opened {
+    header: SegmentHeader,
+    source: Source,
+    length: u64,
 }
 
 pub(crate) fn recover(storage: &dyn Storage) -> Result<Found, Error> {
@@ -58,21 +68,28 @@ pub(crate) fn recover(storage: &dyn Storage) -> Result<Found, Error> {
     let mut numbers: Vec<_> = names.iter().filter_map(|name| segment_number(name)).collect();
     numbers.sort_unstable();
     // A number that was quarantined is not used again, either.
-    let used = names.iter().filter_map(|name| segment_number(name.strip_suffix(".bad").unwrap_or(name)));
-    let next_number = used.max().map_or(1, |last| last.saturating_add(1));
+    let ours = |name: &String| segment_number(name.strip_suffix(".bad").unwrap_or(name));
+    let next_number = names.iter().filter_map(ours).max().map_or(1, |last| last.saturating_add(1));
     let mut found = Found {
         index: Index::default(),
         report: Report::default(),
         last_id: 0,
         next_number,
         last_sequence: 0,
+        spares: names.into_iter().filter(|name| is_spare(name)).collect(),
     };
+    let mut segments = Vec::new();
     for number in numbers {
-        found.segment(storage, number)?;
+        segments.extend(found.open(storage, number)?);
     }
-    if found.report.segments > 0 {
-        storage.sync_dir().map_err(|e| io_error("sync", &storage.describe(), e))?;
+    let vouched: BTreeMap<u32, u64> =
+        segments.iter().map(|segment| (segment.header.previous, segment.header.vouched)).collect();
+    for segment in segments {
+        let vouched = vouched.get(&segment.header.number).copied().unwrap_or(0);
+        found.read(storage, &segment, vouched)?;
     }
+    // What was renamed or removed before a crash stays so from here on: spares are written over.
+    storage.sync_dir().map_err(|e| io_error("sync", &storage.describe(), e))?;
     found.report.messages = found.index.len();
     Ok(found)
 }
@@ -82,7 +99,8 @@ fn io_error(doing: &'static str, name: &str, source: io::Error) -> Error {
 }
 
 impl Found {
-    fn segment(&mut self, storage: &dyn Storage, number: u32) -> Result<(), Error> {
+    /// Opens a segment; `None` for what never was one, or is one no more.
+    fn open(&mut self, storage: &dyn Storage, number: u32) -> Result<Option<Opened>, Error> {
         let name = segment_name(number);
         let file = storage.open(&name).map_err(|e| io_error("open", &name, e))?;
         let length = file.len().map_err(|e| io_error("read", &name, e))?;
@@ -96,6 +114,7 @@ impl Found {
             Err(NoHeader::Unwritten | NoHeader::Damaged) if length <= FIRST_GROUP => {
                 return discard(storage, &name);
             }
+            Err(NoHeader::Recycled) => return discard(storage, &name),
             Err(NoHeader::Unwritten) => {
                 self.report.torn += length;
                 return quarantine(storage, &name);
@@ -108,20 +127,15 @@ impl Found {
         };
         self.last_id = self.last_id.max(header.id_floor);
         let source = Source { file: Arc::from(file), seed: Seed::new(&header), name: name.into() };
-        self.index.segments.insert(number, Segment::new(source.clone(), length));
-        self.read(storage, number, &source, length)
+        self.index.segments.insert(number, Segment::new(source.clone(), length, length));
+        Ok(Some(Opened { header, source, length }))
     }
 
-    fn read(
-        &mut self,
-        storage: &dyn Storage,
-        number: u32,
-        source: &Source,
-        length: u64,
-    ) -> Result<(), Error> {
+    fn read(&mut self, storage: &dyn Storage, segment: &Opened, vouched: u64) -> Result<(), Error> {
+        let Opened { header: SegmentHeader { number, .. }, source, length } = segment;
         let mut flawed = Vec::new();
-        let outline = scan::scan(source, length, &mut |offset, header, meta| {
-            let place = Place::new(number, offset);
+        let outline = scan::scan(source, *length, vouched, &mut |offset, header, meta| {
+            let place = Place::new(*number, offset);
             if let Err(flaw) = self.apply(place, header, meta) {
                 flawed.push((place, *header, flaw));
             }
@@ -138,7 +152,7 @@ impl Found {
             // A process that was killed left this in memory, not on disk: what is acted on from now on must not go away.
             source.file.sync_data().map_err(|e| io_error("sync", &source.name, e))?;
         }
-        self.note(number, source, length, &outline);
+        self.note(*number, source, &outline);
         Ok(())
     }
 
@@ -167,16 +181,14 @@ impl Found {
         Ok(())
     }
 
-    fn note(&mut self, number: u32, source: &Source, length: u64, outline: &Outline) {
+    fn note(&mut self, number: u32, source: &Source, outline: &Outline) {
         self.report.segments += 1;
-        self.report.bytes += length;
+        self.report.bytes += outline.end;
         self.report.torn += outline.torn.iter().map(|bad| bad.length).sum::<u64>();
         self.last_sequence = self.last_sequence.max(outline.last_sequence);
-        if outline.damaged.is_empty() {
-            return;
-        }
         if let Some(segment) = self.index.segments.get_mut(&number) {
-            segment.damaged = true;
+            segment.bytes = outline.end;
+            segment.damaged = !outline.damaged.is_empty();
         }
         let damage = |bad: &Bad| Damage {
             segment: source.name.to_string(),
@@ -194,10 +206,10 @@ fn newer(storage: &dyn Storage, name: &str, found: u32) -> Error {
     Error::NewerFormat { path, found, known: VERSION }
 }
 
-fn discard(storage: &dyn Storage, name: &str) -> Result<(), Error> {
-    storage.remove(name).map_err(|e| io_error("remove", name, e))
+fn discard(storage: &dyn Storage, name: &str) -> Result<Option<Opened>, Error> {
+    storage.remove(name).map(|()| None).map_err(|e| io_error("remove", name, e))
 }
 
-fn quarantine(storage: &dyn Storage, name: &str) -> Result<(), Error> {
-    storage.rename(name, &format!("{name}.bad")).map_err(|e| io_error("rename", name, e))
+fn quarantine(storage: &dyn Storage, name: &str) -> Result<Option<Opened>, Error> {
+    storage.rename(name, &format!("{name}.bad")).map(|()| None).map_err(|e| io_error("rename", name, e))
 }

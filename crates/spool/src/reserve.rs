@@ -18,13 +18,14 @@ impl Reserve {
         Self { size, budget: 0, held: false }
     }
 
-    /// Whether messages of `need` octets may be written.
-    pub(crate) fn admit(&mut self, need: u64, storage: &dyn Storage) -> bool {
+    /// Whether messages of `need` octets may be written; `room` is what can be written over without more space.
+    pub(crate) fn admit(&mut self, need: u64, room: u64, storage: &dyn Storage) -> bool {
         if need > self.budget {
             // A disk that does not tell is asked by writing to it.
             let free = storage.free_space().unwrap_or(u64::MAX);
             self.hold(free, storage);
-            self.budget = free.saturating_sub(self.size).min(need.max(STRIDE));
+            let usable = free.saturating_add(room).saturating_sub(self.size);
+            self.budget = usable.min(need.max(STRIDE));
         }
         let enough = need <= self.budget;
         if enough {
@@ -55,7 +56,7 @@ impl Reserve {
     }
 
     /// Whether there is room again.
-    pub(crate) fn has_recovered(&self, storage: &dyn Storage) -> bool {
-        storage.free_space().is_ok_and(|free| free > 2 * self.size)
+    pub(crate) fn has_recovered(&self, room: u64, storage: &dyn Storage) -> bool {
+        storage.free_space().is_ok_and(|free| free.saturating_add(room) > 2 * self.size)
     }
 }

@@ -3,7 +3,10 @@
 use std::io;
 
 use crate::{
-    format::{FIRST_GROUP, GROUP_HEADER, GroupHeader, Kind, RECORD_HEADER, RecordHeader, SEALED, SECTOR},
+    format::{
+        FIRST_GROUP, GROUP_HEADER, GROUP_MAGIC, GroupHeader, Kind, RECORD_HEADER, RECORD_MAGIC, RecordHeader,
+        SEALED, SECTOR,
+    },
     index::Source,
 };
 
@@ -29,6 +32,8 @@ pub(crate) struct Outline {
     pub(crate) last_sequence: u64,
     /// Ended in an orderly way.
     pub(crate) sealed: bool,
+    /// Where the last group ends; what is behind it is nobody's.
+    pub(crate) end: u64,
 }
 
 struct Window<'a> {
@@ -70,27 +75,30 @@ impl Window<'_> {
     }
 }
 
-/// Reads a segment of `length` octets and hands every record that holds to `each`, in order.
+/// Reads a segment of `length` octets and hands every record that holds to `each`, in order. What is before `vouched` is known to have been durable.
 ///
 /// Each group begins a sector, each record a multiple of 8 octets, and their headers vouch for themselves. So behind a bad stretch the search goes on
 /// at the next multiple of 8: the neighbours of damage are found, and those of a torn record, too.
 pub(crate) fn scan(
     source: &Source,
     length: u64,
+    vouched: u64,
     each: &mut dyn FnMut(u64, &RecordHeader, &[u8]),
 ) -> io::Result<Outline> {
     let mut window = Window { source, length, base: 0, octets: Vec::new() };
-    let mut outline = Outline::default();
-    let (mut bad, mut last_group, mut at) = (Vec::new(), None, FIRST_GROUP);
+    let mut outline = Outline { end: FIRST_GROUP, ..Outline::default() };
+    let (mut bad, mut durable, mut at) = (Vec::new(), vouched, FIRST_GROUP);
     while at < length {
         let octets = window.octets(at, GROUP_HEADER)?;
         if at % SECTOR == 0
             && let Some(group) = GroupHeader::parse(octets, source.seed, at)
         {
-            last_group = Some(at);
+            // One group at most is not synced, and it is the last one: what comes before a later group header was once whole.
+            durable = durable.max(at);
             outline.sealed = group.flags & SEALED != 0;
             outline.last_sequence = outline.last_sequence.max(group.sequence);
             at += GROUP_HEADER as u64;
+            outline.end = (at + u64::from(group.length)).next_multiple_of(SECTOR).min(length);
         } else if let Some(header) = RecordHeader::parse(octets, source.seed, at) {
             if let Some(meta) = check(&mut window, at, &header)? {
                 each(at, &header, &meta);
@@ -99,13 +107,14 @@ pub(crate) fn scan(
                 bad.push(Bad { offset: at, length: whole, record: Some((header.kind, header.id)) });
             }
             at += header.total();
+            outline.end = outline.end.max(at.next_multiple_of(SECTOR)).min(length);
         } else {
             at += skip(&mut window, at, &mut bad)?;
         }
     }
-    // One group at most is not synced, and it is the last one: what comes before a later group header was once whole.
-    let before_last = |bad: &Bad| last_group.is_some_and(|last| bad.offset < last);
-    (outline.damaged, outline.torn) = bad.into_iter().partition(before_last);
+    (outline.damaged, outline.torn) = bad.into_iter().partition(|bad: &Bad| bad.offset < durable);
+    // Behind the last group is what earlier generations of the file left.
+    outline.torn.retain(|bad| bad.offset < outline.end);
     Ok(outline)
 }
 
@@ -122,14 +131,18 @@ fn check(window: &mut Window<'_>, at: u64, header: &RecordHeader) -> io::Result<
     Ok((meta.len() == header.meta as usize).then_some(meta))
 }
 
-/// Steps over padding, or over something that is nothing.
+/// Steps to the next place where a header may be, within the sector: over padding, or over something that is nothing.
 fn skip(window: &mut Window<'_>, at: u64, bad: &mut Vec<Bad>) -> io::Result<u64> {
-    let padding = SECTOR - at % SECTOR;
-    let octets = window.octets(at, padding as usize)?;
-    if octets.iter().all(|octet| *octet == 0) {
-        return Ok(padding);
+    let octets = window.octets(at, (SECTOR - at % SECTOR) as usize)?;
+    let word =
+        |octets: &[u8]| octets.first_chunk::<4>().is_some_and(|m| m == GROUP_MAGIC || m == RECORD_MAGIC);
+    let next = octets.chunks(8).skip(1).position(word).map_or(octets.len(), |words| 8 * (words + 1));
+    // The file ends where it should not.
+    let step = next.max(8) as u64;
+    let passed = octets.get(..next).unwrap_or_default();
+    if passed.iter().all(|octet| *octet == 0) {
+        return Ok(step);
     }
-    let step = 8;
     match bad.last_mut() {
         Some(last) if last.record.is_none() && last.offset + last.length == at => last.length += step,
         Some(_) | None => bad.push(Bad { offset: at, length: step, record: None }),

@@ -10,6 +10,7 @@ use crate::{
     group::Group,
     index::{Index, Segment, Source},
     metrics::Counters,
+    spares::Spares,
 };
 
 /// Why a group is not durable.
@@ -28,6 +29,8 @@ struct Active {
     number: u32,
     source: Source,
     end: u64,
+    /// Octets of the file.
+    allocated: u64,
     /// Its name is not durable yet.
     fresh: bool,
 }
@@ -40,21 +43,31 @@ pub(crate) struct Writer {
     active: Option<Active>,
     next_number: u32,
     sequence: u64,
+    pub(crate) spares: Spares,
+    /// The segment before the active one, and how far it is durable.
+    previous: (u32, u64),
 }
 
 impl Writer {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         storage: Arc<dyn Storage>,
         index: Arc<Mutex<Index>>,
         counters: Arc<Counters>,
         segment_size: u64,
         (next_number, sequence): (u32, u64),
     ) -> Self {
-        Self { storage, index, counters, segment_size, active: None, next_number, sequence }
+        let (active, spares, previous) = (None, Spares::default(), (0, 0));
+        Self { storage, index, counters, segment_size, active, next_number, sequence, spares, previous }
     }
 
     pub(crate) fn active(&self) -> Option<u32> {
         self.active.as_ref().map(|active| active.number)
+    }
+
+    /// Octets that can be written without asking the file system for more.
+    pub(crate) fn room(&self) -> u64 {
+        let left = |active: &Active| active.allocated.saturating_sub(active.end);
+        self.active.as_ref().map_or(0, left) + self.spares.room()
     }
 
     /// A group to fill, in a segment with room for `need` octets. A segment is never empty but for one group that is larger than segments are.
@@ -72,21 +85,30 @@ impl Writer {
         Ok(group)
     }
 
+    /// A new segment: a spare to be written over, or a new file.
     fn create(&mut self, id_floor: u64) -> Result<Active, Failure> {
         let number = self.next_number;
         self.next_number = number.saturating_add(1);
         let name = segment_name(number);
-        let header = SegmentHeader { number, salt: self.storage.entropy(), id_floor };
-        let file = self.storage.create(&name).map_err(|e| failed("create", &name, e))?;
+        let (previous, vouched) = self.previous;
+        let header = SegmentHeader { number, salt: self.storage.entropy(), id_floor, previous, vouched };
+        let recycled = self.spares.take(&name, &*self.storage);
+        let file = match recycled {
+            Some(_) => self.storage.open(&name).map_err(|e| failed("open", &name, e))?,
+            None => self.storage.create(&name).map_err(|e| failed("create", &name, e))?,
+        };
         if let Err(error) = file.write_at(&mut [io::IoSlice::new(&header.encode())], 0) {
             // Without a header it is nothing, whether it can be removed or not.
             let _ = self.storage.remove(&name);
             return Err(failed("write", &name, error));
         }
+        self.counters.recycled.add(u64::from(recycled.is_some()));
+        let allocated = recycled.unwrap_or(0).max(FIRST_GROUP);
         let file: Arc<dyn StorageFile> = Arc::from(file);
         let source = Source { file, seed: Seed::new(&header), name: name.into() };
-        self.index.lock().segments.insert(number, Segment::new(source.clone(), FIRST_GROUP));
-        Ok(Active { number, source, end: FIRST_GROUP, fresh: true })
+        let segment = Segment::new(source.clone(), FIRST_GROUP, allocated);
+        self.index.lock().segments.insert(number, segment);
+        Ok(Active { number, source, end: FIRST_GROUP, allocated, fresh: true })
     }
 
     /// Writes a group and makes it durable. After an error the segment is given up, unless the disk was merely full: a sync that failed
@@ -98,30 +120,51 @@ impl Writer {
         let started = Instant::now();
         self.sequence += 1;
         group.close(self.sequence, 0);
+        // Until it is known to be durable, this is how far the segment reaches.
+        self.previous = (active.number, active.end);
         let name = Arc::clone(&active.source.name);
         let file = &active.source.file;
         if let Err(error) = file.write_at(&mut group.slices(), active.end) {
             let failure = failed("write", &name, error);
-            if failure.full && file.set_len(active.end).is_ok() {
+            if !(failure.full && file.set_len(active.end).is_ok()) {
+                self.poison(active.number);
+            } else if self.spares.is_empty() {
+                active.allocated = active.end;
                 self.active = Some(active);
             }
             return Err(failure);
         }
-        file.sync_data().map_err(|e| failed("sync", &name, e))?;
+        if let Err(error) = file.sync_data() {
+            self.poison(active.number);
+            return Err(failed("sync", &name, error));
+        }
         if active.fresh {
-            self.storage.sync_dir().map_err(|e| failed("sync the folder of", &name, e))?;
+            if let Err(error) = self.storage.sync_dir() {
+                self.poison(active.number);
+                return Err(failed("sync the folder of", &name, error));
+            }
             active.fresh = false;
             self.counters.syncs.add(1);
         }
         self.account(&active, &group, started);
         active.end = group.end();
+        active.allocated = active.allocated.max(active.end);
+        self.previous = (active.number, active.end);
         self.active = Some(active);
         Ok(())
+    }
+
+    /// Nothing more is written to a segment, nor over it.
+    fn poison(&self, number: u32) {
+        if let Some(segment) = self.index.lock().segments.get_mut(&number) {
+            segment.poisoned = true;
+        }
     }
 
     fn account(&self, active: &Active, group: &Group, started: Instant) {
         if let Some(segment) = self.index.lock().segments.get_mut(&active.number) {
             segment.bytes = group.end();
+            segment.allocated = segment.allocated.max(group.end());
         }
         self.counters.groups.add(1);
         self.counters.syncs.add(1);
@@ -139,13 +182,18 @@ impl Writer {
         let mut group = Group::new(active.source.seed, active.end);
         group.close(self.sequence, SEALED);
         let end = group.end();
-        if let Err(error) = active.source.file.write_at(&mut group.slices(), active.end) {
+        let file = active.source.file;
+        // What earlier generations left goes: the end of the file is the end of the segment.
+        let written = file
+            .write_at(&mut group.slices(), active.end)
+            .and_then(|()| if active.allocated > end { file.set_len(end) } else { Ok(()) });
+        if let Err(error) = written {
             tracing::warn!(segment = %active.source.name, %error, "segment not sealed");
         }
         if let Some(segment) = self.index.lock().segments.get_mut(&active.number) {
-            segment.bytes = end;
+            (segment.bytes, segment.allocated) = (end, end);
         }
-        Some(active.source.file)
+        Some(file)
     }
 
     /// The orderly end.

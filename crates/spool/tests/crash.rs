@@ -8,7 +8,28 @@ use std::io::ErrorKind;
 use common::{Life, Model, Random, live, small};
 use waxseal_spool::SimDisk;
 
-const SEEDS: u64 = 2_000;
+/// Seeds of a run, of three lives each; the full size, more than 10,000 losses of power, is `WAXSEAL_CRASH_SEEDS=4000`.
+fn seeds() -> u64 {
+    std::env::var("WAXSEAL_CRASH_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(500)
+}
+
+/// What the runs reached, so that they are known to have tried something.
+#[derive(Default)]
+struct Reached {
+    acknowledged: usize,
+    recycled: u64,
+    copied: u64,
+}
+
+impl std::iter::Sum for Reached {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, more| Self {
+            acknowledged: sum.acknowledged + more.acknowledged,
+            recycled: sum.recycled + more.recycled,
+            copied: sum.copied + more.copied,
+        })
+    }
+}
 
 fn run(model: &mut Model, life: &mut Life, random: &mut Random, acts: usize) {
     for _ in 0..acts {
@@ -20,29 +41,33 @@ fn run(model: &mut Model, life: &mut Life, random: &mut Random, acts: usize) {
 /// if and only if the results that it tells do. Three lives of each disk, so that recovery from a recovery is seen, too.
 #[test]
 fn power_is_lost_at_any_call() {
-    let threads = 4;
-    let part = |first: u64| (first..SEEDS).step_by(threads).map(three_lives).sum::<usize>();
-    let acknowledged: usize = std::thread::scope(|scope| {
+    let (threads, seeds) = (4, seeds());
+    let part = |first: u64| (first..seeds).step_by(threads).map(three_lives).sum::<Reached>();
+    let reached: Reached = std::thread::scope(|scope| {
         let parts: Vec<_> = (0..threads as u64).map(|first| scope.spawn(move || part(first))).collect();
         parts.into_iter().map(|part| part.join().unwrap()).sum()
     });
-    assert!(acknowledged > 10_000, "the test must reach something: {acknowledged}");
+    assert!(reached.acknowledged as u64 > 5 * seeds, "{}", reached.acknowledged);
+    assert!(reached.recycled > seeds / 2, "{}", reached.recycled);
+    assert!(reached.copied > seeds / 10, "{}", reached.copied);
 }
 
-fn three_lives(seed: u64) -> usize {
-    let mut acknowledged = 0;
+fn three_lives(seed: u64) -> Reached {
+    let mut reached = Reached::default();
     let (mut random, mut model, mut disk) = (Random(seed), Model::default(), SimDisk::new(seed));
     for generation in 0..3 {
         disk.power_off_after(disk.calls() + random.next(160));
         if let Ok(mut life) = live(&disk, small()) {
             run(&mut model, &mut life, &mut random, 120);
-            acknowledged += model.acknowledged();
+            reached.acknowledged += model.acknowledged();
+            reached.recycled += life.log.metrics().recycled;
+            reached.copied += life.log.metrics().copied;
         }
         disk = disk.crash();
         // A copy: looking must not change what the next life finds.
         model.check(&disk.copy(), small(), &format!("seed {seed}, life {generation}"));
     }
-    acknowledged
+    reached
 }
 
 /// Threats Q2: whatever fails, and how often the client hears of it, no `Ok` is false and nothing that was `Ok` is lost.
