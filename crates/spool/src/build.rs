@@ -9,9 +9,10 @@ use waxseal_types::QueueId;
 use crate::{
     Error, Progress, RecipientResult,
     codec::{self, Mark},
+    footer::Item,
     format::Kind,
     group::{Group, Parts},
-    index::{Entry, Index, Place},
+    index::{Entry, Index, Place, units},
     read::{RawPut, read_states},
     request::{Prepared, Request, Work},
 };
@@ -53,16 +54,17 @@ pub(crate) struct Build {
     segment: u32,
     group: Group,
     effects: Vec<Effect>,
+    items: Vec<Item>,
     staged: HashMap<u64, Staged>,
 }
 
 impl Build {
     pub(crate) fn new(index: Arc<Mutex<Index>>, segment: u32, group: Group) -> Self {
-        Self { index, segment, group, effects: Vec::new(), staged: HashMap::new() }
+        Self { index, segment, group, effects: Vec::new(), items: Vec::new(), staged: HashMap::new() }
     }
 
-    pub(crate) fn finish(self) -> (Group, Vec<Effect>) {
-        (self.group, self.effects)
+    pub(crate) fn finish(self) -> (Group, Vec<Item>, Vec<Effect>) {
+        (self.group, self.items, self.effects)
     }
 
     /// Adds the record of a request.
@@ -84,7 +86,16 @@ impl Build {
 
     fn record(&mut self, kind: Kind, id: u64, meta: &[u8]) -> Place {
         let parts = Parts { kind, id, meta, crc_meta: None, body: Bytes::new(), crc_body: 0 };
-        Place::new(self.segment, self.group.push(parts))
+        let (place, size) = self.push(parts);
+        let unit = place.unit;
+        self.items.push(Item { kind, id, about: id, unit, size, recipients: 0, flags: 0 });
+        place
+    }
+
+    /// Where it is, and its size.
+    fn push(&mut self, parts: Parts<'_>) -> (Place, u32) {
+        let (offset, size) = self.group.push(parts);
+        (Place::new(self.segment, offset), units(size))
     }
 
     /// The message with the changes of this group so far, and where its results are.
@@ -105,24 +116,21 @@ impl Build {
 
     fn put(&mut self, put: &Prepared) -> Result<(), Error> {
         self.check_new(put.id)?;
-        self.push_put(Kind::Put, put, &put.meta, Some(put.crc_meta));
+        self.push_put(Kind::Put, put.id, put, &put.meta);
         Ok(())
     }
 
-    fn push_put(&mut self, kind: Kind, put: &Prepared, meta: &[u8], crc_meta: Option<u32>) -> Place {
+    /// A message, with a mark about `about`.
+    fn push_put(&mut self, kind: Kind, about: u64, put: &Prepared, meta: &[u8]) -> Place {
         let body = put.body.clone();
-        let body_length = body.len() as u32;
+        let crc_meta = (kind == Kind::Put).then_some(put.crc_meta);
         let parts = Parts { kind, id: put.id, meta, crc_meta, body, crc_body: put.crc_body };
-        let place = Place::new(self.segment, self.group.push(parts));
-        let entry = Entry {
-            put: place,
-            meta: meta.len() as u32,
-            body: body_length,
-            mark: Place::NOWHERE,
-            recipients: put.recipients,
-        };
-        self.effects.push(Effect::Put { id: put.id, entry });
-        self.staged.insert(put.id, Staged::Put);
+        let (place, size) = self.push(parts);
+        let (id, recipients) = (put.id, put.recipients);
+        self.items.push(Item { kind, id, about, unit: place.unit, size, recipients, flags: 0 });
+        let entry = Entry { put: place, mark: Place::NOWHERE, size, recipients };
+        self.effects.push(Effect::Put { id, entry });
+        self.staged.insert(id, Staged::Put);
         place
     }
 
@@ -147,7 +155,7 @@ impl Build {
         };
         let mark = codec::encode_mark(&mark);
         let place = match dsn {
-            Some(dsn) => self.push_put(Kind::PutUpdate, dsn, &join(&mark, &dsn.meta), None),
+            Some(dsn) => self.push_put(Kind::PutUpdate, id, dsn, &join(&mark, &dsn.meta)),
             None => self.record(Kind::Update, id, &mark),
         };
         self.effects.push(Effect::Mark { id, place });
@@ -193,7 +201,7 @@ impl Build {
             Some(dsn) => {
                 self.check_new(dsn.id)?;
                 let mark = codec::encode_mark(&Mark { id, previous: None, results: Vec::new() });
-                self.push_put(Kind::PutDone, dsn, &join(&mark, &dsn.meta), None);
+                self.push_put(Kind::PutDone, id, dsn, &join(&mark, &dsn.meta));
             }
             None => {
                 self.record(Kind::Done, id, &[]);
@@ -220,7 +228,7 @@ impl Build {
             return Ok(());
         }
         let Some(put) = self.reread(id, &entry)? else { return Ok(()) };
-        let place = self.push_put(Kind::PutUpdate, &put, &join(&mark, &put.meta), None);
+        let place = self.push_put(Kind::PutUpdate, id, &put, &join(&mark, &put.meta));
         self.effects.push(Effect::Mark { id, place });
         self.staged.insert(id, Staged::Marked(place));
         Ok(())

@@ -98,7 +98,7 @@ impl Engine {
         let mut bytes = 0;
         while let Some(id) = ids.pop() {
             batch.push(Request::new(Work::Copy { id, from: *from }, None, now));
-            bytes += self.index.lock().find(id).map_or(0, |entry| u64::from(entry.body) + 512);
+            bytes += self.index.lock().find(id).map_or(0, |entry| entry.bytes());
             if bytes >= COPY_BYTES {
                 return;
             }
@@ -180,9 +180,9 @@ impl Engine {
             }
         }
         *batch = kept;
-        let (group, effects) = build.finish();
+        let (group, items, effects) = build.finish();
         if !group.is_empty()
-            && let Err(failure) = self.writer.make_durable(group)
+            && let Err(failure) = self.writer.make_durable(group, items)
         {
             let puts = batch.iter_mut().filter(|request| request.put_id().is_some());
             puts.for_each(|request| request.tainted.push(number));
@@ -289,6 +289,7 @@ impl Engine {
         self.counters.live.set(index.len() as u64);
         self.counters.segments.set(index.segments.len() as u64);
         self.counters.disk_bytes.set(index.disk_bytes());
+        self.counters.index_bytes.set(index.memory());
         drop(index);
     }
 

@@ -19,7 +19,7 @@
 //! like a record is not taken for one, even behind a damaged header.
 //!
 //! Kinds: 1 PUT (meta: envelope), 2 UPDATE (meta: mark), 3 DONE, 4 CANCEL (no meta), 5 PUT and UPDATE, 6 PUT and DONE (meta: length of the mark
-//! as 4 octets, mark, envelope). Flags are for bodies in files of their own, indexes and checkpoints: none is defined in format 1.
+//! as 4 octets, mark, envelope). Group flags: 1 nothing follows in this segment, 2 an index (see `footer.rs`).
 
 /// The format that this program writes, and the newest that it reads.
 pub(crate) const VERSION: u32 = 2;
@@ -37,6 +37,8 @@ pub(crate) const RECORD_MAGIC: &[u8; 4] = b"WXRC";
 
 /// Group flag: nothing follows in this segment.
 pub(crate) const SEALED: u16 = 1;
+/// Group flag: an index of the segment, and no records.
+pub(crate) const INDEX: u16 = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
@@ -87,7 +89,7 @@ impl Kind {
     const ALL: [Self; 6] =
         [Self::Put, Self::Update, Self::Done, Self::Cancel, Self::PutUpdate, Self::PutDone];
 
-    const fn number(self) -> u8 {
+    pub(crate) const fn number(self) -> u8 {
         match self {
             Self::Put => 1,
             Self::Update => 2,
@@ -98,7 +100,7 @@ impl Kind {
         }
     }
 
-    fn from_number(number: u8) -> Option<Self> {
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.number() == number)
     }
 
@@ -138,7 +140,7 @@ impl Seed {
         Self(crc32c::crc32c_append(salted, &u64::from(header.number).to_le_bytes()))
     }
 
-    fn checksum(self, offset: u64, octets: &[u8]) -> u32 {
+    pub(crate) fn checksum(self, offset: u64, octets: &[u8]) -> u32 {
         crc32c::crc32c_append(crc32c::crc32c_append(self.0, &offset.to_le_bytes()), octets)
     }
 }
@@ -162,7 +164,7 @@ pub(crate) fn u32_at(octets: &[u8], at: usize) -> u32 {
     octets.get(at..at + 4).and_then(|o| o.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
-fn u64_at(octets: &[u8], at: usize) -> u64 {
+pub(crate) fn u64_at(octets: &[u8], at: usize) -> u64 {
     octets.get(at..at + 8).and_then(|o| o.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
 

@@ -36,8 +36,8 @@ impl Group {
         Self { seed, start, at: start + GROUP_HEADER as u64, records: 0, scratch, bodies: Vec::new() }
     }
 
-    /// Adds a record and returns its offset in the file.
-    pub(crate) fn push(&mut self, parts: Parts<'_>) -> u64 {
+    /// Adds a record and returns its offset in the file, and its size.
+    pub(crate) fn push(&mut self, parts: Parts<'_>) -> (u64, u64) {
         let header = RecordHeader {
             kind: parts.kind,
             id: parts.id,
@@ -58,7 +58,7 @@ impl Group {
         self.scratch.extend_from_slice(&[0; 8][..padding]);
         self.at += header.total();
         self.records += 1;
-        offset
+        (offset, header.total())
     }
 
     pub(crate) const fn is_empty(&self) -> bool {

@@ -1,11 +1,16 @@
-//! What is where: some 40 octets for each message in memory, and the books that say when a segment may go.
+//! What is where: some 34 octets for each message in memory, and the books that say when a segment may go.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
-use crate::{StorageFile, format::Seed};
+use crate::{
+    StorageFile,
+    footer::Item,
+    format::{Kind, Seed},
+    shelf::Shelf,
+};
 
 /// Records begin at multiples of this, so that 32 bits reach 32 GiB into a segment.
 const UNIT: u64 = 8;
@@ -35,20 +40,26 @@ impl Place {
 }
 
 /// One message.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) put: Place,
-    pub(crate) meta: u32,
-    pub(crate) body: u32,
     /// The latest results; those before them hang on it within the same segment.
     pub(crate) mark: Place,
+    /// Octets of its record, in units.
+    pub(crate) size: u32,
     pub(crate) recipients: u32,
 }
 
 impl Entry {
-    fn bytes(&self) -> u64 {
-        u64::from(self.meta) + u64::from(self.body)
+    /// Octets of its record.
+    pub(crate) fn bytes(&self) -> u64 {
+        u64::from(self.size) * UNIT
     }
+}
+
+/// Octets of a record, in units.
+pub(crate) fn units(octets: u64) -> u32 {
+    u32::try_from(octets.div_ceil(UNIT)).unwrap_or(u32::MAX)
 }
 
 /// A segment that can be read.
@@ -99,7 +110,7 @@ impl Segment {
 
 #[derive(Default)]
 pub(crate) struct Index {
-    entries: HashMap<u64, Entry>,
+    entries: Shelf<Entry>,
     pub(crate) segments: BTreeMap<u32, Segment>,
     /// Further segments that hold, or may hold, the PUT of a message: after a failed sync it was written again elsewhere, or it was copied forward.
     ghosts: HashMap<u64, BTreeSet<u32>>,
@@ -107,7 +118,7 @@ pub(crate) struct Index {
 
 impl Index {
     pub(crate) fn find(&self, id: u64) -> Option<Entry> {
-        self.entries.get(&id).copied()
+        self.entries.get(id)
     }
 
     pub(crate) fn source(&self, segment: u32) -> Option<Source> {
@@ -120,7 +131,7 @@ impl Index {
 
     /// A message, or a further copy of one that is known: then the newer copy counts, and its results stay.
     pub(crate) fn put(&mut self, id: u64, mut entry: Entry) {
-        if let Some(old) = self.entries.remove(&id) {
+        if let Some(old) = self.entries.remove(id) {
             self.leave(&old);
             entry.mark = old.mark;
             if old.put.segment != entry.put.segment {
@@ -153,7 +164,7 @@ impl Index {
 
     /// Newer results of a message; `false` if there is no such message.
     pub(crate) fn mark(&mut self, id: u64, place: Place) -> bool {
-        let Some(entry) = self.entries.get_mut(&id) else { return false };
+        let Some(entry) = self.entries.get_mut(id) else { return false };
         let old = std::mem::replace(&mut entry.mark, place);
         self.unmark(old);
         if let Some(segment) = self.segments.get_mut(&place.segment) {
@@ -185,7 +196,7 @@ impl Index {
 
     /// Takes a message out; its end has yet to be told.
     pub(crate) fn forget(&mut self, id: u64) -> Option<Entry> {
-        let entry = self.entries.remove(&id)?;
+        let entry = self.entries.remove(id)?;
         self.leave(&entry);
         self.unmark(entry.mark);
         Some(entry)
@@ -218,16 +229,38 @@ impl Index {
     pub(crate) fn residents(&self, segment: u32) -> Vec<u64> {
         let here = |entry: &Entry| entry.put.segment == segment || entry.mark.segment == segment;
         let mut found: Vec<_> =
-            self.entries.iter().filter(|(_, e)| here(e)).map(|(id, e)| (e.put, *id)).collect();
+            self.entries.iter().filter(|(_, e)| here(e)).map(|(id, e)| (e.put, id)).collect();
         found.sort_unstable_by(|a, b| b.cmp(a));
         found.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// All messages in the order of their place.
-    pub(crate) fn in_order(&self) -> Vec<u64> {
-        let mut found: Vec<_> = self.entries.iter().map(|(id, entry)| (entry.put, *id)).collect();
-        found.sort_unstable();
-        found.into_iter().map(|(_, id)| id).collect()
+    /// The next message in the order of ids, which is the order of arrival.
+    pub(crate) fn next_after(&self, id: u64) -> Option<(u64, Entry)> {
+        self.entries.next_after(id)
+    }
+
+    /// Octets of memory for the messages.
+    pub(crate) fn memory(&self) -> u64 {
+        self.entries.memory()
+    }
+
+    /// What a record that was found in segment `number` means.
+    pub(crate) fn apply(&mut self, number: u32, item: &Item) {
+        let place = Place { segment: number, unit: item.unit };
+        if item.kind.is_put() {
+            let (size, recipients) = (item.size, item.recipients);
+            self.put(item.id, Entry { put: place, mark: Place::NOWHERE, size, recipients });
+        }
+        match item.kind {
+            Kind::Put => {}
+            // Marks of a message that is gone are no news.
+            Kind::Update | Kind::PutUpdate => {
+                self.mark(item.about, place);
+            }
+            Kind::Done | Kind::Cancel | Kind::PutDone => {
+                self.finish(item.about, number);
+            }
+        }
     }
 
     pub(crate) fn disk_bytes(&self) -> u64 {

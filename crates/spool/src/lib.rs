@@ -7,7 +7,8 @@
 //! The log is a row of segments. A message is a PUT; results of a delivery are an UPDATE, its end is a DONE, and a notification (DSN) is one record with
 //! the results that it tells. A segment goes when no message lives in it and no segment is left that its marks speak of; when dead records prevail, the
 //! living ones of the oldest segment are copied forward. The next segment is written over a dead one, which is faster than a file that grows; a
-//! generation that is part of every checksum keeps what was there from coming alive. In memory there are some 40 octets for each message, no text.
+//! generation that is part of every checksum keeps what was there from coming alive. In memory there are some 34 octets for each message, no text;
+//! a segment that is full ends with an index, so that a start reads no messages, either.
 //!
 //! What can happen to a disk is met as follows. A *torn tail* (nothing valid follows) was never acknowledged and is passed over; *damage* (something valid
 //! follows, or the segment was sealed) is reported with its place, its neighbours are found behind it, and its segment is kept as `*.bad`. A *failed sync*
@@ -53,6 +54,7 @@ mod committer;
 mod disk;
 mod engine;
 mod error;
+mod footer;
 mod format;
 mod gate;
 mod group;
@@ -66,6 +68,7 @@ mod request;
 mod reserve;
 mod scan;
 mod settings;
+mod shelf;
 mod sim;
 mod spares;
 mod storage;

@@ -38,11 +38,15 @@ struct Inner {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// The messages that were found, oldest record first. Each is read from disk when it is asked for, so that a long queue needs no memory twice.
+/// The messages that were found, in the order of their arrival. Each is read from disk when it is asked for, so that a long queue needs no memory twice.
 pub struct Recovery {
     reader: Reader,
-    /// Last one first.
-    ids: Vec<u64>,
+    /// The last one that was given.
+    last: u64,
+    /// What came after it came after the start.
+    until: u64,
+    /// How many are to come, as far as is known.
+    left: usize,
     report: Report,
 }
 
@@ -91,18 +95,17 @@ fn prepare(storage: Arc<dyn Storage>, settings: Settings) -> Result<(Inner, Reco
     for damage in &found.report.damage {
         tracing::error!(segment = damage.segment, offset = damage.offset, length = damage.length, id = ?damage.id, "damage in the spool");
     }
+    let (until, left) = (found.last_id, found.index.len());
     let gate = Gate::new(found.last_id, settings.slow, settings.stale);
     let report = found.report.clone();
     let engine = Engine::new(storage, &settings, found, gate.clone());
     let counters = Arc::clone(&engine.counters);
     let reader = Reader(Arc::clone(&engine.index));
-    let mut ids = engine.index.lock().in_order();
-    ids.reverse();
     let message_limit = settings.message_limit.min(u64::from(u32::MAX / 2));
     let inbox = Arc::new(Inbox::new(gate.clone(), Arc::clone(&counters), settings));
     let committer = Committer::new(engine, Arc::clone(&inbox));
     let inner = Inner { inbox, reader: reader.clone(), counters, gate, message_limit, threads: Vec::new() };
-    Ok((inner, Recovery { reader, ids, report }, committer))
+    Ok((inner, Recovery { reader, last: 0, until, left, report }, committer))
 }
 
 impl Log {
@@ -185,10 +188,10 @@ impl fmt::Debug for Log {
 }
 
 impl Recovery {
-    /// How many are still to come.
+    /// How many are still to come, at most.
     #[must_use]
-    pub fn remaining(&self) -> usize {
-        self.ids.len()
+    pub const fn remaining(&self) -> usize {
+        self.left
     }
 
     /// What else was found.
@@ -203,7 +206,14 @@ impl Iterator for Recovery {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            match self.reader.recovered(self.ids.pop()?) {
+            let next = self.reader.0.lock().next_after(self.last);
+            let Some((id, _)) = next.filter(|(id, _)| *id <= self.until) else {
+                self.left = 0;
+                return None;
+            };
+            self.last = id;
+            self.left = self.left.saturating_sub(1);
+            match self.reader.recovered(id) {
                 // Finished since.
                 Err(Error::Unknown(_)) => {}
                 result => return Some(result),
@@ -212,13 +222,13 @@ impl Iterator for Recovery {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.ids.len()))
+        (0, Some(self.left))
     }
 }
 
 impl fmt::Debug for Recovery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Recovery({} messages, {:?})", self.ids.len(), self.report)
+        write!(f, "Recovery({} messages, {:?})", self.left, self.report)
     }
 }
 

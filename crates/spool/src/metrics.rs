@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
-        /// The counters at one moment; all but `unsynced_marks`, `live`, `segments` and `disk_bytes` only grow.
+        /// The counters at one moment; all but `unsynced_marks`, `live`, `segments`, `disk_bytes` and `index_bytes` only grow.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
         pub struct Metrics { $($(#[$doc])* pub $name: u64,)+ }
 
@@ -54,6 +54,8 @@ metrics! {
     segments,
     /// Octets in segments.
     disk_bytes,
+    /// Octets of memory for the index of messages.
+    index_bytes,
 }
 
 #[derive(Debug, Default)]

@@ -15,6 +15,8 @@ use crate::{
 
 /// What is read at once where the length of a mark is not known: most are shorter.
 const MARK_GUESS: usize = 1024;
+/// The same for an envelope.
+const META_GUESS: usize = 512;
 
 /// Splits the meta part of a record into its mark and its envelope.
 pub(crate) fn split_meta(kind: Kind, meta: &[u8]) -> Result<(&[u8], &[u8]), Flaw> {
@@ -54,21 +56,27 @@ pub(crate) struct RawPut {
 impl RawPut {
     pub(crate) fn read(id: u64, entry: &Entry, source: &Source, whole: bool) -> Result<Self, Error> {
         let flaw = |what| corrupt(id, source, entry.put, what);
-        let meta_end = RECORD_HEADER + entry.meta as usize;
-        let length = if whole { meta_end + entry.body as usize } else { meta_end };
-        let octets = read_exactly(source, entry.put, length)?;
+        let size = usize::try_from(entry.bytes()).unwrap_or(usize::MAX);
+        let guess = if whole { size } else { size.min(RECORD_HEADER + META_GUESS) };
+        let mut octets = read_exactly(source, entry.put, guess)?;
         let header = RecordHeader::parse(&octets, source.seed, entry.put.offset())
             .ok_or_else(|| flaw("its header's checksum"))?;
-        if header.id != id || header.meta != entry.meta || header.body != entry.body || !header.kind.is_put()
-        {
+        if header.id != id || header.total() != entry.bytes() || !header.kind.is_put() {
             return Err(flaw("its header is another's"));
+        }
+        let meta_end = RECORD_HEADER + header.meta as usize;
+        if octets.len() < meta_end && guess < meta_end {
+            octets = read_exactly(source, entry.put, meta_end)?;
         }
         let meta = octets.get(RECORD_HEADER..meta_end).ok_or_else(|| flaw("the file ends in it"))?;
         if crc32c::crc32c(meta) != header.crc_meta {
             return Err(flaw("its envelope's checksum"));
         }
-        let body = octets.get(meta_end..length).ok_or_else(|| flaw("the file ends in it"))?;
-        if whole && crc32c::crc32c(body) != header.crc_body {
+        octets.truncate(if whole { meta_end + header.body as usize } else { meta_end });
+        if whole
+            && (octets.len() - meta_end != header.body as usize
+                || crc32c::crc32c(&octets[meta_end..]) != header.crc_body)
+        {
             return Err(flaw("its text's checksum"));
         }
         Ok(Self { kind: header.kind, octets: octets.into(), header })
@@ -143,17 +151,38 @@ impl Reader {
         Ok((entry, put, index.source(entry.mark.segment)))
     }
 
+    /// Reads a message. Its segment may be gone and written over meanwhile, then it is elsewhere: what was read counts if it has not moved.
+    fn settled(&self, id: u64, whole: bool) -> Result<(RawPut, Envelope, Vec<Progress>), Error> {
+        loop {
+            let (entry, source, marks) = self.locate(id)?;
+            let read = RawPut::read(id, &entry, &source, whole).and_then(|raw| {
+                let envelope = raw.decode(id).map_err(|what| corrupt(id, &source, entry.put, what))?;
+                Ok((raw, envelope, read_states(id, &entry, marks.as_ref())?))
+            });
+            let mut index = self.0.lock();
+            match index.find(id) {
+                None => return Err(Error::Unknown(QueueId::from_u64(id))),
+                Some(now) if now != entry => {}
+                Some(_) => {
+                    if let (Err(error @ Error::Corrupt { .. }), Some(segment)) =
+                        (&read, index.segments.get_mut(&entry.put.segment))
+                    {
+                        tracing::error!(%error, "damage in the spool");
+                        segment.damaged = true;
+                    }
+                    return read;
+                }
+            }
+        }
+    }
+
     pub(crate) fn stored(&self, id: u64) -> Result<Stored, Error> {
-        let (entry, source, marks) = self.locate(id)?;
-        let raw = RawPut::read(id, &entry, &source, true)?;
-        let envelope = raw.decode(id).map_err(|what| corrupt(id, &source, entry.put, what))?;
-        Ok(Stored { envelope, states: read_states(id, &entry, marks.as_ref())?, body: raw.body() })
+        let (raw, envelope, states) = self.settled(id, true)?;
+        Ok(Stored { envelope, states, body: raw.body() })
     }
 
     pub(crate) fn recovered(&self, id: u64) -> Result<Recovered, Error> {
-        let (entry, source, marks) = self.locate(id)?;
-        let raw = RawPut::read(id, &entry, &source, false)?;
-        let envelope = raw.decode(id).map_err(|what| corrupt(id, &source, entry.put, what))?;
-        Ok(Recovered { envelope, states: read_states(id, &entry, marks.as_ref())? })
+        let (_, envelope, states) = self.settled(id, false)?;
+        Ok(Recovered { envelope, states })
     }
 }

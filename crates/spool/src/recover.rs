@@ -7,10 +7,11 @@ use waxseal_types::QueueId;
 use crate::{
     Error, Storage,
     codec::{self, Flaw, NEWER},
+    footer::{self, Item},
     format::{
         FIRST_GROUP, Kind, NoHeader, RecordHeader, Seed, SegmentHeader, VERSION, segment_name, segment_number,
     },
-    index::{Entry, Index, Place, Segment, Source},
+    index::{Index, Place, Segment, Source, units},
     read::split_meta,
     scan::{self, Bad, Outline},
     spares::is_spare,
@@ -131,22 +132,31 @@ impl Found {
         Ok(Some(Opened { header, source, length }))
     }
 
+    /// From its index, or where it has none that holds, from its records.
     fn read(&mut self, storage: &dyn Storage, segment: &Opened, vouched: u64) -> Result<(), Error> {
         let Opened { header: SegmentHeader { number, .. }, source, length } = segment;
+        let indexed = footer::read(source, *length).map_err(|e| io_error("read", &source.name, e))?;
+        if let Some((items, sequence, _)) = indexed {
+            items.iter().for_each(|item| self.apply(*number, item));
+            let outline =
+                Outline { sealed: true, last_sequence: sequence, end: *length, ..Outline::default() };
+            self.note(*number, source, &outline);
+            return Ok(());
+        }
         let mut flawed = Vec::new();
-        let outline = scan::scan(source, *length, vouched, &mut |offset, header, meta| {
-            let place = Place::new(*number, offset);
-            if let Err(flaw) = self.apply(place, header, meta) {
-                flawed.push((place, *header, flaw));
-            }
+        let outline = scan::scan(source, *length, vouched, &mut |offset, header, meta| match item(
+            offset, header, meta,
+        ) {
+            Ok(item) => self.apply(*number, &item),
+            Err(flaw) => flawed.push((offset, *header, flaw)),
         });
         let mut outline = outline.map_err(|e| io_error("read", &source.name, e))?;
-        for (place, header, flaw) in flawed {
+        for (offset, header, flaw) in flawed {
             if flaw == NEWER {
                 return Err(newer(storage, &source.name, VERSION + 1));
             }
             let record = Some((header.kind, header.id));
-            outline.damaged.push(Bad { offset: place.offset(), length: header.total(), record });
+            outline.damaged.push(Bad { offset, length: header.total(), record });
         }
         if !outline.sealed {
             // A process that was killed left this in memory, not on disk: what is acted on from now on must not go away.
@@ -156,29 +166,9 @@ impl Found {
         Ok(())
     }
 
-    fn apply(&mut self, place: Place, header: &RecordHeader, meta: &[u8]) -> Result<(), Flaw> {
-        let (mark, envelope) = split_meta(header.kind, meta)?;
-        self.last_id = self.last_id.max(header.id);
-        if header.kind.is_put() {
-            let recipients = codec::decode_envelope(header.id, envelope)?.recipients.len() as u32;
-            let mark = Place::NOWHERE;
-            let entry = Entry { put: place, meta: header.meta, body: header.body, mark, recipients };
-            self.index.put(header.id, entry);
-        }
-        match header.kind {
-            Kind::Put => {}
-            // Marks of a message that is gone are no news.
-            Kind::Update | Kind::PutUpdate => {
-                self.index.mark(codec::decode_mark(mark)?.id, place);
-            }
-            Kind::Done | Kind::Cancel => {
-                self.index.finish(header.id, place.segment);
-            }
-            Kind::PutDone => {
-                self.index.finish(codec::decode_mark(mark)?.id, place.segment);
-            }
-        }
-        Ok(())
+    fn apply(&mut self, number: u32, item: &Item) {
+        self.last_id = self.last_id.max(item.id);
+        self.index.apply(number, item);
     }
 
     fn note(&mut self, number: u32, source: &Source, outline: &Outline) {
@@ -199,6 +189,26 @@ impl Found {
         };
         self.report.damage.extend(outline.damaged.iter().map(damage));
     }
+}
+
+/// What the index has to know of a record.
+pub(crate) fn item(offset: u64, header: &RecordHeader, meta: &[u8]) -> Result<Item, Flaw> {
+    let (mark, envelope) = split_meta(header.kind, meta)?;
+    let about = match header.kind {
+        Kind::Put | Kind::Done | Kind::Cancel => header.id,
+        Kind::Update | Kind::PutUpdate | Kind::PutDone => codec::decode_mark(mark)?.id,
+    };
+    let recipients =
+        if header.kind.is_put() { codec::decode_envelope(header.id, envelope)?.recipients.len() } else { 0 };
+    Ok(Item {
+        kind: header.kind,
+        id: header.id,
+        about,
+        unit: Place::new(0, offset).unit,
+        size: units(header.total()),
+        recipients: recipients as u32,
+        flags: 0,
+    })
 }
 
 fn newer(storage: &dyn Storage, name: &str, found: u32) -> Error {

@@ -4,8 +4,8 @@ use std::io;
 
 use crate::{
     format::{
-        FIRST_GROUP, GROUP_HEADER, GROUP_MAGIC, GroupHeader, Kind, RECORD_HEADER, RECORD_MAGIC, RecordHeader,
-        SEALED, SECTOR,
+        FIRST_GROUP, GROUP_HEADER, GROUP_MAGIC, GroupHeader, INDEX, Kind, RECORD_HEADER, RECORD_MAGIC,
+        RecordHeader, SEALED, SECTOR,
     },
     index::Source,
 };
@@ -99,6 +99,9 @@ pub(crate) fn scan(
             outline.last_sequence = outline.last_sequence.max(group.sequence);
             at += GROUP_HEADER as u64;
             outline.end = (at + u64::from(group.length)).next_multiple_of(SECTOR).min(length);
+            if group.flags & INDEX != 0 {
+                at = outline.end;
+            }
         } else if let Some(header) = RecordHeader::parse(octets, source.seed, at) {
             if let Some(meta) = check(&mut window, at, &header)? {
                 each(at, &header, &meta);

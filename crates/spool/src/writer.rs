@@ -6,7 +6,8 @@ use parking_lot::Mutex;
 
 use crate::{
     Error, Storage, StorageFile,
-    format::{FIRST_GROUP, SEALED, Seed, SegmentHeader, segment_name},
+    footer::{self, Item},
+    format::{FIRST_GROUP, Seed, SegmentHeader, segment_name},
     group::Group,
     index::{Index, Segment, Source},
     metrics::Counters,
@@ -33,6 +34,8 @@ struct Active {
     allocated: u64,
     /// Its name is not durable yet.
     fresh: bool,
+    /// What is in it, for its index.
+    items: Vec<Item>,
 }
 
 pub(crate) struct Writer {
@@ -72,7 +75,8 @@ impl Writer {
 
     /// A group to fill, in a segment with room for `need` octets. A segment is never empty but for one group that is larger than segments are.
     pub(crate) fn begin(&mut self, need: u64, id_floor: u64) -> Result<(u32, Group), Failure> {
-        let full = |active: &Active| active.end > FIRST_GROUP && active.end + need > self.segment_size;
+        let after = |active: &Active| active.end + need + footer::length(active.items.len());
+        let full = |active: &Active| active.end > FIRST_GROUP && after(active) > self.segment_size;
         if self.active.as_ref().is_some_and(full) {
             self.seal();
         }
@@ -108,12 +112,12 @@ impl Writer {
         let source = Source { file, seed: Seed::new(&header), name: name.into() };
         let segment = Segment::new(source.clone(), FIRST_GROUP, allocated);
         self.index.lock().segments.insert(number, segment);
-        Ok(Active { number, source, end: FIRST_GROUP, allocated, fresh: true })
+        Ok(Active { number, source, end: FIRST_GROUP, allocated, fresh: true, items: Vec::new() })
     }
 
     /// Writes a group and makes it durable. After an error the segment is given up, unless the disk was merely full: a sync that failed
     /// may have thrown away what it could not write, and would succeed the next time.
-    pub(crate) fn make_durable(&mut self, mut group: Group) -> Result<(), Failure> {
+    pub(crate) fn make_durable(&mut self, mut group: Group, items: Vec<Item>) -> Result<(), Failure> {
         let Some(mut active) = self.active.take() else {
             return Err(failed("write", "a segment", io::ErrorKind::NotFound.into()));
         };
@@ -148,6 +152,7 @@ impl Writer {
         }
         self.account(&active, &group, started);
         active.end = group.end();
+        active.items.extend(items);
         active.allocated = active.allocated.max(active.end);
         self.previous = (active.number, active.end);
         self.active = Some(active);
@@ -174,22 +179,22 @@ impl Writer {
         self.counters.commit_micros_max.max(took);
     }
 
-    /// Says in the segment that nothing follows, so that damage at its end is known from a crash. Not synced: without it the segment
-    /// merely looks like one that a crash ended.
+    /// Says in the segment what is in it and that nothing follows. Not synced: without it the segment merely looks like one that a crash ended, and is
+    /// read as a whole.
     fn seal(&mut self) -> Option<Arc<dyn StorageFile>> {
         let active = self.active.take()?;
         self.sequence += 1;
-        let mut group = Group::new(active.source.seed, active.end);
-        group.close(self.sequence, SEALED);
-        let end = group.end();
+        let octets = footer::encode(&active.items, self.sequence, active.source.seed, active.end);
+        let end = active.end + octets.len() as u64;
         let file = active.source.file;
         // What earlier generations left goes: the end of the file is the end of the segment.
         let written = file
-            .write_at(&mut group.slices(), active.end)
+            .write_at(&mut [io::IoSlice::new(&octets)], active.end)
             .and_then(|()| if active.allocated > end { file.set_len(end) } else { Ok(()) });
         if let Err(error) = written {
             tracing::warn!(segment = %active.source.name, %error, "segment not sealed");
         }
+        self.counters.bytes.add(octets.len() as u64);
         if let Some(segment) = self.index.lock().segments.get_mut(&active.number) {
             (segment.bytes, segment.allocated) = (end, end);
         }
