@@ -12,28 +12,34 @@ use parking_lot::Mutex;
 use crate::Error;
 
 #[derive(Debug)]
-enum Slot {
+enum Slot<T> {
     Waiting(Option<Waker>),
-    Settled(Result<(), Error>),
+    Settled(Result<T, Error>),
     Taken,
 }
 
 /// The side that asked.
 #[derive(Debug)]
-pub(crate) struct Answer(Arc<Mutex<Slot>>);
+pub(crate) struct Answer<T = ()>(Arc<Mutex<Slot<T>>>);
 
 /// The side that answers. Several may hold it (the thread, the watch over ages): the first word counts.
-#[derive(Debug, Clone)]
-pub(crate) struct Ticket(Arc<Mutex<Slot>>);
+#[derive(Debug)]
+pub(crate) struct Ticket<T = ()>(Arc<Mutex<Slot<T>>>);
 
-pub(crate) fn ticket() -> (Ticket, Answer) {
+impl<T> Clone for Ticket<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+pub(crate) fn ticket<T>() -> (Ticket<T>, Answer<T>) {
     let slot = Arc::new(Mutex::new(Slot::Waiting(None)));
     (Ticket(Arc::clone(&slot)), Answer(slot))
 }
 
-impl Ticket {
+impl<T> Ticket<T> {
     /// Answers; `false` if that was done already.
-    pub(crate) fn settle(&self, result: Result<(), Error>) -> bool {
+    pub(crate) fn settle(&self, result: Result<T, Error>) -> bool {
         let waker = {
             let mut slot = self.0.lock();
             let Slot::Waiting(waker) = &mut *slot else { return false };
@@ -52,8 +58,8 @@ impl Ticket {
     }
 }
 
-impl Future for Answer {
-    type Output = Result<(), Error>;
+impl<T> Future for Answer<T> {
+    type Output = Result<T, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut slot = self.0.lock();
@@ -64,12 +70,10 @@ impl Future for Answer {
                 }
                 Poll::Pending
             }
-            Slot::Settled(result) => {
-                let result = std::mem::replace(result, Ok(()));
-                *slot = Slot::Taken;
-                Poll::Ready(result)
-            }
-            Slot::Taken => Poll::Pending,
+            Slot::Settled(_) | Slot::Taken => match std::mem::replace(&mut *slot, Slot::Taken) {
+                Slot::Settled(result) => Poll::Ready(result),
+                Slot::Waiting(_) | Slot::Taken => Poll::Pending,
+            },
         }
     }
 }

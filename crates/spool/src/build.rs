@@ -10,7 +10,7 @@ use crate::{
     Error, Progress, RecipientResult,
     codec::{self, Mark},
     footer::Item,
-    format::Kind,
+    format::{EXTERNAL, Kind},
     group::{Group, Parts},
     index::{Entry, Index, Place, units},
     read::{RawPut, read_states},
@@ -85,7 +85,7 @@ impl Build {
     }
 
     fn record(&mut self, kind: Kind, id: u64, meta: &[u8]) -> Place {
-        let parts = Parts { kind, id, meta, crc_meta: None, body: Bytes::new(), crc_body: 0 };
+        let parts = Parts { kind, id, meta, crc_meta: None, body: Bytes::new(), crc_body: 0, external: None };
         let (place, size) = self.push(parts);
         let unit = place.unit;
         self.items.push(Item { kind, id, about: id, unit, size, recipients: 0, flags: 0 });
@@ -124,11 +124,13 @@ impl Build {
     fn push_put(&mut self, kind: Kind, about: u64, put: &Prepared, meta: &[u8]) -> Place {
         let body = put.body.clone();
         let crc_meta = (kind == Kind::Put).then_some(put.crc_meta);
-        let parts = Parts { kind, id: put.id, meta, crc_meta, body, crc_body: put.crc_body };
+        let (crc_body, external) = (put.crc_body, put.external);
+        let parts = Parts { kind, id: put.id, meta, crc_meta, body, crc_body, external };
         let (place, size) = self.push(parts);
         let (id, recipients) = (put.id, put.recipients);
-        self.items.push(Item { kind, id, about, unit: place.unit, size, recipients, flags: 0 });
-        let entry = Entry { put: place, mark: Place::NOWHERE, size, recipients };
+        let flags = if external.is_some() { EXTERNAL } else { 0 };
+        self.items.push(Item { kind, id, about, unit: place.unit, size, recipients, flags });
+        let entry = Entry::new(place, size, recipients, external.is_some());
         self.effects.push(Effect::Put { id, entry });
         self.staged.insert(id, Staged::Put);
         place
@@ -174,7 +176,7 @@ impl Build {
         if before.segment == self.segment {
             return Ok(Mark { id, previous: Some(before.unit), results: results.to_vec() });
         }
-        let all_told = results.len() >= entry.recipients as usize;
+        let all_told = results.len() >= entry.recipients() as usize;
         let results =
             if before.exists() && !all_told { self.merged(id, entry, results)? } else { results.to_vec() };
         Ok(Mark { id, previous: None, results })
@@ -187,7 +189,7 @@ impl Build {
         newer: &[RecipientResult],
     ) -> Result<Vec<RecipientResult>, Error> {
         let source = self.index.lock().source(entry.mark.segment);
-        let mut results = full(read_states(id, entry, source.as_ref())?);
+        let mut results = told(read_states(id, entry, source.as_ref())?);
         for result in newer {
             results.retain(|old| old.index != result.index);
             results.push(result.clone());
@@ -239,16 +241,17 @@ impl Build {
         let source = source.ok_or_else(|| Error::Unknown(QueueId::from_u64(id)))?;
         let raw = RawPut::read(id, entry, &source, true).and_then(|raw| {
             let envelope = raw.envelope().map_err(|_| Error::Unknown(QueueId::from_u64(id)))?;
-            Ok((raw.body(), raw.crc_body(), envelope))
+            Ok((raw, envelope))
         });
         match raw {
-            Ok((body, crc_body, envelope)) => Ok(Some(Prepared {
+            Ok((raw, envelope)) => Ok(Some(Prepared {
                 id,
-                recipients: entry.recipients,
+                recipients: entry.recipients(),
                 crc_meta: 0,
                 meta: envelope.to_vec(),
-                body,
-                crc_body,
+                body: raw.body(),
+                crc_body: raw.header().crc_body,
+                external: raw.sealed().map(|_| raw.header().body),
             })),
             Err(error @ Error::Corrupt { .. }) => {
                 tracing::error!(%error, "quarantined while copying forward");
@@ -268,7 +271,8 @@ fn join(mark: &[u8], envelope: &[u8]) -> Vec<u8> {
     meta
 }
 
-fn full(states: Vec<Progress>) -> Vec<RecipientResult> {
+/// The results that a mark has to tell.
+pub(crate) fn told(states: Vec<Progress>) -> Vec<RecipientResult> {
     let told = states.into_iter().enumerate().filter(|(_, progress)| *progress != Progress::NEW);
     told.map(|(index, progress)| RecipientResult { index: index as u32, progress }).collect()
 }

@@ -3,13 +3,16 @@
 use std::{
     fs::{DirBuilder, File, OpenOptions, Permissions},
     hash::{BuildHasher, Hasher, RandomState},
-    io::{self, IoSlice, Read, Write},
+    io::{self, IoSlice, IoSliceMut, Read, Write},
     os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use rustix::fs::{FlockOperation, OFlags};
+use rustix::{
+    fs::{FlockOperation, OFlags},
+    io::ReadWriteFlags,
+};
 
 use crate::{Error, Storage, StorageFile};
 
@@ -21,11 +24,21 @@ const SLICES: usize = 1024;
 pub(crate) struct RealDisk {
     path: PathBuf,
     folder: File,
-    /// Held for its lock.
-    _lock: File,
+    /// Held for its lock; one who only looks has none.
+    _lock: Option<File>,
 }
 
 impl RealDisk {
+    /// A folder that is there, to be looked at beside whoever has locked it. Nothing may be written through this.
+    pub(crate) fn look(path: &Path) -> Result<Self, Error> {
+        let folder = File::open(path).map_err(|source| Error::Folder {
+            doing: "open",
+            path: path.to_owned(),
+            source: Arc::new(source),
+        })?;
+        Ok(Self { path: path.to_owned(), folder, _lock: None })
+    }
+
     /// Makes the folder if it is missing, and locks it.
     pub(crate) fn lock(path: &Path) -> Result<Self, Error> {
         let fail = |doing: &'static str, path: &Path| {
@@ -44,7 +57,7 @@ impl RealDisk {
         let mut file = take_lock(file, path)?;
         let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         written.map_err(fail("write", &lock))?;
-        Ok(Self { path: path.to_owned(), folder, _lock: file })
+        Ok(Self { path: path.to_owned(), folder, _lock: Some(file) })
     }
 }
 
@@ -147,6 +160,23 @@ impl StorageFile for File {
                 Ok(more) => done += more,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    fn read_cached(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buf.len() {
+            let part = &mut [IoSliceMut::new(&mut buf[done..])];
+            // preadv2(2): RWF_NOWAIT reads what the page cache has.
+            match rustix::io::preadv2(self, part, offset + done as u64, ReadWriteFlags::NOWAIT) {
+                Ok(0) => break,
+                Ok(more) => done += more,
+                Err(rustix::io::Errno::INTR) => {}
+                // A file system that cannot tell is waited for elsewhere.
+                Err(rustix::io::Errno::OPNOTSUPP) => return Err(io::ErrorKind::WouldBlock.into()),
+                Err(errno) => return Err(errno.into()),
             }
         }
         Ok(done)

@@ -8,9 +8,11 @@ use parking_lot::Mutex;
 use crate::{
     Error, Gate, Settings, Storage,
     build::{Build, Effect},
+    errands::Errands,
     format::segment_name,
     index::Index,
     metrics::Counters,
+    pool::Pool,
     recover::Found,
     request::{Prepared, Request, Work},
     reserve::Reserve,
@@ -37,14 +39,22 @@ pub(crate) struct Engine {
     reclaim_due: bool,
     /// A segment and the messages that are still to be copied out of it.
     copying: Option<(u32, Vec<u64>)>,
+    errands: Errands,
 }
 
 impl Engine {
-    pub(crate) fn new(storage: Arc<dyn Storage>, settings: &Settings, found: Found, gate: Gate) -> Self {
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        settings: &Settings,
+        found: Found,
+        gate: Gate,
+        pool: Pool,
+    ) -> Self {
         let counters: Arc<Counters> = Arc::default();
         counters.damaged.add(found.report.damage.len() as u64);
         let index = Arc::new(Mutex::new(found.index));
         let next = (found.next_number, found.last_sequence);
+        let errands = Errands::new(&storage, Arc::clone(&index), settings, pool);
         let (shared, size) = ((Arc::clone(&index), Arc::clone(&counters)), settings.segment_size);
         let mut writer = Writer::new(storage, shared.0, shared.1, size, next);
         writer.spares.adopt(found.spares, &*Arc::clone(&writer.storage));
@@ -59,6 +69,7 @@ impl Engine {
             postponed: Vec::new(),
             reclaim_due: true,
             copying: None,
+            errands,
         }
     }
 
@@ -144,7 +155,7 @@ impl Engine {
                     if let Some(ticket) = request.ticket {
                         ticket.settle(Err(error.clone()));
                     }
-                    self.cancel(put.id, request.tainted);
+                    self.cancel(put.id, request.tainted, put.external.is_some());
                 }
                 // The message is where it was, and perhaps elsewhere, too.
                 Work::Copy { id, .. } => self.index.lock().haunt(id, request.tainted),
@@ -155,9 +166,11 @@ impl Engine {
         rest
     }
 
-    fn cancel(&mut self, id: u64, segments: Vec<u32>) {
+    fn cancel(&mut self, id: u64, segments: Vec<u32>, external: bool) {
         if !segments.is_empty() {
             self.cancels.push((id, segments));
+        } else if external {
+            self.errands.remove_body(id);
         }
     }
 
@@ -176,7 +189,7 @@ impl Engine {
                 Err(Error::Io { .. }) if request.is_mark() => {
                     self.postponed.push(Request { tries: request.tries + 1, ..request });
                 }
-                Err(error) => self.refuse(&request, error),
+                Err(error) => self.refuse(request, error),
             }
         }
         *batch = kept;
@@ -194,12 +207,17 @@ impl Engine {
     }
 
     /// A request that makes no sense.
-    fn refuse(&self, request: &Request, error: Error) {
+    fn refuse(&mut self, request: Request, error: Error) {
         if request.is_mark() {
             self.counters.unsynced_marks.sub(1);
         }
+        // A message that is there already keeps its text.
+        let twice = matches!(error, Error::Duplicate(_));
         if let Some(ticket) = &request.ticket {
             ticket.settle(Err(error));
+        }
+        if let (Work::Put(put), false) = (&request.work, twice) {
+            self.cancel(put.id, request.tainted, put.external.is_some());
         }
     }
 
@@ -207,8 +225,8 @@ impl Engine {
     fn drop_settled(&mut self, batch: &mut Vec<Request>) {
         let settled: Vec<_> = batch.extract_if(.., |request| request.is_settled()).collect();
         for request in settled {
-            if let Some(id) = request.put_id() {
-                self.cancel(id, request.tainted);
+            if let Some((id, external)) = request.brings().map(|put| (put.id, put.external.is_some())) {
+                self.cancel(id, request.tainted, external);
             }
         }
     }
@@ -222,6 +240,9 @@ impl Engine {
                     index.mark(id, place);
                 }
                 Effect::Finish { id } => {
+                    if index.find(id).is_some_and(|entry| entry.is_external()) {
+                        self.errands.remove_body(id);
+                    }
                     index.finish(id, number);
                     self.reclaim_due = true;
                 }
@@ -251,6 +272,7 @@ impl Engine {
                     self.counters.unsynced_marks.sub(1);
                 }
                 Work::Cancel { id, segments } => {
+                    self.errands.remove_body(*id);
                     index.finish(*id, number);
                     index.ends(number, segments.iter().copied());
                 }
@@ -269,6 +291,7 @@ impl Engine {
 
     /// Removes what nothing needs; begins to copy forward what little is alive in the oldest segment.
     pub(crate) fn reclaim(&mut self) {
+        self.errands.look(self.writer.begun);
         if !std::mem::take(&mut self.reclaim_due) {
             return;
         }
@@ -352,5 +375,6 @@ impl Engine {
     /// The orderly end.
     pub(crate) fn close(&mut self) {
         self.writer.close();
+        self.errands.close(self.writer.begun);
     }
 }

@@ -20,6 +20,7 @@
 //!
 //! Kinds: 1 PUT (meta: envelope), 2 UPDATE (meta: mark), 3 DONE, 4 CANCEL (no meta), 5 PUT and UPDATE, 6 PUT and DONE (meta: length of the mark
 //! as 4 octets, mark, envelope). Group flags: 1 nothing follows in this segment, 2 an index (see `footer.rs`).
+//! Record flag: 1 the body is in a file of its own (see `body.rs`).
 
 /// The format that this program writes, and the newest that it reads.
 pub(crate) const VERSION: u32 = 2;
@@ -30,6 +31,9 @@ pub(crate) const SECTOR: u64 = 512;
 pub(crate) const FIRST_GROUP: u64 = 2 * SECTOR;
 pub(crate) const GROUP_HEADER: usize = 48;
 pub(crate) const RECORD_HEADER: usize = 40;
+
+/// Record flag: the body is in a file of its own, `body` is its length and `crc_body` the checksum of its table.
+pub(crate) const EXTERNAL: u8 = 1;
 
 const SEGMENT_MAGIC: &[u8; 8] = b"WAXSPOOL";
 pub(crate) const GROUP_MAGIC: &[u8; 4] = b"WXGP";
@@ -116,6 +120,7 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RecordHeader {
     pub(crate) kind: Kind,
+    pub(crate) flags: u8,
     pub(crate) id: u64,
     pub(crate) meta: u32,
     pub(crate) body: u32,
@@ -126,7 +131,17 @@ pub(crate) struct RecordHeader {
 impl RecordHeader {
     /// Octets of the whole record, the padding behind it included.
     pub(crate) const fn total(&self) -> u64 {
-        (RECORD_HEADER as u64 + self.meta as u64 + self.body as u64).next_multiple_of(8)
+        (RECORD_HEADER as u64 + self.meta as u64 + self.inner_body() as u64).next_multiple_of(8)
+    }
+
+    /// Whether the body is in a file of its own.
+    pub(crate) const fn is_external(&self) -> bool {
+        self.flags & EXTERNAL != 0
+    }
+
+    /// Octets of the body in the record itself.
+    pub(crate) const fn inner_body(&self) -> u32 {
+        if self.is_external() { 0 } else { self.body }
     }
 }
 
@@ -243,6 +258,7 @@ impl RecordHeader {
         let mut octets = [0; RECORD_HEADER];
         octets[..4].copy_from_slice(RECORD_MAGIC);
         octets[4] = self.kind.number();
+        octets[5] = self.flags;
         octets[8..16].copy_from_slice(&self.id.to_le_bytes());
         octets[16..20].copy_from_slice(&self.meta.to_le_bytes());
         octets[20..24].copy_from_slice(&self.body.to_le_bytes());
@@ -260,6 +276,7 @@ impl RecordHeader {
         }
         Some(Self {
             kind: Kind::from_number(octets[4])?,
+            flags: octets[5],
             id: u64_at(octets, 8),
             meta: u32_at(octets, 16),
             body: u32_at(octets, 20),
@@ -302,7 +319,8 @@ mod tests {
 
     #[test]
     fn record_headers_hold_only_at_their_place_in_their_generation() {
-        let record = RecordHeader { kind: Kind::PutDone, id: 5, meta: 1, body: 2, crc_meta: 3, crc_body: 4 };
+        let record =
+            RecordHeader { kind: Kind::PutDone, flags: 1, id: 5, meta: 1, body: 2, crc_meta: 3, crc_body: 4 };
         let seed = Seed::new(&HEADER);
         let octets = record.encode(seed, 1072);
         assert_eq!(RecordHeader::parse(&octets, seed, 1072), Some(record));

@@ -4,7 +4,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-use crate::format::{GROUP_HEADER, GroupHeader, Kind, RECORD_HEADER, RecordHeader, SECTOR, Seed};
+use crate::format::{EXTERNAL, GROUP_HEADER, GroupHeader, Kind, RECORD_HEADER, RecordHeader, SECTOR, Seed};
 
 /// Bodies up to this are copied rather than given a slice of their own: a slice costs the kernel about as much.
 const COPIED: usize = 512;
@@ -28,6 +28,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) crc_meta: Option<u32>,
     pub(crate) body: Bytes,
     pub(crate) crc_body: u32,
+    /// The length of a body in a file of its own; `body` is empty then.
+    pub(crate) external: Option<u32>,
 }
 
 impl Group {
@@ -40,9 +42,10 @@ impl Group {
     pub(crate) fn push(&mut self, parts: Parts<'_>) -> (u64, u64) {
         let header = RecordHeader {
             kind: parts.kind,
+            flags: if parts.external.is_some() { EXTERNAL } else { 0 },
             id: parts.id,
             meta: parts.meta.len() as u32,
-            body: parts.body.len() as u32,
+            body: parts.external.unwrap_or(parts.body.len() as u32),
             crc_meta: parts.crc_meta.unwrap_or_else(|| crc32c::crc32c(parts.meta)),
             crc_body: parts.crc_body,
         };
@@ -54,7 +57,8 @@ impl Group {
         } else {
             self.bodies.push((self.scratch.len(), parts.body));
         }
-        let padding = header.total() as usize - RECORD_HEADER - header.meta as usize - header.body as usize;
+        let padding =
+            header.total() as usize - RECORD_HEADER - header.meta as usize - header.inner_body() as usize;
         self.scratch.extend_from_slice(&[0; 8][..padding]);
         self.at += header.total();
         self.records += 1;

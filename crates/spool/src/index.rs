@@ -8,7 +8,7 @@ use std::{
 use crate::{
     StorageFile,
     footer::Item,
-    format::{Kind, Seed},
+    format::{EXTERNAL, Kind, Seed},
     shelf::Shelf,
 };
 
@@ -47,10 +47,27 @@ pub(crate) struct Entry {
     pub(crate) mark: Place,
     /// Octets of its record, in units.
     pub(crate) size: u32,
-    pub(crate) recipients: u32,
+    /// How many, and in the highest bit whether the body is in a file of its own.
+    recipients: u32,
 }
 
+const EXTERNAL_BIT: u32 = 1 << 31;
+
 impl Entry {
+    pub(crate) const fn new(put: Place, size: u32, recipients: u32, external: bool) -> Self {
+        let bit = if external { EXTERNAL_BIT } else { 0 };
+        Self { put, mark: Place::NOWHERE, size, recipients: recipients & !EXTERNAL_BIT | bit }
+    }
+
+    pub(crate) const fn recipients(&self) -> u32 {
+        self.recipients & !EXTERNAL_BIT
+    }
+
+    /// Whether the body is in a file of its own.
+    pub(crate) const fn is_external(&self) -> bool {
+        self.recipients & EXTERNAL_BIT != 0
+    }
+
     /// Octets of its record.
     pub(crate) fn bytes(&self) -> u64 {
         u64::from(self.size) * UNIT
@@ -68,6 +85,8 @@ pub(crate) struct Source {
     pub(crate) file: Arc<dyn StorageFile>,
     pub(crate) seed: Seed,
     pub(crate) name: Arc<str>,
+    /// Only what is in memory is read.
+    pub(crate) cached: bool,
 }
 
 pub(crate) struct Segment {
@@ -239,6 +258,11 @@ impl Index {
         self.entries.next_after(id)
     }
 
+    /// The messages whose bodies are in files of their own.
+    pub(crate) fn external(&self) -> impl Iterator<Item = (u64, Entry)> + '_ {
+        self.entries.iter().filter(|(_, entry)| entry.is_external())
+    }
+
     /// Octets of memory for the messages.
     pub(crate) fn memory(&self) -> u64 {
         self.entries.memory()
@@ -248,8 +272,8 @@ impl Index {
     pub(crate) fn apply(&mut self, number: u32, item: &Item) {
         let place = Place { segment: number, unit: item.unit };
         if item.kind.is_put() {
-            let (size, recipients) = (item.size, item.recipients);
-            self.put(item.id, Entry { put: place, mark: Place::NOWHERE, size, recipients });
+            let external = item.flags & EXTERNAL != 0;
+            self.put(item.id, Entry::new(place, item.size, item.recipients, external));
         }
         match item.kind {
             Kind::Put => {}

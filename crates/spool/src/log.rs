@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, Weak},
     thread::{Builder, JoinHandle},
     time::{Duration, Instant},
 };
@@ -10,15 +10,19 @@ use std::{
 use waxseal_types::QueueId;
 
 use crate::{
-    Done, Error, Gate, Metrics, Pending, Put, Recovered, Report, Settings, Spool, Storage, Stored, Update,
+    BodyWriter, Done, Error, Gate, Metrics, Pending, Put, Recovered, Report, Settings, Spool, Storage,
+    Stored, Streamed, Update,
     answer::{Answer, ticket},
+    checkpoint::Checkpoint,
     committer::{Committer, Inbox},
     disk::RealDisk,
     engine::Engine,
     metrics::Counters,
-    read::Reader,
-    recover::recover,
+    pool::Pool,
+    read::{Reader, must_wait},
+    recover::{Mode, recover},
     request::{Prepared, Request, Work},
+    stream::Backing,
 };
 
 /// How often ages are looked at; small beside the shortest that matters.
@@ -35,7 +39,11 @@ struct Inner {
     counters: Arc<Counters>,
     gate: Gate,
     message_limit: u64,
+    inline_limit: usize,
+    storage: Weak<dyn Storage>,
+    pool: Pool,
     threads: Vec<JoinHandle<()>>,
+    pool_threads: Vec<JoinHandle<()>>,
 }
 
 /// The messages that were found, in the order of their arrival. Each is read from disk when it is asked for, so that a long queue needs no memory twice.
@@ -48,6 +56,8 @@ pub struct Recovery {
     /// How many are to come, as far as is known.
     left: usize,
     report: Report,
+    /// What the schedule needed when the log was last closed, or a little later.
+    checkpoint: Option<Checkpoint>,
 }
 
 /// Commits by hand, for tests that want no thread: see [`open_stepped`].
@@ -67,7 +77,14 @@ pub fn open(settings: Settings) -> Result<(Log, Recovery), Error> {
 /// # Errors
 /// As [`open`].
 pub fn open_on(storage: Arc<dyn Storage>, settings: Settings) -> Result<(Log, Recovery), Error> {
-    let (mut inner, recovery, committer) = prepare(storage, settings)?;
+    let failed = |e| Error::Io { doing: "start", name: "spool-io".into(), source: Arc::new(e) };
+    let (pool, pool_threads) = Pool::start().map_err(failed)?;
+    let prepared = prepare(storage, settings, pool.clone());
+    if prepared.is_err() {
+        pool.close();
+    }
+    let (mut inner, recovery, committer) = prepared?;
+    inner.pool_threads = pool_threads;
     let inbox = Arc::clone(&inner.inbox);
     let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
         let thread = Builder::new().name(name.into()).spawn(run);
@@ -86,26 +103,45 @@ pub fn open_stepped(
     storage: Arc<dyn Storage>,
     settings: Settings,
 ) -> Result<(Log, Recovery, Stepper), Error> {
-    let (inner, recovery, committer) = prepare(storage, settings)?;
+    let (inner, recovery, committer) = prepare(storage, settings, Pool::inline())?;
     Ok((Log(Arc::new(inner)), recovery, Stepper(committer)))
 }
 
-fn prepare(storage: Arc<dyn Storage>, settings: Settings) -> Result<(Inner, Recovery, Committer), Error> {
-    let found = recover(&*storage)?;
+fn prepare(
+    storage: Arc<dyn Storage>,
+    settings: Settings,
+    pool: Pool,
+) -> Result<(Inner, Recovery, Committer), Error> {
+    let found = recover(&*storage, Mode::Own, &mut |_, _, _| ())?;
     for damage in &found.report.damage {
         tracing::error!(segment = damage.segment, offset = damage.offset, length = damage.length, id = ?damage.id, "damage in the spool");
     }
-    let (until, left) = (found.last_id, found.index.len());
     let gate = Gate::new(found.last_id, settings.slow, settings.stale);
-    let report = found.report.clone();
-    let engine = Engine::new(storage, &settings, found, gate.clone());
+    let (until, left, report) = (found.last_id, found.index.len(), found.report.clone());
+    let weak = Arc::downgrade(&storage);
+    let engine = Engine::new(Arc::clone(&storage), &settings, found, gate.clone(), pool.clone());
     let counters = Arc::clone(&engine.counters);
-    let reader = Reader(Arc::clone(&engine.index));
+    let reader = Reader::new(Arc::clone(&engine.index), &storage);
     let message_limit = settings.message_limit.min(u64::from(u32::MAX / 2));
+    let inline_limit = settings.inline_limit;
     let inbox = Arc::new(Inbox::new(gate.clone(), Arc::clone(&counters), settings));
     let committer = Committer::new(engine, Arc::clone(&inbox));
-    let inner = Inner { inbox, reader: reader.clone(), counters, gate, message_limit, threads: Vec::new() };
-    Ok((inner, Recovery { reader, last: 0, until, left, report }, committer))
+    let (checkpoint, last) = (Checkpoint::open(&*storage), 0);
+    let recovery = Recovery { reader: reader.clone(), last, until, left, report, checkpoint };
+    let (threads, pool_threads) = (Vec::new(), Vec::new());
+    let inner = Inner {
+        inbox,
+        reader,
+        counters,
+        gate,
+        message_limit,
+        inline_limit,
+        storage: weak,
+        pool,
+        threads,
+        pool_threads,
+    };
+    Ok((inner, recovery, committer))
 }
 
 impl Log {
@@ -124,13 +160,43 @@ impl Log {
     /// How many messages are in the spool.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.reader.0.lock().len()
+        self.0.reader.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Takes a body that need not fit into memory.
+    #[must_use]
+    pub fn body_writer(&self, id: QueueId) -> BodyWriter {
+        let Inner { storage, inbox, pool, gate, message_limit, .. } = &*self.0;
+        let (storage, inbox) = (Weak::clone(storage), Arc::downgrade(inbox));
+        let (pool, gate, limit) = (pool.clone(), gate.clone(), *message_limit);
+        BodyWriter::new(id, Backing { storage, inbox, pool, gate, limit })
+    }
+
+    /// The message as it is now, its body to be read piece by piece.
+    #[must_use]
+    pub fn read_streamed(&self, id: QueueId) -> Pending<Streamed> {
+        let pool = self.0.pool.clone();
+        self.look(move |reader| reader.streamed(id.as_u64(), &pool))
+    }
+
+    /// Reads here and now what is in memory, and elsewhere what has to be waited for.
+    fn look<T: Send + 'static>(
+        &self,
+        read: impl Fn(&Reader) -> Result<T, Error> + Send + 'static,
+    ) -> Pending<T> {
+        match read(&self.0.reader.cached()) {
+            Err(error) if must_wait(&error) => {
+                let reader = self.0.reader.clone();
+                self.0.pool.ask(move || read(&reader))
+            }
+            result => Box::pin(std::future::ready(result)),
+        }
     }
 
     fn prepare(&self, put: Put) -> Result<Prepared, Error> {
@@ -152,11 +218,16 @@ impl Log {
 
 impl Spool for Log {
     fn put(&self, put: Put) -> Pending<()> {
+        if put.body.len() > self.0.inline_limit {
+            let mut writer = self.body_writer(put.envelope.id);
+            drop(writer.write(put.body));
+            return writer.put(put.envelope);
+        }
         self.ask(self.prepare(put).map(Work::Put))
     }
 
     fn read(&self, id: QueueId) -> Pending<Stored> {
-        Box::pin(std::future::ready(self.0.reader.stored(id.as_u64())))
+        self.look(move |reader| reader.stored(id.as_u64()))
     }
 
     fn update(&self, update: Update) -> Pending<()> {
@@ -176,6 +247,10 @@ impl Drop for Inner {
         self.inbox.close();
         for thread in self.threads.drain(..) {
             // A thread that panicked has told everyone who waited.
+            let _ = thread.join();
+        }
+        self.pool.close();
+        for thread in self.pool_threads.drain(..) {
             let _ = thread.join();
         }
     }
@@ -206,13 +281,16 @@ impl Iterator for Recovery {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let next = self.reader.0.lock().next_after(self.last);
-            let Some((id, _)) = next.filter(|(id, _)| *id <= self.until) else {
+            let next = self.reader.next_after(self.last);
+            let Some((id, entry)) = next.filter(|(id, _)| *id <= self.until) else {
                 self.left = 0;
                 return None;
             };
             self.last = id;
             self.left = self.left.saturating_sub(1);
+            if let Some(found) = self.checkpoint.as_mut().and_then(|c| c.recovered(id, &entry)) {
+                return Some(Ok(found));
+            }
             match self.reader.recovered(id) {
                 // Finished since.
                 Err(Error::Unknown(_)) => {}

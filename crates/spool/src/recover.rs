@@ -1,11 +1,16 @@
 //! The index from the segments, at the start. Changes nothing on disk but files that were never finished.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+    sync::Arc,
+};
 
 use waxseal_types::QueueId;
 
 use crate::{
     Error, Storage,
+    body::{body_id, body_name},
     codec::{self, Flaw, NEWER},
     footer::{self, Item},
     format::{
@@ -55,6 +60,9 @@ pub(crate) struct Found {
     pub(crate) last_sequence: u64,
     /// Files that may be written over.
     pub(crate) spares: Vec<String>,
+    mode: Mode,
+    /// Something went or changed while it was looked at.
+    pub(crate) moved: bool,
 }
 
 /// A segment whose header holds.
@@ -64,7 +72,19 @@ struct Opened {
     length: u64,
 }
 
-pub(crate) fn recover(storage: &dyn Storage) -> Result<Found, Error> {
+/// What may be done to the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// It is ours: what a crash left unfinished goes.
+    Own,
+    /// Nothing: somebody else may be writing. Every record is read and checked.
+    Look,
+}
+
+/// Told of every record that holds: where it is, what it means.
+pub(crate) type Each<'a> = dyn FnMut(&str, u64, &Item) + 'a;
+
+pub(crate) fn recover(storage: &dyn Storage, mode: Mode, each: &mut Each<'_>) -> Result<Found, Error> {
     let names = storage.list().map_err(|e| io_error("list", &storage.describe(), e))?;
     let mut numbers: Vec<_> = names.iter().filter_map(|name| segment_number(name)).collect();
     numbers.sort_unstable();
@@ -77,7 +97,9 @@ pub(crate) fn recover(storage: &dyn Storage) -> Result<Found, Error> {
         last_id: 0,
         next_number,
         last_sequence: 0,
-        spares: names.into_iter().filter(|name| is_spare(name)).collect(),
+        mode,
+        moved: false,
+        spares: names.iter().filter(|name| is_spare(name)).cloned().collect(),
     };
     let mut segments = Vec::new();
     for number in numbers {
@@ -87,10 +109,13 @@ pub(crate) fn recover(storage: &dyn Storage) -> Result<Found, Error> {
         segments.iter().map(|segment| (segment.header.previous, segment.header.vouched)).collect();
     for segment in segments {
         let vouched = vouched.get(&segment.header.number).copied().unwrap_or(0);
-        found.read(storage, &segment, vouched)?;
+        found.read(storage, &segment, vouched, each)?;
     }
+    found.bodies(storage, names.iter().filter_map(|name| body_id(name)))?;
     // What was renamed or removed before a crash stays so from here on: spares are written over.
-    storage.sync_dir().map_err(|e| io_error("sync", &storage.describe(), e))?;
+    if mode == Mode::Own {
+        storage.sync_dir().map_err(|e| io_error("sync", &storage.describe(), e))?;
+    }
     found.report.messages = found.index.len();
     Ok(found)
 }
@@ -103,7 +128,13 @@ impl Found {
     /// Opens a segment; `None` for what never was one, or is one no more.
     fn open(&mut self, storage: &dyn Storage, number: u32) -> Result<Option<Opened>, Error> {
         let name = segment_name(number);
-        let file = storage.open(&name).map_err(|e| io_error("open", &name, e))?;
+        let file = match storage.open(&name) {
+            Err(error) if self.mode == Mode::Look && error.kind() == io::ErrorKind::NotFound => {
+                self.moved = true;
+                return Ok(None);
+            }
+            file => file.map_err(|e| io_error("open", &name, e))?,
+        };
         let length = file.len().map_err(|e| io_error("read", &name, e))?;
         let mut start = vec![0; FIRST_GROUP as usize];
         let got = file.read_at(&mut start, 0).map_err(|e| io_error("read", &name, e))?;
@@ -113,30 +144,54 @@ impl Found {
             Err(NoHeader::Newer(found)) => return Err(newer(storage, &name, found)),
             // A header is written before its first group and synced with it: nothing here was ever acknowledged.
             Err(NoHeader::Unwritten | NoHeader::Damaged) if length <= FIRST_GROUP => {
-                return discard(storage, &name);
+                return self.discard(storage, &name);
             }
-            Err(NoHeader::Recycled) => return discard(storage, &name),
+            Err(NoHeader::Recycled) => return self.discard(storage, &name),
             Err(NoHeader::Unwritten) => {
                 self.report.torn += length;
-                return quarantine(storage, &name);
+                return self.quarantine(storage, &name);
             }
             Err(NoHeader::Damaged) => {
                 let segment = name.clone();
                 self.report.damage.push(Damage { segment, offset: 0, length, id: None, message: true });
-                return quarantine(storage, &name);
+                return self.quarantine(storage, &name);
             }
         };
         self.last_id = self.last_id.max(header.id_floor);
-        let source = Source { file: Arc::from(file), seed: Seed::new(&header), name: name.into() };
+        let source =
+            Source { file: Arc::from(file), seed: Seed::new(&header), name: name.into(), cached: false };
         self.index.segments.insert(number, Segment::new(source.clone(), length, length));
         Ok(Some(Opened { header, source, length }))
     }
 
+    fn discard(&self, storage: &dyn Storage, name: &str) -> Result<Option<Opened>, Error> {
+        match self.mode {
+            Mode::Own => storage.remove(name).map(|()| None).map_err(|e| io_error("remove", name, e)),
+            Mode::Look => Ok(None),
+        }
+    }
+
+    fn quarantine(&self, storage: &dyn Storage, name: &str) -> Result<Option<Opened>, Error> {
+        match self.mode {
+            Mode::Own => {
+                let renamed = storage.rename(name, &format!("{name}.bad"));
+                renamed.map(|()| None).map_err(|e| io_error("rename", name, e))
+            }
+            Mode::Look => Ok(None),
+        }
+    }
+
     /// From its index, or where it has none that holds, from its records.
-    fn read(&mut self, storage: &dyn Storage, segment: &Opened, vouched: u64) -> Result<(), Error> {
+    fn read(
+        &mut self,
+        storage: &dyn Storage,
+        segment: &Opened,
+        vouched: u64,
+        each: &mut Each<'_>,
+    ) -> Result<(), Error> {
         let Opened { header: SegmentHeader { number, .. }, source, length } = segment;
         let indexed = footer::read(source, *length).map_err(|e| io_error("read", &source.name, e))?;
-        if let Some((items, sequence, _)) = indexed {
+        if let (Some((items, sequence, _)), Mode::Own) = (indexed, self.mode) {
             items.iter().for_each(|item| self.apply(*number, item));
             let outline =
                 Outline { sealed: true, last_sequence: sequence, end: *length, ..Outline::default() };
@@ -147,7 +202,10 @@ impl Found {
         let outline = scan::scan(source, *length, vouched, &mut |offset, header, meta| match item(
             offset, header, meta,
         ) {
-            Ok(item) => self.apply(*number, &item),
+            Ok(item) => {
+                each(&source.name, offset, &item);
+                self.apply(*number, &item);
+            }
             Err(flaw) => flawed.push((offset, *header, flaw)),
         });
         let mut outline = outline.map_err(|e| io_error("read", &source.name, e))?;
@@ -158,7 +216,9 @@ impl Found {
             let record = Some((header.kind, header.id));
             outline.damaged.push(Bad { offset, length: header.total(), record });
         }
-        if !outline.sealed {
+        if self.mode == Mode::Look {
+            self.moved |= is_another(segment).map_err(|e| io_error("read", &source.name, e))?;
+        } else if !outline.sealed {
             // A process that was killed left this in memory, not on disk: what is acted on from now on must not go away.
             source.file.sync_data().map_err(|e| io_error("sync", &source.name, e))?;
         }
@@ -169,6 +229,31 @@ impl Found {
     fn apply(&mut self, number: u32, item: &Item) {
         self.last_id = self.last_id.max(item.id);
         self.index.apply(number, item);
+    }
+
+    /// Holds the files of bodies against the messages: what a crash left goes, what is missing is told.
+    fn bodies(&mut self, storage: &dyn Storage, files: impl Iterator<Item = u64>) -> Result<(), Error> {
+        let mut files: HashSet<u64> = files.collect();
+        let missing: Vec<_> = self.index.external().filter(|(id, _)| !files.remove(id)).collect();
+        let unfinished = if self.mode == Mode::Own { files } else { HashSet::new() };
+        for id in unfinished {
+            let name = body_name(id);
+            storage.remove(&name).map_err(|e| io_error("remove", &name, e))?;
+        }
+        for (id, entry) in missing {
+            self.index.forget(id);
+            if let Some(segment) = self.index.segments.get_mut(&entry.put.segment) {
+                segment.damaged = true;
+            }
+            self.report.damage.push(Damage {
+                segment: body_name(id),
+                offset: 0,
+                length: 0,
+                id: Some(QueueId::from_u64(id)),
+                message: true,
+            });
+        }
+        Ok(())
     }
 
     fn note(&mut self, number: u32, source: &Source, outline: &Outline) {
@@ -191,6 +276,14 @@ impl Found {
     }
 }
 
+/// Whether a file was written over since it was opened.
+fn is_another(segment: &Opened) -> io::Result<bool> {
+    let mut start = vec![0; FIRST_GROUP as usize];
+    let got = segment.source.file.read_at(&mut start, 0)?;
+    start.truncate(got);
+    Ok(SegmentHeader::parse(&start, segment.header.number) != Ok(segment.header))
+}
+
 /// What the index has to know of a record.
 pub(crate) fn item(offset: u64, header: &RecordHeader, meta: &[u8]) -> Result<Item, Flaw> {
     let (mark, envelope) = split_meta(header.kind, meta)?;
@@ -207,19 +300,11 @@ pub(crate) fn item(offset: u64, header: &RecordHeader, meta: &[u8]) -> Result<It
         unit: Place::new(0, offset).unit,
         size: units(header.total()),
         recipients: recipients as u32,
-        flags: 0,
+        flags: header.flags,
     })
 }
 
 fn newer(storage: &dyn Storage, name: &str, found: u32) -> Error {
     let path = std::path::Path::new(&storage.describe()).join(name);
     Error::NewerFormat { path, found, known: VERSION }
-}
-
-fn discard(storage: &dyn Storage, name: &str) -> Result<Option<Opened>, Error> {
-    storage.remove(name).map(|()| None).map_err(|e| io_error("remove", name, e))
-}
-
-fn quarantine(storage: &dyn Storage, name: &str) -> Result<Option<Opened>, Error> {
-    storage.rename(name, &format!("{name}.bad")).map(|()| None).map_err(|e| io_error("rename", name, e))
 }

@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::{Put, RecipientResult, answer::Ticket, codec};
+use waxseal_types::Envelope;
+
+use crate::{Put, RecipientResult, answer::Ticket, body::Sealed, codec};
 
 /// A message made ready by its client's thread.
 #[derive(Debug, Clone)]
@@ -15,6 +17,8 @@ pub(crate) struct Prepared {
     pub(crate) crc_meta: u32,
     pub(crate) body: Bytes,
     pub(crate) crc_body: u32,
+    /// The length of a body in a file of its own; `body` is empty then.
+    pub(crate) external: Option<u32>,
 }
 
 impl Prepared {
@@ -27,7 +31,15 @@ impl Prepared {
             crc_body: crc32c::crc32c(&put.body),
             meta,
             body: put.body,
+            external: None,
         }
+    }
+
+    /// A message whose body is in a file of its own.
+    pub(crate) fn external(envelope: &Envelope, sealed: Sealed) -> Self {
+        let put = Put { envelope: envelope.clone(), body: Bytes::new() };
+        let length = u32::try_from(sealed.length).unwrap_or(u32::MAX);
+        Self { crc_body: sealed.crc_table, external: Some(length), ..Self::new(put) }
     }
 
     pub(crate) fn size(&self) -> u64 {

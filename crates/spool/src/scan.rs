@@ -126,7 +126,7 @@ fn check(window: &mut Window<'_>, at: u64, header: &RecordHeader) -> io::Result<
     let meta_at = at + RECORD_HEADER as u64;
     let body_at = meta_at + u64::from(header.meta);
     if window.checksum(meta_at, header.meta)? != Some(header.crc_meta)
-        || window.checksum(body_at, header.body)? != Some(header.crc_body)
+        || !header.is_external() && window.checksum(body_at, header.body)? != Some(header.crc_body)
     {
         return Ok(None);
     }

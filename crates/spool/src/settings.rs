@@ -23,6 +23,12 @@ pub struct Settings {
     pub reserve: u64,
     /// The largest message, envelope included.
     pub message_limit: u64,
+    /// A body beyond this is written to a file of its own.
+    pub inline_limit: usize,
+    /// From so many messages on, what the schedule needs of them is written to a file of its own now and then.
+    pub checkpoint_from: usize,
+    /// How many segments are begun between two checkpoints.
+    pub checkpoint_segments: u64,
 }
 
 impl Default for Settings {
@@ -37,6 +43,9 @@ impl Default for Settings {
             stale: Duration::from_secs(120),
             reserve: 4 << 20,
             message_limit: 1 << 30,
+            inline_limit: 256 << 10,
+            checkpoint_from: 10_000,
+            checkpoint_segments: 4,
         }
     }
 }

@@ -332,6 +332,10 @@ impl StorageFile for SimFile {
         parts.iter().for_each(|part| octets.extend_from_slice(part));
         let mut world = self.disk.world();
         let mut result = world.call();
+        // The call in which power goes may do a part of its work, no later one.
+        if world.power_off.is_some_and(|at| world.calls > at + 1) {
+            return result;
+        }
         let offset = offset as usize;
         let growth = (offset + octets.len()).saturating_sub(world.nodes[self.node].now.len()) as u64;
         let free = world.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(world.used()));

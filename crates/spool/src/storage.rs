@@ -68,6 +68,14 @@ pub trait StorageFile: Send + Sync {
     /// As the system says.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
 
+    /// As [`StorageFile::read_at`], but only what needs no waiting for a disk.
+    ///
+    /// # Errors
+    /// As the system says; `WouldBlock` if part of it is not in memory.
+    fn read_cached(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.read_at(buf, offset)
+    }
+
     /// Makes contents and length durable. After an error nothing is known about what was written since the last success, and calling
     /// again proves nothing.
     ///

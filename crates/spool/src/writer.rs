@@ -49,6 +49,8 @@ pub(crate) struct Writer {
     pub(crate) spares: Spares,
     /// The segment before the active one, and how far it is durable.
     previous: (u32, u64),
+    /// Segments begun so far.
+    pub(crate) begun: u64,
 }
 
 impl Writer {
@@ -60,7 +62,18 @@ impl Writer {
         (next_number, sequence): (u32, u64),
     ) -> Self {
         let (active, spares, previous) = (None, Spares::default(), (0, 0));
-        Self { storage, index, counters, segment_size, active, next_number, sequence, spares, previous }
+        Self {
+            storage,
+            index,
+            counters,
+            segment_size,
+            active,
+            next_number,
+            sequence,
+            spares,
+            previous,
+            begun: 0,
+        }
     }
 
     pub(crate) fn active(&self) -> Option<u32> {
@@ -107,9 +120,10 @@ impl Writer {
             return Err(failed("write", &name, error));
         }
         self.counters.recycled.add(u64::from(recycled.is_some()));
+        self.begun += 1;
         let allocated = recycled.unwrap_or(0).max(FIRST_GROUP);
         let file: Arc<dyn StorageFile> = Arc::from(file);
-        let source = Source { file, seed: Seed::new(&header), name: name.into() };
+        let source = Source { file, seed: Seed::new(&header), name: name.into(), cached: false };
         let segment = Segment::new(source.clone(), FIRST_GROUP, allocated);
         self.index.lock().segments.insert(number, segment);
         Ok(Active { number, source, end: FIRST_GROUP, allocated, fresh: true, items: Vec::new() })

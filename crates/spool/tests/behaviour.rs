@@ -251,6 +251,109 @@ fn a_segment_that_was_written_over_does_not_bring_back_its_past() {
     }
 }
 
+/// A body of any size goes in and comes out in pieces, from a file that is gone when its message is.
+#[test]
+fn a_large_body_streams_through_a_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { path: folder.path().join("spool"), ..Settings::default() };
+    let (log, _) = open(settings.clone()).unwrap();
+    let bodies = || {
+        let names = std::fs::read_dir(&settings.path).unwrap().map(|file| file.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(".body")).count()
+    };
+    let (number, length) = (7, 3_000_000);
+    let text = body(number, length);
+    let mut writer = log.body_writer(id(number));
+    for piece in text.chunks(70_000) {
+        wait(writer.write(piece.to_vec().into())).unwrap();
+    }
+    wait(writer.put(envelope(number, 1))).unwrap();
+    drop(log.body_writer(id(8)).write(text.slice(..100)));
+    drop(log);
+    // The one that was never put has left nothing behind.
+    assert_eq!(bodies(), 1);
+    let (log, recovery) = open(settings.clone()).unwrap();
+    assert_eq!((recovery.remaining(), recovery.report().damage.len()), (1, 0));
+    drop(recovery);
+    let mut streamed = wait(log.read_streamed(id(number))).unwrap();
+    assert_eq!((streamed.envelope, streamed.body.length()), (envelope(number, 1), length as u64));
+    let mut read = Vec::new();
+    while let Some(piece) = wait(streamed.body.next_piece()).unwrap() {
+        assert!(piece.len() <= 256 << 10);
+        read.extend_from_slice(&piece);
+    }
+    assert_eq!(read, text);
+    assert_eq!(wait(log.read(id(number))).unwrap().body, text);
+    wait(done(&log, number)).unwrap();
+    drop(log);
+    assert_eq!(bodies(), 0);
+}
+
+/// Each piece of a large body is checked before it is handed out.
+#[test]
+fn rot_in_a_large_body_is_met_at_its_piece() {
+    let disk = SimDisk::new(1);
+    let life = live(&disk, small()).unwrap();
+    let mut answer = life.log.put(put(1, 1, 600_000));
+    let mut stepper = life.stepper;
+    stepper.step();
+    poll(&mut answer).unwrap().unwrap();
+    disk.rot("0000000000000001.body", 300_000, 1);
+    let mut streamed = wait(life.log.read_streamed(id(1))).unwrap();
+    assert!(wait(streamed.body.next_piece()).is_ok());
+    assert!(matches!(wait(streamed.body.next_piece()), Err(Error::Corrupt { offset: 262_144, .. })));
+    assert!(matches!(wait(life.log.read(id(1))), Err(Error::Corrupt { .. })));
+    // A file that is gone altogether is told of at the start.
+    drop((stepper, life.log));
+    disk.remove("0000000000000001.body").unwrap();
+    let (_, recovery, _) = open_stepped(Arc::new(disk), small()).unwrap();
+    assert_eq!((recovery.remaining(), recovery.report().damage.len()), (0, 1));
+}
+
+/// The checkpoint says what the log says, or nothing.
+#[test]
+fn a_checkpoint_is_believed_only_where_the_log_agrees() {
+    let disk = SimDisk::new(3);
+    let mut life = live(&disk, small()).unwrap();
+    for number in 1..=60 {
+        drop(life.log.put(put(number, 2, 300)));
+        life.stepper.step();
+    }
+    let mark = |life: &mut common::Life, number, attempts| {
+        let result = RecipientResult { index: 1, progress: progress(attempts, RecipientState::Pending) };
+        drop(life.log.update(Update { id: id(number), results: vec![result], dsn: None }));
+        life.stepper.step();
+    };
+    (1..=30).for_each(|number| mark(&mut life, number, 1));
+    life.stepper.end();
+    assert!(disk.list().unwrap().contains(&"checkpoint".into()));
+    // Written after the checkpoint, and not followed by one.
+    let mut life = live(&disk, Settings { checkpoint_from: usize::MAX, ..small() }).unwrap();
+    (20..=40).for_each(|number| mark(&mut life, number, 2));
+    drop(done(&life.log, 5));
+    life.stepper.end();
+    let mut calls = [0; 2];
+    for damaged in [false, true] {
+        if damaged {
+            disk.rot("checkpoint", 1000, 1);
+        }
+        let before = disk.calls();
+        let (_, recovery, _) = open_stepped(Arc::new(disk.clone()), small()).unwrap();
+        let found: Vec<_> = recovery.map(Result::unwrap).collect();
+        calls[usize::from(damaged)] = disk.calls() - before;
+        assert_eq!(found.len(), 59);
+        for message in found {
+            let number = message.envelope.id.as_u64();
+            let attempts = if (20..=40).contains(&number) { 2 } else { u32::from(number <= 30) };
+            assert_eq!(
+                (&message.states[0], message.states[1].attempts),
+                (&Progress::NEW, attempts),
+                "{number}"
+            );
+        }
+    }
+}
+
 #[test]
 fn requests_that_make_no_sense_are_told_so() {
     let mut life = live(&SimDisk::new(1), small()).unwrap();

@@ -55,7 +55,14 @@ pub fn put(id: u64, recipients: usize, length: usize) -> Put {
 }
 
 pub fn small() -> Settings {
-    Settings { segment_size: 8 << 10, reserve: 4 << 10, ..Settings::default() }
+    Settings {
+        segment_size: 8 << 10,
+        reserve: 4 << 10,
+        inline_limit: 1500,
+        checkpoint_from: 3,
+        checkpoint_segments: 2,
+        ..Settings::default()
+    }
 }
 
 pub fn poll<T>(pending: &mut Pending<T>) -> Option<Result<T, Error>> {
