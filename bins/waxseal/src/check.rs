@@ -7,6 +7,7 @@ use waxseal_transport::Connector;
 use waxseal_trust::Store;
 
 use crate::{
+    findings,
     settings::ConfigFiles,
     terminal::{Printable, Status, Terminal, count},
 };
@@ -34,6 +35,8 @@ struct Findings {
     /// With these it starts, but mail for some destinations waits.
     entries: Vec<Problem>,
     warnings: Vec<String>,
+    /// What the entries of policy tables give away, or mean less than in Postfix.
+    tables: Vec<waxseal_policy::findings::Finding>,
 }
 
 pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
@@ -86,6 +89,7 @@ impl Findings {
             ));
         }
         self.entries = config.check_entries();
+        self.tables = findings::of_config(config);
     }
 
     fn problem(&mut self, section: &str, error: &dyn std::error::Error) {
@@ -104,7 +108,9 @@ impl Findings {
             }
         };
         let texts = |problems: &[Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let tables: Vec<String> = self.tables.iter().map(ToString::to_string).collect();
         list(count(self.warnings.len(), "warning"), &self.warnings);
+        list(format!("{} about TLS policies", count(tables.len(), "remark")), &tables);
         list(
             format!("{}, with which queue-manager does not start", count(self.problems.len(), "problem")),
             &texts(&self.problems),
@@ -128,6 +134,7 @@ impl Findings {
             "problems": list(&self.problems),
             "entries": list(&self.entries),
             "warnings": self.warnings,
+            "findings": self.tables.iter().map(findings::to_json).collect::<Vec<_>>(),
         })
     }
 }

@@ -3,7 +3,9 @@
 mod check;
 mod demo;
 mod explain;
+mod findings;
 mod letter;
+mod lookup;
 mod narrate;
 mod policy;
 mod queue;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use waxseal_config::Config;
-use waxseal_policy::{PolicyError, PolicyLookup, PolicySource, Step, TlsPolicy};
-use waxseal_types::{NamePattern, NextHop, Protocol, TlsLevel};
+use waxseal_policy::{PolicyError, PolicySource, TableAnswer, TlsPolicy};
+use waxseal_types::{AnchorFiles, NamePattern, NextHop, Protocol, TlsLevel};
 
 use crate::{
+    lookup::{Asked, Lookups},
     settings::ConfigFiles,
     terminal::{Printable, Status, Terminal, complain},
 };
@@ -44,14 +44,21 @@ pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
         }
     };
     let protocol = if arguments.lmtp { Protocol::Lmtp } else { Protocol::Smtp };
+    let lookups = match Lookups::new(&config, protocol) {
+        Ok(lookups) => lookups,
+        Err(error) => {
+            complain(error);
+            return Status::TryAgain;
+        }
+    };
     let mut status = Status::Done;
     for nexthop in &arguments.nexthops {
-        let found = find(&config, protocol, nexthop);
+        let (found, asked) = lookups.traced(nexthop);
         if found.is_err() {
             status = Status::No;
         }
         match (arguments.json, found) {
-            (true, found) => terminal.json(&to_json(nexthop, &found)),
+            (true, found) => terminal.json(&to_json(nexthop, &found, &asked)),
             (false, Ok(policy)) => tell(nexthop, &policy, terminal),
             (false, Err(error)) => {
                 terminal
@@ -59,19 +66,22 @@ pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
                 terminal.line(format_args!("  {}", Printable(&error.to_string())));
             }
         }
+        if !arguments.json {
+            tell_asked(&asked, terminal);
+        }
     }
     status
 }
 
-/// The tables of a configuration are in memory, so nothing has to be awaited.
-fn find(config: &Config, protocol: Protocol, nexthop: &NextHop) -> Result<TlsPolicy, PolicyError> {
-    let mut lookup = PolicyLookup::new(&config.policy, protocol, nexthop);
-    loop {
-        let answer = match lookup.step() {
-            Step::Done(result) => return result,
-            Step::NeedKey { table, key } => config.tables.lookup(table, key),
+fn tell_asked(asked: &[Asked], terminal: &mut Terminal) {
+    for (at, Asked { table, key, answer }) in asked.iter().enumerate() {
+        let name = if at == 0 { "asked" } else { "" };
+        let said = match answer {
+            TableAnswer::Found { origin, .. } => format!("found in {origin}"),
+            TableAnswer::Absent => "no entry".to_owned(),
+            TableAnswer::TempFail(reason) => format!("failed: {reason}"),
         };
-        lookup.answer(answer);
+        terminal.line(format_args!("  {name:<10}{}", Printable(&format!("{table} for {key}: {said}"))));
     }
 }
 
@@ -93,6 +103,10 @@ fn tell(nexthop: &NextHop, policy: &TlsPolicy, terminal: &mut Terminal) {
         TlsLevel::Fingerprint => field("digests", &digests(policy).join(", ")),
         TlsLevel::None | TlsLevel::May | TlsLevel::Encrypt | TlsLevel::Dane | TlsLevel::DaneOnly => {}
     }
+    if let AnchorFiles::Only(files) = &policy.anchors {
+        field("anchors", &files.join(", "));
+    }
+    field("entry", &policy.to_entry().to_string());
     field(
         "reuse",
         if policy.connection_reuse {
@@ -101,7 +115,7 @@ fn tell(nexthop: &NextHop, policy: &TlsPolicy, terminal: &mut Terminal) {
             "one message for each connection"
         },
     );
-    policy.warnings.iter().for_each(|warning| field("warning", warning));
+    policy.remarks.iter().for_each(|remark| field("warning", &remark.to_string()));
 }
 
 const fn meaning(level: TlsLevel) -> &'static str {
@@ -149,7 +163,20 @@ fn digests(policy: &TlsPolicy) -> Vec<String> {
     policy.fingerprints.accepted.iter().map(|fingerprint| hex(&fingerprint.0)).collect()
 }
 
-fn to_json(nexthop: &NextHop, found: &Result<TlsPolicy, PolicyError>) -> Value {
+fn asked_to_json(asked: &[Asked]) -> Vec<Value> {
+    let one = |Asked { table, key, answer }: &Asked| {
+        let (answer, value, source, reason) = match answer {
+            TableAnswer::Found { value, origin } => ("found", Some(value), Some(origin.to_string()), None),
+            TableAnswer::Absent => ("absent", None, None, None),
+            TableAnswer::TempFail(reason) => ("failed", None, None, Some(reason)),
+        };
+        json!({ "table": table.as_str(), "key": key, "answer": answer, "value": value, "source": source, "reason": reason })
+    };
+    asked.iter().map(one).collect()
+}
+
+fn to_json(nexthop: &NextHop, found: &Result<TlsPolicy, PolicyError>, asked: &[Asked]) -> Value {
+    let asked = asked_to_json(asked);
     match found {
         Ok(policy) => {
             let shape = policy.shape_for(nexthop, None, policy.level != TlsLevel::May, Arc::default());
@@ -166,8 +193,14 @@ fn to_json(nexthop: &NextHop, found: &Result<TlsPolicy, PolicyError>) -> Value {
                     TlsLevel::None | TlsLevel::May | TlsLevel::Encrypt | TlsLevel::Dane | TlsLevel::DaneOnly | TlsLevel::Fingerprint => None,
                 },
                 "digests": digests(policy),
+                "anchors": match &policy.anchors {
+                    AnchorFiles::Default => None,
+                    AnchorFiles::Only(files) => Some(files.to_vec()),
+                },
                 "connection_reuse": policy.connection_reuse,
-                "warnings": policy.warnings,
+                "entry": policy.to_entry().to_string(),
+                "asked": asked,
+                "warnings": policy.remarks.iter().map(ToString::to_string).collect::<Vec<_>>(),
             })
         }
         Err(error) => json!({
@@ -175,6 +208,7 @@ fn to_json(nexthop: &NextHop, found: &Result<TlsPolicy, PolicyError>) -> Value {
             "error": error.to_string(),
             "status": error.status().to_string(),
             "source": error.origin.as_ref().map(ToString::to_string),
+            "asked": asked,
         }),
     }
 }

@@ -103,6 +103,26 @@ fn check_reads_each_entry_of_a_policy_table() {
 }
 
 #[test]
+fn check_names_the_lines_of_dangerous_entries() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = write(
+        &folder.path().join("tls_policy"),
+        "a.example secure match=hostname\n*.b.example encrypt\nc.example encrypt exclude=aNULL:RC-4\nd.example secure\n",
+    );
+    let config = write(
+        &folder.path().join("main.cf"),
+        &format!("smtp_tls_policy_maps = texthash:{table}\nsmtp_tls_security_level = may\nsmtp_fallback_relay = [relay.example]\n"),
+    );
+    let expected =
+        ["tls_policy:1", "forge MX", "tls_policy:2", "*.b.example", "tls_policy:3", "RC-4", "tls_policy:4", "fallback relay [relay.example]"];
+    says(&["check", "--config", &config], 0, &expected);
+    let output = waxseal(&["check", "--json", "--config", &config]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let first = &report["findings"][0];
+    assert_eq!((&first["line"], &first["concern"]), (&Value::from(1), &Value::from("dangerous")), "{report}");
+}
+
+#[test]
 fn policy_names_the_line_that_a_policy_comes_from() {
     let folder = tempfile::tempdir().expect("a folder");
     let table = write(
@@ -123,6 +143,12 @@ fn policy_names_the_line_that_a_policy_comes_from() {
     let output = waxseal(&["policy", "--json", "--config", &config, "mail.example.com"]);
     let policy: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
     assert_eq!((policy["level"].as_str(), policy["key"].as_str()), (Some("encrypt"), Some(".example.com")));
+    assert_eq!(policy["asked"][0]["answer"], "absent", "{policy}");
+    assert_eq!(policy["asked"][1]["value"], "encrypt", "{policy}");
+    let text = says(&["policy", "--config", &config, "a.b.example.net"], 0, &["no entry"]);
+    let order: Vec<usize> =
+        [" a.b.example.net:", " .b.example.net:", " .example.net:", " .net:"].iter().filter_map(|key| text.find(key)).collect();
+    assert!(order.len() == 4 && order.is_sorted(), "{text}");
     says(&["policy", "--config", "/nowhere/main.cf", "a.example"], 78, &["/nowhere/main.cf"]);
 }
 

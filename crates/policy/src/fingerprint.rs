@@ -1,6 +1,6 @@
 //! Fingerprints as text.
 
-use alloc::{borrow::ToOwned, string::String, vec::Vec};
+use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
 
 use waxseal_types::{DigestAlgorithm, Fingerprint};
 
@@ -100,15 +100,27 @@ pub fn parse_fingerprints(
 ) -> (Vec<Fingerprint>, Vec<InvalidFingerprint>) {
     let (mut good, mut complaints) = (Vec::new(), Vec::new());
     for word in words_at(text, &['|', ',', ' ', '\t', '\r', '\n']) {
-        match octets_of(word) {
-            Ok(fingerprint) => {
-                complaints.extend(check_length(word, &fingerprint, digest).err());
-                good.push(fingerprint);
-            }
-            Err(complaint) => complaints.push(complaint),
-        }
+        let (fingerprint, complaint) = read(word, digest);
+        good.extend(fingerprint);
+        complaints.extend(complaint);
     }
     (good, complaints)
+}
+
+/// One of a list.
+pub(crate) fn read(word: &str, digest: DigestAlgorithm) -> (Option<Fingerprint>, Option<InvalidFingerprint>) {
+    match octets_of(word) {
+        Ok(fingerprint) => {
+            let complaint = check_length(word, &fingerprint, digest).err();
+            (Some(fingerprint), complaint)
+        }
+        Err(complaint) => (None, Some(complaint)),
+    }
+}
+
+/// Octets with colons between them, as tools print them.
+pub(crate) fn to_text(fingerprint: &Fingerprint) -> String {
+    fingerprint.0.iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(":")
 }
 
 #[cfg(test)]

@@ -40,13 +40,18 @@ extern crate alloc;
 
 #[cfg(feature = "actor")]
 pub mod actor;
+mod compare;
 pub mod dane;
 mod entry;
 mod error;
+pub mod findings;
 mod fingerprint;
 mod lookup;
 mod names;
+mod openssl;
+mod print;
 mod protocols;
+mod remark;
 mod route;
 mod settings;
 mod suites;
@@ -54,11 +59,14 @@ mod tables;
 mod tls_policy;
 mod words;
 
+pub use compare::{Aspect, Change, Comparison, Direction, compare};
+pub use entry::{Entry, InvalidEntry};
 pub use error::{ErrorKind, PolicyError};
 pub use fingerprint::{InvalidFingerprint, parse_digest_name, parse_fingerprint, parse_fingerprints};
 pub use lookup::{PolicyLookup, find_policy};
 pub use names::{MatchName, MatchNames};
 pub use protocols::{InvalidProtocols, Protocols};
+pub use remark::{Concern, Remark};
 pub use route::{Route, RouteKind, RouteLookup, find_route};
 pub use settings::{ClientSettings, HandshakeSettings, Settings};
 pub use suites::{Exclusions, Grade, InvalidCiphers};

@@ -51,6 +51,12 @@ impl MatchNames {
         Self(words_at(text, &[':', ',', ' ', '\t', '\r', '\n']).map(MatchName::parse).collect())
     }
 
+    /// These words.
+    #[must_use]
+    pub fn of_words<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(words.into_iter().map(MatchName::parse).collect())
+    }
+
     /// The patterns for this next hop and host. Without a host name (an address literal), `hostname` is the address; a unix-domain
     /// socket goes by `local`, our own name (postconf(5), `lmtp_tls_secure_cert_match`).
     #[must_use]
@@ -78,6 +84,12 @@ impl MatchNames {
             MatchName::Never(_) => None,
         };
         self.0.iter().filter_map(one).collect()
+    }
+
+    /// Whether no certificate can have any of them.
+    #[must_use]
+    pub fn never(&self) -> bool {
+        self.0.iter().all(|name| matches!(name, MatchName::Never(_)))
     }
 
     /// Whether a name that comes from DNS is among them: at level `secure` that gives the security away.

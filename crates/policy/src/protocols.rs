@@ -1,6 +1,6 @@
 //! `smtp_tls_protocols` and the attribute `protocols`.
 
-use alloc::{borrow::ToOwned, string::String};
+use alloc::{borrow::ToOwned, string::String, vec::Vec};
 use core::{fmt, str::FromStr};
 
 use crate::words::words_at;
@@ -43,6 +43,8 @@ const NAMES: [(&str, u16); 6] = [
     ("TLSv1.2", 0x0303),
     ("TLSv1.3", 0x0304),
 ];
+const TLS10: u16 = 0x0301;
+const TLS11: u16 = 0x0302;
 const TLS12: u16 = 0x0303;
 const TLS13: u16 = 0x0304;
 
@@ -63,38 +65,56 @@ impl FromStr for Protocols {
 
     /// postconf(5), `smtp_tls_mandatory_protocols`: `!P` excludes, `P` includes, `>=P` and `<=P` limit; all must hold.
     fn from_str(text: &str) -> Result<Self, InvalidProtocols> {
-        let (mut included, mut excluded) =
-            (Self { tls12: false, tls13: false }, Self { tls12: false, tls13: false });
-        let (mut inclusive, mut floor, mut ceiling) = (false, 0, u16::MAX);
+        let rules = Rules::read(text)?;
+        let left = Self { tls12: rules.allow(TLS12), tls13: rules.allow(TLS13) };
+        if left.tls12 || left.tls13 { Ok(left) } else { Err(InvalidProtocols::NoneLeft(text.to_owned())) }
+    }
+}
+
+impl Protocols {
+    /// Whether a list that is valid also allows versions below TLS 1.2, which are never offered.
+    #[must_use]
+    pub fn allows_older(text: &str) -> bool {
+        // SSLv2 and SSLv3 are gone from OpenSSL, too.
+        Rules::read(text).is_ok_and(|rules| rules.allow(TLS10) || rules.allow(TLS11))
+    }
+}
+
+/// A list of protocols, read.
+#[derive(Debug)]
+struct Rules {
+    included: Vec<u16>,
+    excluded: Vec<u16>,
+    floor: u16,
+    ceiling: u16,
+}
+
+impl Rules {
+    fn read(text: &str) -> Result<Self, InvalidProtocols> {
+        let mut rules = Self { included: Vec::new(), excluded: Vec::new(), floor: 0, ceiling: u16::MAX };
         for word in words_at(text, &[',', ':', ' ', '\t', '\r', '\n']) {
             let unknown = || InvalidProtocols::Unknown(word.to_owned());
             if let Some(limit) = word.strip_prefix(">=") {
-                floor = version(limit, true).ok_or_else(unknown)?;
+                rules.floor = version(limit, true).ok_or_else(unknown)?;
             } else if let Some(limit) = word.strip_prefix("<=") {
                 // A ceiling of 0 is none.
-                ceiling =
-                    version(limit, true).map(|v| if v == 0 { u16::MAX } else { v }).ok_or_else(unknown)?;
+                let ceiling = version(limit, true).ok_or_else(unknown)?;
+                rules.ceiling = if ceiling == 0 { u16::MAX } else { ceiling };
             } else {
-                let (name, set) = match word.strip_prefix('!') {
-                    Some(name) => (name, &mut excluded),
-                    None => {
-                        inclusive = true;
-                        (word, &mut included)
-                    }
+                let (name, list) = match word.strip_prefix('!') {
+                    Some(name) => (name, &mut rules.excluded),
+                    None => (word, &mut rules.included),
                 };
-                let number = version(name, false).ok_or_else(unknown)?;
-                set.tls12 |= number == TLS12;
-                set.tls13 |= number == TLS13;
+                list.push(version(name, false).ok_or_else(unknown)?);
             }
         }
-        let allowed = |number: u16, included: bool, excluded: bool| {
-            (floor..=ceiling).contains(&number) && (included || !inclusive) && !excluded
-        };
-        let left = Self {
-            tls12: allowed(TLS12, included.tls12, excluded.tls12),
-            tls13: allowed(TLS13, included.tls13, excluded.tls13),
-        };
-        if left.tls12 || left.tls13 { Ok(left) } else { Err(InvalidProtocols::NoneLeft(text.to_owned())) }
+        Ok(rules)
+    }
+
+    fn allow(&self, version: u16) -> bool {
+        (self.floor..=self.ceiling).contains(&version)
+            && (self.included.is_empty() || self.included.contains(&version))
+            && !self.excluded.contains(&version)
     }
 }
 
@@ -144,6 +164,24 @@ mod tests {
         for (text, expected) in table {
             let got = text.parse::<Protocols>().ok().map(|p| (p.tls12, p.tls13));
             assert_eq!(got, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lists_that_allow_what_is_never_offered() {
+        for (text, expected) in [
+            ("", true),
+            (">=TLSv1", true),
+            ("!SSLv2:!SSLv3", true),
+            (">=TLSv1.1", true),
+            ("!SSLv2:!SSLv3:!TLSv1:!TLSv1.1", false),
+            (">=TLSv1.2", false),
+            ("TLSv1.2", false),
+            ("TLSv1:TLSv1.2", true),
+            ("SSLv3:TLSv1.2", false),
+            ("nonsense", false),
+        ] {
+            assert_eq!(Protocols::allows_older(text), expected, "{text:?}");
         }
     }
 }

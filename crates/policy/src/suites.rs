@@ -3,7 +3,7 @@
 use alloc::{borrow::ToOwned, string::String, sync::Arc, vec::Vec};
 use core::str::FromStr;
 
-use crate::{Protocols, words::words_at};
+use crate::{Protocols, openssl, words::words_at};
 
 /// A cipher grade (postconf(5), `smtp_tls_ciphers`). All suites that are offered are of grade `high`, so that the grades differ in
 /// one thing only: `null` has none of them.
@@ -77,10 +77,15 @@ impl Exclusions {
         self.0.iter().any(|word| word.split('+').all(|part| suite.has(part)))
     }
 
-    /// Words that fit no suite that is offered; many of them are the names of suites that are never offered.
-    pub fn idle(&self) -> impl Iterator<Item = &str> {
-        let used = |word: &str| SUITES.iter().any(|suite| word.split('+').all(|part| suite.has(part)));
-        self.0.iter().map(String::as_str).filter(move |word| !used(word))
+    /// The words.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Words that exclude nothing, here and in Postfix, since they are none of OpenSSL's: mostly misspelt. OpenSSL ignores them silently.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        let known = |part: &str| SUITES.iter().any(|suite| suite.has(part)) || openssl::knows(part);
+        self.words().filter(move |word| !word.split('+').all(known))
     }
 }
 

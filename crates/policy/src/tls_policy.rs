@@ -8,10 +8,8 @@ use waxseal_types::{
 };
 
 use crate::{
-    ClientSettings, HandshakeSettings, MatchNames, Origin, PolicyError, PolicySource, Protocols, Settings,
-    entry::{self, Attributes},
-    fingerprint::parse_fingerprints,
-    suites,
+    ClientSettings, Concern, Entry, Exclusions, Grade, HandshakeSettings, MatchNames, Origin, PolicyError,
+    PolicySource, Protocols, Remark, Settings, fingerprint, suites,
 };
 
 /// What to do when the MX records are not signed although the MX host has secure TLSA records (postconf(5),
@@ -67,27 +65,34 @@ pub struct PluginAttributes {
     pub mx_host_patterns: Vec<String>,
 }
 
-/// What a handshake offers: versions, and suites by their IANA numbers.
+/// What a handshake offers: versions, and suites by their IANA numbers; and the words that it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Offer {
-    protocols: Protocols,
-    suites: Arc<[u16]>,
+pub(crate) struct Offer {
+    pub(crate) protocols: Protocols,
+    pub(crate) suites: Arc<[u16]>,
+    grade: Grade,
+    exclude: Exclusions,
 }
 
 impl Offer {
     /// Nothing, with which no handshake succeeds.
     fn nothing() -> Self {
-        Self { protocols: Protocols { tls12: false, tls13: false }, suites: Arc::new([]) }
+        Self {
+            protocols: Protocols { tls12: false, tls13: false },
+            suites: Arc::new([]),
+            grade: Grade::default(),
+            exclude: Exclusions::default(),
+        }
     }
 
-    fn of(settings: &HandshakeSettings, attributes: &Attributes) -> Result<Self, String> {
+    fn of(settings: &HandshakeSettings, attributes: &Entry) -> Result<Self, String> {
         let protocols = attributes.protocols.unwrap_or(settings.protocols);
         let grade = attributes.ciphers.unwrap_or(settings.ciphers);
         // The attribute replaces the configuration's exclusions, it does not add to them.
         let exclude = attributes.exclude.as_ref().unwrap_or(&settings.exclude);
         let (protocols, suites) =
             suites::offer(protocols, grade, exclude).map_err(|error| format!("{error}"))?;
-        Ok(Self { protocols, suites })
+        Ok(Self { protocols, suites, grade, exclude: exclude.clone() })
     }
 }
 
@@ -125,10 +130,10 @@ pub struct TlsPolicy {
     /// What a plugin said.
     pub plugin: PluginAttributes,
     /// What is odd, but valid, in the entry.
-    pub warnings: Vec<String>,
-    local: Option<Domain>,
-    opportunistic: Offer,
-    mandatory: Offer,
+    pub remarks: Vec<Remark>,
+    pub(crate) local: Option<Domain>,
+    pub(crate) opportunistic: Offer,
+    pub(crate) mandatory: Offer,
 }
 
 impl TlsPolicy {
@@ -152,8 +157,10 @@ impl TlsPolicy {
         source: PolicySource,
     ) -> Result<Self, PolicyError> {
         let origin = source.origin().cloned();
-        let built =
-            entry::parse(value).and_then(|(level, entry)| Self::build(settings, client, level, entry));
+        let built = value
+            .parse::<Entry>()
+            .map_err(|error| error.reason)
+            .and_then(|entry| Self::build(settings, client, entry));
         built.map(|policy| Self { source, ..policy }).map_err(|reason| PolicyError::tls(reason, origin))
     }
 
@@ -162,28 +169,24 @@ impl TlsPolicy {
     /// # Errors
     /// The configuration contradicts itself, or names a level that is not built.
     pub(crate) fn from_default(settings: &Settings, client: &ClientSettings) -> Result<Self, PolicyError> {
-        let built = Self::build(settings, client, client.level, Attributes::default());
+        let built = Self::build(settings, client, Entry::at(client.level));
         built.map_err(|reason| PolicyError::tls(reason, None))
     }
 
-    fn build(
-        settings: &Settings,
-        client: &ClientSettings,
-        level: TlsLevel,
-        mut entry: Attributes,
-    ) -> Result<Self, String> {
+    fn build(settings: &Settings, client: &ClientSettings, mut entry: Entry) -> Result<Self, String> {
+        let level = entry.level;
         if !settings.built_levels.contains(&level) {
             return Err(format!(
                 "level {level} is not supported by this version, and nothing weaker will do"
             ));
         }
-        let (opportunistic, mandatory) = offers(client, level, &entry)?;
-        let fingerprints = fingerprints(client, level, &mut entry)?;
-        let matches = match level {
-            TlsLevel::Verify | TlsLevel::Secure if !entry.matches.is_empty() => {
-                MatchNames::parse(&entry.matches.join(":"))
+        let (opportunistic, mandatory) = offers(client, &entry)?;
+        let fingerprints = fingerprints(client, &mut entry)?;
+        let matches = match (level, &entry.matches) {
+            (TlsLevel::Verify | TlsLevel::Secure, Some(words)) => {
+                MatchNames::of_words(words.iter().map(String::as_str))
             }
-            TlsLevel::Verify => client.verify_cert_match.clone(),
+            (TlsLevel::Verify, None) => client.verify_cert_match.clone(),
             _ => client.secure_cert_match.clone(),
         };
         let servername = entry.servername.or_else(|| client.servername.clone());
@@ -211,11 +214,50 @@ impl TlsPolicy {
             insecure_mx: client.insecure_mx,
             dane_blind: client.dane_blind.clone(),
             plugin: entry.plugin,
-            warnings: entry.warnings,
+            remarks: entry.remarks,
             local: settings.hostname.clone(),
             opportunistic,
             mandatory,
         })
+    }
+
+    /// The entry that says all of this, whatever the configuration says: what the answer to another mail server's lookup is. What an entry
+    /// cannot say is left to that server: the digest of fingerprints, `CAfile` and `CApath`, the depth of chains, `dane_insecure_mx_policy`.
+    #[must_use]
+    pub fn to_entry(&self) -> Entry {
+        let mut entry = Entry::at(self.level);
+        // At `dane` the stricter of both holds; an entry has no two lists.
+        let offer = match self.level {
+            TlsLevel::None => return entry,
+            TlsLevel::May => &self.opportunistic,
+            TlsLevel::Encrypt
+            | TlsLevel::Dane
+            | TlsLevel::DaneOnly
+            | TlsLevel::Fingerprint
+            | TlsLevel::Verify
+            | TlsLevel::Secure => &self.mandatory,
+        };
+        entry.ciphers = Some(offer.grade);
+        entry.protocols = Some(offer.protocols);
+        entry.exclude = Some(offer.exclude.clone()).filter(|exclude| exclude.words().next().is_some());
+        entry.servername.clone_from(&self.servername);
+        entry.matches = match self.level {
+            TlsLevel::Fingerprint => {
+                Some(self.fingerprints.accepted.iter().map(fingerprint::to_text).collect())
+            }
+            TlsLevel::Verify | TlsLevel::Secure => {
+                Some(self.matches.0.iter().map(|name| format!("{name}")).collect())
+            }
+            TlsLevel::None | TlsLevel::May | TlsLevel::Encrypt | TlsLevel::Dane | TlsLevel::DaneOnly => None,
+        };
+        if let AnchorFiles::Only(files) = &self.anchors {
+            entry.tafiles = files.to_vec();
+        }
+        entry.connection_reuse = Some(self.connection_reuse);
+        // Postfix before 3.9 refuses entries that name it.
+        entry.enable_rpk = self.enable_rpk.then_some(true);
+        entry.plugin = self.plugin.clone();
+        entry
     }
 
     /// What a connection to `host` (`None`: an address or a socket without a name) must prove.
@@ -285,10 +327,10 @@ impl TlsPolicy {
 }
 
 /// What is offered below and above `may`. Only what the level can lead to must be sound.
-fn offers(client: &ClientSettings, level: TlsLevel, entry: &Attributes) -> Result<(Offer, Offer), String> {
+fn offers(client: &ClientSettings, entry: &Entry) -> Result<(Offer, Offer), String> {
     let opportunistic = Offer::of(&client.opportunistic, entry);
     let mandatory = Offer::of(&client.mandatory, entry);
-    match level {
+    match entry.level {
         TlsLevel::None => Ok((Offer::nothing(), Offer::nothing())),
         TlsLevel::May => Ok((opportunistic?, Offer::nothing())),
         TlsLevel::Dane => Ok((opportunistic?, mandatory?)),
@@ -301,22 +343,24 @@ fn offers(client: &ClientSettings, level: TlsLevel, entry: &Attributes) -> Resul
 }
 
 /// The entry's fingerprints replace the configuration's. At level `fingerprint` there must be one.
-fn fingerprints(
-    client: &ClientSettings,
-    level: TlsLevel,
-    entry: &mut Attributes,
-) -> Result<FingerprintDemand, String> {
+fn fingerprints(client: &ClientSettings, entry: &mut Entry) -> Result<FingerprintDemand, String> {
     let digest = client.fingerprint_digest;
     let none = FingerprintDemand { digest, accepted: Arc::new([]) };
-    if level != TlsLevel::Fingerprint {
+    if entry.level != TlsLevel::Fingerprint {
         return Ok(none);
     }
-    let accepted: Vec<Fingerprint> = if entry.matches.is_empty() {
-        client.fingerprints.clone()
-    } else {
-        let (good, complaints) = parse_fingerprints(&entry.matches.join("|"), digest);
-        entry.warnings.extend(complaints.iter().map(|complaint| format!("{complaint}")));
-        good
+    let accepted: Vec<Fingerprint> = match &entry.matches {
+        None => client.fingerprints.clone(),
+        Some(words) => {
+            let mut accepted = Vec::with_capacity(words.len());
+            for word in words {
+                let (fingerprint, complaint) = fingerprint::read(word, digest);
+                accepted.extend(fingerprint);
+                let remark = |text| Remark::new(Concern::Idle, text, "it matches nothing");
+                entry.remarks.extend(complaint.map(|complaint| remark(format!("match: {complaint}"))));
+            }
+            accepted
+        }
     };
     if accepted.is_empty() {
         return Err("level fingerprint, but no fingerprints to match".into());

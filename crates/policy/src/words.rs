@@ -73,6 +73,22 @@ pub fn braced(word: &str) -> Option<Result<&str, InvalidWords>> {
     Some(Err(InvalidWords::Unclosed))
 }
 
+/// Whether each brace has its partner.
+pub(crate) fn balanced(word: &str) -> bool {
+    let mut depth = 0_usize;
+    for c in word.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => match depth.checked_sub(1) {
+                Some(less) => depth = less,
+                None => return false,
+            },
+            _ => {}
+        }
+    }
+    depth == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
