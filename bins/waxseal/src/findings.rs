@@ -39,10 +39,11 @@ pub(crate) fn of_config(config: &Config) -> Vec<Finding> {
 
 pub(crate) fn to_json(finding: &Finding) -> Value {
     let place = finding.place();
-    let (file, line) = match place.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse::<u32>().ok()?))) {
-        Some((file, line)) => (file, Some(line)),
-        None => (place, None),
-    };
+    let (file, line) =
+        match place.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse::<u32>().ok()?))) {
+            Some((file, line)) => (file, Some(line)),
+            None => (place, None),
+        };
     json!({
         "file": file,
         "line": line,

@@ -10,6 +10,7 @@ mod narrate;
 mod policy;
 mod queue;
 mod send;
+mod serve;
 mod settings;
 mod submit;
 mod terminal;
@@ -38,6 +39,7 @@ struct Arguments {
 enum Command {
     Check(check::Arguments),
     Policy(policy::Arguments),
+    ServePolicy(serve::Arguments),
     Send(send::Arguments),
     Queue(queue::Arguments),
     Demo(demo::Arguments),
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
     let status = match arguments.command {
         Command::Check(arguments) => check::run(&arguments, &mut terminal),
         Command::Policy(arguments) => policy::run(&arguments, &mut terminal),
+        Command::ServePolicy(arguments) => serve::run(&arguments),
         Command::Send(arguments) => send::run(&arguments, &mut terminal),
         Command::Queue(arguments) => queue::run(&arguments, &mut terminal),
         Command::Demo(arguments) => demo::run(&arguments, &mut terminal),

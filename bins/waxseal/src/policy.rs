@@ -1,5 +1,7 @@
 //! `waxseal policy`: the TLS policy of a next hop, and the line that it comes from.
 
+mod diff;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -18,10 +20,14 @@ use crate::{
 /// Write it as the route has it, since policy tables are searched for it with brackets and port.
 #[derive(Debug, clap::Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
     after_help = "Exit status: 0, or 1 where a next hop has no usable policy, so that its mail waits.\n\nExample:\n  \
                   waxseal policy --config /etc/postfix/main.cf example.com '[mx.example.net]:587'"
 )]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Option<Action>,
     #[command(flatten)]
     config: ConfigFiles,
     /// Asks for the parameters of LMTP instead of SMTP.
@@ -35,7 +41,15 @@ pub(crate) struct Arguments {
     nexthops: Vec<NextHop>,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    Diff(diff::Arguments),
+}
+
 pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
+    if let Some(Action::Diff(arguments)) = &arguments.action {
+        return diff::run(arguments, terminal);
+    }
     let config = match arguments.config.load() {
         Ok(config) => config,
         Err(problems) => {

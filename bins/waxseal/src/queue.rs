@@ -3,7 +3,7 @@
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},
     os::unix::net::UnixStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -108,8 +108,22 @@ pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
     }
 }
 
+/// The next hops for which something waits in the queue of a running queue-manager; or why nobody can say.
+pub(crate) fn destinations(spool: &Path) -> Result<Vec<String>, String> {
+    let path = spool.join(CONTROL_SOCKET);
+    let answers = ask(&path, &Action::List).map_err(|error| format!("{}: {error}", path.display()))?;
+    if let Some(error) = answers.last().and_then(|last| last.get("error")).and_then(Value::as_str) {
+        return Err(format!("{}: {error}", path.display()));
+    }
+    let name = |answer: &Value| answer.get("destination").and_then(Value::as_str).map(str::to_owned);
+    let mut names: Vec<String> = answers.iter().filter_map(name).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
 /// One request; the answer is one line, or for `list` all up to the one that says it is the last.
-fn ask(path: &std::path::Path, action: &Action) -> io::Result<Vec<Value>> {
+fn ask(path: &Path, action: &Action) -> io::Result<Vec<Value>> {
     let mut stream = UnixStream::connect(path)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;

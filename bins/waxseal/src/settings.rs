@@ -15,11 +15,20 @@ pub(crate) struct ConfigFiles {
 
 impl ConfigFiles {
     pub(crate) fn load(&self) -> Result<Config, Problems> {
+        self.load_with(Vec::new())
+    }
+
+    /// With variables on top of those of the environment.
+    pub(crate) fn load_with(&self, over: Vec<(String, String)>) -> Result<Config, Problems> {
         // A value that is no Unicode becomes one that is wrong, and is told as such.
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
         };
-        Config::load(&self.files, std::env::vars_os().filter_map(text))
+        let names: Vec<String> = over.iter().map(|(name, _)| name.clone()).collect();
+        let own = std::env::vars_os()
+            .filter_map(text)
+            .filter(|(name, _)| !names.iter().any(|known| known.eq_ignore_ascii_case(name)));
+        Config::load(&self.files, own.chain(over))
     }
 
     /// The files' names, for a person.

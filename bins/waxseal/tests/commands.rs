@@ -40,10 +40,12 @@ fn write(path: &Path, text: &str) -> String {
 
 #[test]
 fn every_command_has_help_with_an_example_and_a_version() {
-    let commands: [&[&str]; 11] = [
+    let commands: [&[&str]; 13] = [
         &[],
         &["check"],
         &["policy"],
+        &["policy", "diff"],
+        &["serve-policy"],
         &["send"],
         &["queue"],
         &["queue", "list"],
@@ -65,6 +67,8 @@ fn wrong_words_end_with_64() {
         &["sned"][..],
         &[],
         &["policy"],
+        &["policy", "diff"],
+        &["serve-policy"],
         &["policy", "[mx.example.com"],
         &["send", "--from", "a b@c", "--to", "d@e"],
         &["send", "--from", "a@b.test"],
@@ -111,10 +115,20 @@ fn check_names_the_lines_of_dangerous_entries() {
     );
     let config = write(
         &folder.path().join("main.cf"),
-        &format!("smtp_tls_policy_maps = texthash:{table}\nsmtp_tls_security_level = may\nsmtp_fallback_relay = [relay.example]\n"),
+        &format!(
+            "smtp_tls_policy_maps = texthash:{table}\nsmtp_tls_security_level = may\nsmtp_fallback_relay = [relay.example]\n"
+        ),
     );
-    let expected =
-        ["tls_policy:1", "forge MX", "tls_policy:2", "*.b.example", "tls_policy:3", "RC-4", "tls_policy:4", "fallback relay [relay.example]"];
+    let expected = [
+        "tls_policy:1",
+        "forge MX",
+        "tls_policy:2",
+        "*.b.example",
+        "tls_policy:3",
+        "RC-4",
+        "tls_policy:4",
+        "fallback relay [relay.example]",
+    ];
     says(&["check", "--config", &config], 0, &expected);
     let output = waxseal(&["check", "--json", "--config", &config]);
     let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
@@ -146,8 +160,10 @@ fn policy_names_the_line_that_a_policy_comes_from() {
     assert_eq!(policy["asked"][0]["answer"], "absent", "{policy}");
     assert_eq!(policy["asked"][1]["value"], "encrypt", "{policy}");
     let text = says(&["policy", "--config", &config, "a.b.example.net"], 0, &["no entry"]);
-    let order: Vec<usize> =
-        [" a.b.example.net:", " .b.example.net:", " .example.net:", " .net:"].iter().filter_map(|key| text.find(key)).collect();
+    let order: Vec<usize> = [" a.b.example.net:", " .b.example.net:", " .example.net:", " .net:"]
+        .iter()
+        .filter_map(|key| text.find(key))
+        .collect();
     assert!(order.len() == 4 && order.is_sorted(), "{text}");
     says(&["policy", "--config", "/nowhere/main.cf", "a.example"], 78, &["/nowhere/main.cf"]);
 }

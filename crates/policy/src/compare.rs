@@ -83,6 +83,8 @@ pub enum Aspect {
     Suites,
     /// The longest chain, and how wide `*` is.
     Chains,
+    /// What keys and signatures must be.
+    Strength,
     /// What an insecure MX means at `dane`.
     InsecureMx,
     /// The server name that is sent.
@@ -104,6 +106,7 @@ impl Aspect {
             Self::Protocols => "protocols",
             Self::Suites => "suites",
             Self::Chains => "chains",
+            Self::Strength => "strength",
             Self::InsecureMx => "insecure mx",
             Self::ServerName => "servername",
             Self::Other => "other",
@@ -256,6 +259,9 @@ impl Comparison {
             _ => {}
         }
         if old.level != TlsLevel::None && new.level != TlsLevel::None {
+            let direction = Direction::of_ranks(old.strength.rsa_bits, new.strength.rsa_bits)
+                .and(Direction::of_ranks(old.strength.refuse_sha1, new.strength.refuse_sha1));
+            self.add(Aspect::Strength, direction, || (strength(old), strength(new)));
             self.handshakes(old, new);
             self.others(old, new);
         }
@@ -354,6 +360,10 @@ fn level(policy: &TlsPolicy) -> String {
         (TlsLevel::DaneOnly, Some(reason)) => format!("dane-only, so that mail waits ({reason})"),
         (level, _) => level.as_str().to_owned(),
     }
+}
+
+fn strength(policy: &TlsPolicy) -> String {
+    format!("RSA from {} bits, SHA-1 refused {}", policy.strength.rsa_bits, policy.strength.refuse_sha1)
 }
 
 /// By what is the oldest and what is the newest version: both should be as new as can be.

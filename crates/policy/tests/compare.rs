@@ -1,5 +1,4 @@
 //! Old and new policies: what is weaker?
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use waxseal_policy::{Aspect, Direction, Origin, PolicyError, Settings, TableName, TlsPolicy, compare};
 use waxseal_types::{DigestAlgorithm, Protocol};
@@ -75,7 +74,9 @@ fn one_aspect_that_got_weaker_makes_the_whole_weaker() {
 #[test]
 fn what_the_configuration_says_is_compared_too() {
     let old = Settings::default();
-    let weaker: [(&str, &str, Aspect, fn(&mut Settings)); 4] = [
+    type Change = fn(&mut Settings);
+    let weaker: [(&str, &str, Aspect, Change); 5] = [
+        ("secure", "secure", Aspect::Strength, |new| new.smtp.strength.rsa_bits = 512),
         ("secure", "secure", Aspect::Chains, |new| new.smtp.depth = 20),
         ("secure", "secure", Aspect::Chains, |new| new.smtp.wide_wildcards = true),
         ("dane", "dane", Aspect::InsecureMx, |new| new.smtp.insecure_mx = waxseal_policy::InsecureMx::May),
@@ -94,7 +95,7 @@ fn what_the_configuration_says_is_compared_too() {
     let value = format!("fingerprint match={}", "ab".repeat(32));
     assert_eq!(compare(&of(&old, &value), &of(&new, &value)).direction, Direction::Weaker);
     assert_eq!(
-        of(&old, "may").unwrap().to_entry().to_string(),
+        of(&old, "may").expect("an entry").to_entry().to_string(),
         "may ciphers=medium protocols=>=TLSv1.2 connection_reuse=yes"
     );
 }
