@@ -92,6 +92,7 @@ fn essay(source: &Source) -> Vec<Finding> {
 /// Public modules besides `actor`: names that say too little without theirs. An entry that no longer stands fails, too.
 pub(crate) const NAMESPACES: &[(&str, &str, &str)] = &[
     ("policy", "dane", "steps of one decision, with names like `Decision` and `Next`"),
+    ("policy", "findings", "functions named after what they look at: `findings::of_entries`"),
     ("queue", "bounce", "`notification` and `Report` are words of bounces here"),
     ("queue", "disposition", "functions named after what failed: `disposition::open_failed`"),
     ("queue", "owner", "its `Message` and `Part` are the queue's bookkeeping, not mail"),

@@ -8,6 +8,7 @@
 //! 2. [`PolicyLookup`]: next hop to [`TlsPolicy`] (postconf(5), `smtp_tls_policy_maps`), with the line it came from.
 //! 3. [`TlsPolicy::demand_for`] and, for DANE, [`dane`]: next hop and host to what the connection must prove
 //!    ([`waxseal_types::TlsDemand`]) and what its ClientHello looks like ([`waxseal_types::TlsShape`]).
+//! 4. [`compare`]: an old and a new policy; [`findings`]: what is worth saying about whole tables.
 //!
 //! It refuses to know files, DNS, certificates and clocks.
 //!
@@ -42,6 +43,7 @@ extern crate alloc;
 pub mod actor;
 mod compare;
 pub mod dane;
+mod direction;
 mod entry;
 mod error;
 pub mod findings;
@@ -59,7 +61,8 @@ mod tables;
 mod tls_policy;
 mod words;
 
-pub use compare::{Aspect, Change, Comparison, Direction, compare};
+pub use compare::compare;
+pub use direction::{Aspect, Change, Comparison, Direction};
 pub use entry::{Entry, InvalidEntry};
 pub use error::{ErrorKind, PolicyError};
 pub use fingerprint::{InvalidFingerprint, parse_digest_name, parse_fingerprint, parse_fingerprints};
