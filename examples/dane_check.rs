@@ -4,7 +4,7 @@ use std::{error::Error, time::SystemTime};
 
 use sha2::{Digest as _, Sha256};
 use waxseal_testbed::Authority;
-use waxseal_types::{Domain, Tlsa, UnixTime};
+use waxseal_types::{DigestOrder, Domain, Tlsa, UnixTime};
 use waxseal_verify::{check_dane, usability};
 
 pub(crate) fn main() -> Result<(), Box<dyn Error>> {
@@ -24,7 +24,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
         ("PKIX-EE, the server's key", Tlsa::new(1, 1, 1, &server_key)),
     ];
     for (what, record) in &table {
-        if let Err(reason) = usability(record) {
+        if let Err(reason) = usability(record, &DigestOrder::default()) {
             println!("{what}: not usable: {reason}");
             continue;
         }

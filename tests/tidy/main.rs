@@ -7,6 +7,7 @@ mod edges;
 mod planted;
 mod shape;
 mod source;
+mod tables;
 mod words;
 
 use std::{
@@ -61,6 +62,10 @@ fn files() -> Vec<String> {
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).expect(path)
+}
+
+fn text_of(path: &str) -> Option<String> {
+    fs::read_to_string(root().join(path)).ok()
 }
 
 /// Every Rust file, with those that only tests bring in marked as such.
@@ -127,6 +132,16 @@ fn committed_text_names_no_machine_and_leaves_no_notes() {
         .into_iter()
         .filter(|path| path.rsplit(['.', '/']).next().is_some_and(|end| TEXT.contains(&end)));
     report(texts.flat_map(|path| words::text(&path, &read(&path))).collect());
+}
+
+#[test]
+fn every_requirement_of_dane_has_a_test() {
+    report(tables::requirements(&read(tables::REQUIREMENTS), text_of));
+}
+
+#[test]
+fn every_planted_mutation_still_fits() {
+    report(tables::mutations(&read(tables::MUTATIONS), text_of));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Every rule, broken once: a rule that finds nothing is no rule.
 
-use crate::{Finding, edges, shape, source::Source, words};
+use crate::{Finding, edges, shape, source::Source, tables, words};
 
 /// `check` finds `rule` at `line`, and only there.
 fn finds(findings: &[Finding], rule: &str, line: usize, planted: &str) {
@@ -195,4 +195,47 @@ fn a_planted_abort_and_a_planted_library_are_found() {
     finds(&edges::check_settings("Cargo.toml", "[workspace]\n"), "no unsafe code", 1, "no lint");
     let lock = "[[package]]\nname = \"openssl-sys\"\n";
     finds(&edges::check_lock(lock), "no second TLS library", 2, lock);
+}
+
+#[test]
+fn planted_gaps_in_the_tables_are_found() {
+    let file = |path: &str| {
+        let text = "#[test]\n/// Why.\nfn good() {}\n\nfn helper() {}\n    let a = 1;\n";
+        (path == "tests/a.rs").then(|| text.to_owned())
+    };
+    let row = |item: &str, test: &str| format!("{item}\tRFC 1 §1\tit holds\t{test}\t");
+    let items: Vec<String> =
+        (1..=71).map(|n| n.to_string()).chain((1..=16).map(|n| format!("D{n}"))).collect();
+    let table = |change: &dyn Fn(&mut Vec<String>)| {
+        let mut rows: Vec<String> = items.iter().map(|item| row(item, "tests/a.rs::good")).collect();
+        change(&mut rows);
+        tables::requirements(&format!("head\n{}\n", rows.join("\n")), file)
+    };
+    assert!(table(&|_| {}).is_empty());
+    let rule = "requirements have tests";
+    finds(&table(&|rows| drop(rows.remove(9))), rule, 11, "an item is missing");
+    finds(&table(&|rows| drop(rows.pop())), rule, 87, "the last item is missing");
+    finds(&table(&|rows| rows[4] = row("5", "tests/a.rs::helper")), rule, 6, "no test");
+    finds(&table(&|rows| rows[4] = row("5", "tests/a.rs::gone")), rule, 6, "no function");
+    finds(&table(&|rows| rows[4] = row("5", "tests/b.rs::good")), rule, 6, "no file");
+    finds(&table(&|rows| rows[4] = row("5", "")), rule, 6, "neither test nor reason");
+
+    let entries = |from: &str, test: &str| {
+        let one = |n: usize| {
+            let (from, test) = if n == 3 { (from, test) } else { ("let a = 1;", "tests/a.rs::good") };
+            let lines = [("name", format!("m{n}").as_str()), ("file", "tests/a.rs"), ("from", from)]
+                .into_iter()
+                .chain([("to", "other"), ("test", test)])
+                .map(|(key, value)| format!("{key} = \"{value}\"\n"))
+                .collect::<String>();
+            format!("[[mutation]]\n{lines}")
+        };
+        tables::mutations(&(0..12).map(one).collect::<String>(), file)
+    };
+    assert!(entries("let a = 1;", "tests/a.rs::good").is_empty());
+    let rule = "mutations stay alive";
+    finds(&entries("let b = 1;", "tests/a.rs::good"), rule, 20, "the text is gone");
+    finds(&entries("fn", "tests/a.rs::good"), rule, 20, "the text stands twice");
+    finds(&entries("let a = 1;", "tests/a.rs::helper"), rule, 20, "no test");
+    finds(&tables::mutations("", file), rule, 1, "no mutations");
 }

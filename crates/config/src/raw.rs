@@ -72,6 +72,7 @@ section!(inherits
         connection_reuse: Flag,
         enable_rpk: Flag,
         dane_insecure_mx_policy: Text,
+        dane_digests: Text,
         cert_file: Text,
         key_file: Text,
         eccert_file: Text,

@@ -168,7 +168,8 @@ pub fn conclude(
             names.push(name.clone());
         }
     }
-    let demand = TlsDemand::Dane(DaneDemand { records, names: names.into(), mx });
+    let digests = policy.dane_digests.clone();
+    let demand = TlsDemand::Dane(DaneDemand { records, names: names.into(), digests, mx });
     Ok(Conclusion { demand, base: Some(base), reason: None })
 }
 

@@ -2,7 +2,9 @@
 
 use alloc::{string::String, vec, vec::Vec};
 
-use waxseal_types::{DigestAlgorithm, Domain, Fingerprint, NextHop, Protocol, Strength, TlsLevel};
+use waxseal_types::{
+    DigestAlgorithm, DigestOrder, Domain, Fingerprint, NextHop, Protocol, Strength, TlsLevel,
+};
 
 use crate::{Exclusions, Grade, InsecureMx, MatchNames, Protocols, ServerName, TableName};
 
@@ -85,6 +87,8 @@ pub struct ClientSettings {
     pub enable_rpk: bool,
     /// `dane_insecure_mx_policy`.
     pub insecure_mx: InsecureMx,
+    /// `tls_dane_digests`.
+    pub dane_digests: DigestOrder,
     /// Why DANE cannot be had, where that is so: DNSSEC is off, or the resolver's word is not trusted. `dane` is `may` then, and
     /// `dane-only` defers.
     pub dane_blind: Option<String>,
@@ -111,6 +115,7 @@ impl Default for ClientSettings {
             connection_reuse: true,
             enable_rpk: false,
             insecure_mx: InsecureMx::Dane,
+            dane_digests: DigestOrder::default(),
             dane_blind: None,
             fallback_relay: vec![],
         }

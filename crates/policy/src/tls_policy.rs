@@ -3,8 +3,8 @@
 use alloc::{borrow::ToOwned, format, string::String, sync::Arc, vec::Vec};
 
 use waxseal_types::{
-    AnchorFiles, ClientCertificate, Domain, Fingerprint, FingerprintDemand, NameDemand, NextHop, Protocol,
-    Strength, TlsDemand, TlsLevel, TlsShape,
+    AnchorFiles, ClientCertificate, DigestOrder, Domain, Fingerprint, FingerprintDemand, NameDemand, NextHop,
+    Protocol, Strength, TlsDemand, TlsLevel, TlsShape,
 };
 
 use crate::{
@@ -125,6 +125,8 @@ pub struct TlsPolicy {
     pub strength: Strength,
     /// What an insecure MX means at `dane`.
     pub insecure_mx: InsecureMx,
+    /// The digests that TLSA records may have.
+    pub dane_digests: DigestOrder,
     /// Why DANE cannot be had at all, where that is so.
     pub dane_blind: Option<String>,
     /// What a plugin said.
@@ -212,6 +214,7 @@ impl TlsPolicy {
             wide_wildcards: client.wide_wildcards,
             strength: client.strength,
             insecure_mx: client.insecure_mx,
+            dane_digests: client.dane_digests.clone(),
             dane_blind: client.dane_blind.clone(),
             plugin: entry.plugin,
             remarks: entry.remarks,

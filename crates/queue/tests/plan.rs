@@ -76,6 +76,7 @@ struct World {
     servers: HashMap<IpAddr, VecDeque<(Server, Says)>>,
     down: Option<&'static str>,
     log: Vec<String>,
+    judged_until: Vec<Option<UnixTime>>,
 }
 
 impl World {
@@ -218,7 +219,10 @@ impl World {
                 client: Ok(Arc::new([])),
             }),
             Ask::Open(request) => self.open(&request, said),
-            Ask::Judge(question) => Answer::Judge(Box::new(waxseal_verify::judge(&question))),
+            Ask::Judge(question) => {
+                self.judged_until.push(question.expires);
+                Answer::Judge(Box::new(waxseal_verify::judge(&question)))
+            }
             Ask::Send(clearance, message) => {
                 assert!(clearance.permits(clearance.connection(), ARRIVED, message.envelope.id).is_ok());
                 let says = said.expect("a connection");
@@ -630,4 +634,22 @@ fn dane_only_without_records_makes_no_connection() {
     let account = world.run();
     assert_eq!(words(&account), ["deferred 4.7.5"]);
     assert!(account.connections.is_empty());
+}
+
+#[test]
+fn rfc6698_4_1_a_judgement_lasts_as_long_as_the_records_it_rests_on() {
+    // A minute at least, so that records with a TTL of seconds can be used at all: it is used at once, and for one delivery.
+    for (mx, addresses, records, expected) in
+        [(300, 200, 100, 100), (300, 100, 200, 100), (100, 200, 300, 100), (300, 300, 1, 60)]
+    {
+        let mut world = World::with_hosts(TlsLevel::Dane, &[&[(Server::Good, takes)]]).secure();
+        let seconds = Duration::from_secs;
+        world.mx.values_mut().for_each(|answer| answer.as_mut().unwrap().ttl = seconds(mx));
+        world.addresses.values_mut().for_each(|answer| answer.as_mut().unwrap().ttl = seconds(addresses));
+        let mut found = answer(Lookup::Found(tlsa(&[0; 32])), Proof::Secure);
+        found.ttl = seconds(records);
+        world.tlsa.insert("mx1.example.com".into(), Ok(found));
+        world.run();
+        assert_eq!(world.judged_until, [Some(ARRIVED + seconds(expected))], "{mx} {addresses} {records}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use alloc::{string::String, sync::Arc, vec::Vec};
 
-use crate::{Domain, Proof, Tlsa};
+use crate::{DigestOrder, Domain, Proof, Tlsa};
 
 /// What policy, DANE and, later, MTA-STS ask of one connection to one host.
 ///
@@ -113,6 +113,8 @@ pub struct DaneDemand {
     pub records: Arc<[Tlsa]>,
     /// Reference identifiers for usage DANE-TA (RFC 7672 §3.2.2), the TLSA base domain first.
     pub names: Arc<[Domain]>,
+    /// The digests that records may have.
+    pub digests: DigestOrder,
     /// What DNSSEC says of the MX records that led here; behind an insecure one the host is proven, the destination is not.
     pub mx: Proof,
 }

@@ -46,4 +46,4 @@ pub use reply::Reply;
 pub use status::{EnhancedStatus, InvalidStatus, StatusClass};
 pub use time::{Rfc3339, Rfc5322, UnixTime};
 pub use tls::{ClientCertificate, ConnectionId, TlsFacts, TlsShape, TlsStatus};
-pub use tlsa::{Matching, Selector, Tlsa, Usage};
+pub use tlsa::{DigestOrder, Matching, Selector, Tlsa, Usage};

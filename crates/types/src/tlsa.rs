@@ -1,7 +1,7 @@
 //! TLSA records (RFC 6698 §2.1) as they came from DNS.
 
-use alloc::sync::Arc;
-use core::fmt;
+use alloc::{format, string::String, sync::Arc, vec::Vec};
+use core::{fmt, str::FromStr};
 
 /// Certificate usage (RFC 7218 §2.1). An open registry: unknown values make a record unusable, not an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,6 +75,54 @@ impl Tlsa {
     #[must_use]
     pub fn new(usage: u8, selector: u8, matching: u8, data: &[u8]) -> Self {
         Self { usage: usage.into(), selector: selector.into(), matching: matching.into(), data: data.into() }
+    }
+}
+
+/// The digests that TLSA records may have, strongest first (RFC 7671 §9; postconf(5), `tls_dane_digests`). A record with another one is
+/// unusable; one without a digest is not concerned.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DigestOrder(Arc<[Matching]>);
+
+impl DigestOrder {
+    /// Lower is stronger; `None` is a digest that may not be used.
+    #[must_use]
+    pub fn rank(&self, matching: Matching) -> Option<usize> {
+        self.0.iter().position(|listed| *listed == matching)
+    }
+
+    /// Strongest first.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Matching] {
+        &self.0
+    }
+}
+
+/// `sha512 sha256`.
+impl Default for DigestOrder {
+    fn default() -> Self {
+        Self(Arc::new([Matching::Sha512, Matching::Sha256]))
+    }
+}
+
+/// Names between spaces or commas, perhaps with their number: `sha512, sha256=1`. None is allowed, too: full data alone is usable then.
+impl FromStr for DigestOrder {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let words = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
+        let mut listed = Vec::new();
+        for word in words {
+            let digest = match word.to_ascii_lowercase().as_str() {
+                "sha256" | "sha256=1" => Matching::Sha256,
+                "sha512" | "sha512=2" => Matching::Sha512,
+                _ => return Err(format!("{word:?} is none of sha512 and sha256")),
+            };
+            if listed.contains(&digest) {
+                return Err(format!("{word:?} is listed twice"));
+            }
+            listed.push(digest);
+        }
+        Ok(Self(listed.into()))
     }
 }
 

@@ -14,8 +14,8 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use waxseal_trust::{Anchor, AnchorKind, AnchorRules, Anchors, Certificate, KeyParts, Origin};
 use waxseal_types::{
-    AnchorFiles, ConnectionId, DaneDemand, Domain, NameDemand, NamePattern, Proof, Strength, TlsDemand,
-    TlsFacts, Tlsa, UnixTime,
+    AnchorFiles, ConnectionId, DaneDemand, DigestOrder, Domain, NameDemand, NamePattern, Proof, Strength,
+    TlsDemand, TlsFacts, Tlsa, UnixTime,
 };
 use waxseal_verify::{PathRules, Question, check_path, judge};
 
@@ -90,6 +90,7 @@ fn main() {
     let dane = TlsDemand::Dane(DaneDemand {
         records: Arc::new([Tlsa::new(3, 1, 1, &key)]),
         names: Arc::new([name]),
+        digests: DigestOrder::default(),
         mx: Proof::Secure,
     });
     let question = |demand| Question {

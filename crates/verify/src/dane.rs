@@ -4,7 +4,9 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256, Sha512};
 use waxseal_trust::{Certificate, PublicKey, spki_of};
-use waxseal_types::{Domain, Matching, NamePattern, Selector, Strength, Tlsa, UnixTime, Usage};
+use waxseal_types::{
+    DaneDemand, DigestOrder, Domain, Matching, NamePattern, Selector, Strength, Tlsa, UnixTime, Usage,
+};
 
 use crate::{
     chain::Chain,
@@ -29,6 +31,9 @@ pub enum Unusable {
     /// No such matching type is known.
     #[error("unknown matching type {0}")]
     UnknownMatching(u8),
+    /// The operator has taken its digest out of the list.
+    #[error("its digest, matching type {0}, is not enabled")]
+    Disabled(u8),
     /// The digest is shorter or longer than digests of its kind are.
     #[error("the digest has {0} octets instead of {1}")]
     Length(usize, usize),
@@ -44,7 +49,7 @@ pub enum Unusable {
 ///
 /// # Errors
 /// [`Unusable`] says why not.
-pub fn usability(record: &Tlsa) -> Result<(), Unusable> {
+pub fn usability(record: &Tlsa, digests: &DigestOrder) -> Result<(), Unusable> {
     match record.usage {
         Usage::DaneTa | Usage::DaneEe => {}
         // RFC 7672 §3.1.3: undefined for SMTP; dropped before anything is matched.
@@ -61,6 +66,10 @@ pub fn usability(record: &Tlsa) -> Result<(), Unusable> {
         Matching::Full => return full_data(record),
         Matching::Unassigned(matching) => return Err(Unusable::UnknownMatching(matching)),
     };
+    // RFC 6698 §4.1: an algorithm that is too weak by policy makes the record unusable.
+    if digests.rank(record.matching).is_none() {
+        return Err(Unusable::Disabled(record.matching.into()));
+    }
     if record.data.len() == length { Ok(()) } else { Err(Unusable::Length(record.data.len(), length)) }
 }
 
@@ -115,7 +124,7 @@ pub enum DaneFailure {
     },
 }
 
-/// Matches records with a chain (DER, leaf first).
+/// Matches records with a chain (DER, leaf first); SHA2-512 counts before SHA2-256.
 ///
 /// `names` are the reference identifiers for usage DANE-TA (RFC 7672 §3.2.2): the TLSA base domain, the next hop.
 ///
@@ -136,18 +145,42 @@ pub fn check_dane(
     chain: &[Vec<u8>],
     now: UnixTime,
 ) -> Result<DaneMatch, DaneFailure> {
-    check(records, names, chain, (Strength::default(), now))
+    let terms = Terms { digests: &DigestOrder::default(), strength: Strength::default(), now };
+    check(records, names, chain, terms)
 }
 
-/// [`check_dane`] with what keys and signatures must be.
+/// The same for a demand, with the digests that it allows. Of the demand's view of the MX records nothing is said.
+///
+/// # Errors
+/// [`DaneFailure`] says why the server is not authenticated.
+pub fn check_dane_demand(
+    demand: &DaneDemand,
+    chain: &[Vec<u8>],
+    now: UnixTime,
+) -> Result<DaneMatch, DaneFailure> {
+    let terms = Terms { digests: &demand.digests, strength: Strength::default(), now };
+    check(&demand.records, &demand.names, chain, terms)
+}
+
+/// What the operator allows, and when.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) digests: &'a DigestOrder,
+    /// Of keys and signatures.
+    pub(crate) strength: Strength,
+    pub(crate) now: UnixTime,
+}
+
+/// [`check_dane`] on these terms.
 pub(crate) fn check(
     records: &[Tlsa],
     names: &[Domain],
     chain: &[Vec<u8>],
-    (strength, now): (Strength, UnixTime),
+    terms: Terms<'_>,
 ) -> Result<DaneMatch, DaneFailure> {
-    let all: Vec<_> = records.iter().take(MAX_RECORDS).filter(|record| usability(record).is_ok()).collect();
-    let usable = strongest(&all);
+    let usable = |record: &&Tlsa| usability(record, terms.digests).is_ok();
+    let all: Vec<_> = records.iter().take(MAX_RECORDS).filter(usable).collect();
+    let usable = strongest(&all, terms.digests);
     if usable.is_empty() {
         return Err(DaneFailure::NothingUsable(records.len()));
     }
@@ -155,7 +188,7 @@ pub(crate) fn check(
     let ee = usable.iter().find(|record| record.usage == Usage::DaneEe && matches_der(record, leaf));
     if let Some(record) = ee {
         // RFC 7672 §3.1.1: neither names nor dates nor the rest of the chain count.
-        checks::pinned(leaf, strength).map_err(DaneFailure::Path)?;
+        checks::pinned(leaf, terms.strength).map_err(DaneFailure::Path)?;
         return Ok(DaneMatch { record: (*record).clone(), depth: 0, name: None });
     }
     let anchors: Vec<Tlsa> = usable
@@ -166,7 +199,7 @@ pub(crate) fn check(
     if anchors.is_empty() {
         return Err(DaneFailure::NoMatch(usable.len()));
     }
-    let rules = Rules { demanded: Demanded::matched(strength), depth: DEFAULT_DEPTH, now };
+    let rules = Rules { demanded: Demanded::matched(terms.strength), depth: DEFAULT_DEPTH, now: terms.now };
     trust_anchor(anchors, names, chain, rules).map_err(|failure| match failure {
         DaneFailure::NoMatch(_) => DaneFailure::NoMatch(usable.len()),
         other => other,
@@ -205,14 +238,14 @@ fn trust_anchor(
 }
 
 /// Digest agility (RFC 7671 §9): of each usage and selector the strongest digest alone counts, and full data always.
-fn strongest<'a>(usable: &[&'a Tlsa]) -> Vec<&'a Tlsa> {
+fn strongest<'a>(usable: &[&'a Tlsa], digests: &DigestOrder) -> Vec<&'a Tlsa> {
     let beaten = |record: &Tlsa| {
-        record.matching == Matching::Sha256
-            && usable.iter().any(|other| {
-                other.matching == Matching::Sha512
-                    && other.usage == record.usage
-                    && other.selector == record.selector
-            })
+        let Some(rank) = digests.rank(record.matching) else { return false };
+        usable.iter().any(|other| {
+            other.usage == record.usage
+                && other.selector == record.selector
+                && digests.rank(other.matching).is_some_and(|stronger| stronger < rank)
+        })
     };
     usable.iter().copied().filter(|record| !beaten(record)).collect()
 }

@@ -68,6 +68,9 @@ impl Sum {
                 }
                 self.number(wanted.names.len());
                 wanted.names.iter().for_each(|name| self.octets(name.as_str().as_bytes()));
+                let digests = wanted.digests.as_slice();
+                self.number(digests.len());
+                digests.iter().for_each(|digest| self.number(u8::from(*digest).into()));
                 self.number(match wanted.mx {
                     Proof::Insecure => 1,
                     Proof::Secure => 2,

@@ -10,7 +10,7 @@ use crate::{
     chain::{Chain, describe},
     checks,
     clearance::compare,
-    dane::{self, DaneFailure},
+    dane::{self, DaneFailure, Terms},
     failure::{PathFailure, Problem},
     fingerprint, names,
     path::{self, DEFAULT_DEPTH, Demanded, End, Rules, Trust},
@@ -166,7 +166,8 @@ fn listed_leaf(anchors: &Anchors, leaf: &Certificate) -> Option<String> {
 }
 
 fn by_dane(question: &Question, demand: &DaneDemand, facts: &TlsFacts) -> Found {
-    match dane::check(&demand.records, &demand.names, &facts.chain, (question.strength, question.now)) {
+    let terms = Terms { digests: &demand.digests, strength: question.strength, now: question.now };
+    match dane::check(&demand.records, &demand.names, &facts.chain, terms) {
         Ok(found) => {
             let verified = verified(question, found.to_string());
             Found::Proven(match demand.mx {

@@ -65,7 +65,7 @@ pub use actor::Crash;
 pub use actor::{Judge, VerifyActor};
 pub use chain::describe;
 pub use clearance::{Clearance, ClearanceError};
-pub use dane::{DaneFailure, DaneMatch, Unusable, check_dane, usability};
+pub use dane::{DaneFailure, DaneMatch, Unusable, check_dane, check_dane_demand, usability};
 pub use digest::DemandDigest;
 pub use failure::{PathFailure, Problem};
 pub use judge::judge;

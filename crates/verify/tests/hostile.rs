@@ -7,7 +7,9 @@ use std::{sync::Arc, time::Instant};
 
 use common::{NOW, anchors, root, world::Random};
 use waxseal_trust::{AnchorRules, Certificate, PublicKey, anchor_file, authorities, blocks};
-use waxseal_types::{AnchorFiles, DaneDemand, Domain, NameDemand, NamePattern, Proof, TlsDemand, Tlsa};
+use waxseal_types::{
+    AnchorFiles, DaneDemand, DigestOrder, Domain, NameDemand, NamePattern, Proof, TlsDemand, Tlsa,
+};
 use waxseal_verify::{check_dane, describe, judge};
 
 /// `WAXSEAL_MUTATIONS=1000000 cargo test --release -p waxseal-verify --test hostile` is the nightly size.
@@ -71,7 +73,12 @@ fn mutated_chains_and_records_never_panic() {
         let records =
             [Tlsa::new(2 + random.below(2) as u8, random.below(3) as u8, random.below(4) as u8, &data)];
         let _ = check_dane(&records, &names, &chain, NOW);
-        let dane = DaneDemand { records: Arc::new(records), names: names.clone(), mx: Proof::Secure };
+        let dane = DaneDemand {
+            records: Arc::new(records),
+            names: names.clone(),
+            digests: DigestOrder::default(),
+            mx: Proof::Secure,
+        };
         for demand in [demand.clone(), TlsDemand::Dane(dane), TlsDemand::Opportunistic] {
             let verdict = judge(&common::question(demand, chain.clone(), &trusted));
             let all = verdict.detail.iter().chain(&verdict.matched);

@@ -12,8 +12,8 @@ use common::{
 use sha2::Digest as _;
 use waxseal_trust::{AnchorRules, Certificate};
 use waxseal_types::{
-    AnchorFiles, DaneDemand, DigestAlgorithm, Domain, Fingerprint, FingerprintDemand, NameDemand,
-    NamePattern, Proof, Strength, TlsDemand, Tlsa, UnixTime,
+    AnchorFiles, DaneDemand, DigestAlgorithm, DigestOrder, Domain, Fingerprint, FingerprintDemand,
+    NameDemand, NamePattern, Proof, Strength, TlsDemand, Tlsa, UnixTime,
 };
 use waxseal_verify::{PathRules, Problem, Question, check_path, judge};
 
@@ -200,6 +200,7 @@ fn short_keys_of_pinned_servers_pass_unless_that_is_tightened() {
         TlsDemand::Dane(DaneDemand {
             records: Arc::new([Tlsa::new(3, 0, 1, &sha256(&leaf))]),
             names: Arc::new([name.clone()]),
+            digests: DigestOrder::default(),
             mx: Proof::Secure,
         }),
         TlsDemand::Names(NameDemand {

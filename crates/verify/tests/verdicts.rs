@@ -9,8 +9,9 @@ use common::{Ca, NOW, anchors, root};
 use sha2::Digest as _;
 use waxseal_trust::{AnchorRules, Anchors, Certificate};
 use waxseal_types::{
-    AnchorFiles, ConnectionId, DaneDemand, DigestAlgorithm, Domain, Fingerprint, FingerprintDemand,
-    NameDemand, NamePattern, Proof, QueueId, Strength, TlsDemand, TlsFacts, TlsStatus, Tlsa,
+    AnchorFiles, ConnectionId, DaneDemand, DigestAlgorithm, DigestOrder, Domain, Fingerprint,
+    FingerprintDemand, NameDemand, NamePattern, Proof, QueueId, Strength, TlsDemand, TlsFacts, TlsStatus,
+    Tlsa,
 };
 use waxseal_verify::{
     ClearReason, ClearanceError, DemandDigest, Question, Refused, RefusedKind, TlsAchieved, Verdict, judge,
@@ -62,7 +63,12 @@ fn pins(digest: DigestAlgorithm, accepted: Vec<Vec<u8>>) -> TlsDemand {
 }
 
 fn dane(records: Vec<Tlsa>, mx: Proof) -> TlsDemand {
-    TlsDemand::Dane(DaneDemand { records: records.into(), names: Arc::new([domain("mx.example.com")]), mx })
+    TlsDemand::Dane(DaneDemand {
+        records: records.into(),
+        names: Arc::new([domain("mx.example.com")]),
+        digests: DigestOrder::default(),
+        mx,
+    })
 }
 
 fn sha256(data: &[u8]) -> Vec<u8> {
@@ -327,6 +333,10 @@ fn demands_that_differ_in_anything_have_different_digests() {
     for record in [Tlsa::new(3, 1, 1, &[1]), Tlsa::new(2, 1, 1, &[1]), Tlsa::new(3, 1, 1, &[1, 0])] {
         all.push(dane(vec![record.clone()], Proof::Secure));
         all.push(dane(vec![record], Proof::Insecure));
+    }
+    for digests in ["sha512", "sha256 sha512", ""] {
+        let TlsDemand::Dane(demand) = dane(vec![Tlsa::new(3, 1, 1, &[1])], Proof::Secure) else { panic!() };
+        all.push(TlsDemand::Dane(DaneDemand { digests: digests.parse().unwrap(), ..demand }));
     }
     let digests: std::collections::HashSet<_> = all.iter().map(DemandDigest::of).collect();
     assert_eq!(digests.len(), all.len());

@@ -100,6 +100,10 @@ impl Build<'_> {
                 }
             });
         set(&mut client.insecure_mx, insecure_mx);
+        set(
+            &mut client.dane_digests,
+            self.parsed((section, "dane_digests"), raw.dane_digests.as_ref(), str::parse),
+        );
         client.dane_blind = self.dane_blind(section, dns);
         client
     }

@@ -127,6 +127,12 @@ const TLS_ROWS: &[TlsRow] = &[
     ("note_starttls_offer", "no", "no", "note_starttls_offer", YesNo),
 ];
 
+/// Of both clients, where they are set.
+const BOTH_ROWS: &[(&str, &str)] = &[
+    ("tls_wildcard_matches_multiple_labels", "wildcard_matches_multiple_labels"),
+    ("tls_dane_digests", "dane_digests"),
+];
+
 const FINGERPRINT_DIGEST: &str = "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}";
 /// Up to 3.7.11 the default depends on the level; later ones have `dane`. The lower one never demands what the operator has not tested.
 const INSECURE_MX: &str = "${{$smtp_tls_security_level} == {dane} ? {dane} : {may}}";
@@ -185,15 +191,11 @@ pub(super) fn layers(cf: &MainCf, files: usize, problems: &mut Vec<Problem>) -> 
     if cf.definition("mynetworks").is_some() {
         out.emit("mynetworks", "listen", "relay_from", Plain);
     }
-    if let Some(definition) = cf.definition("tls_wildcard_matches_multiple_labels") {
-        for section in ["tls", "lmtp_tls"] {
-            let value = definition.raw.clone();
-            out.put(
-                "tls_wildcard_matches_multiple_labels",
-                section,
-                "wildcard_matches_multiple_labels",
-                value,
-            );
+    for (name, key) in BOTH_ROWS {
+        if let Some(definition) = cf.definition(name) {
+            for section in ["tls", "lmtp_tls"] {
+                out.put(name, section, key, definition.raw.clone());
+            }
         }
     }
     let cache = ["smtp_connection_cache_destinations", "smtp_connection_cache_on_demand"];

@@ -26,6 +26,8 @@ pub(super) struct Site {
     /// What DNSSEC says of the way from the next hop to its MX hosts; secure where there is none to go, as a locally configured
     /// next hop is (RFC 7672 §2.2.1).
     pub(super) mx_proof: Option<Proof>,
+    /// How long it says so.
+    pub(super) mx_ttl: Option<std::time::Duration>,
     /// The next hop behind its aliases (RFC 7672 §3.2.2).
     pub(super) expanded: Option<Domain>,
     /// Whether the hosts come from MX records.
@@ -123,6 +125,7 @@ impl Plan {
         };
         self.site.expanded.clone_from(&answer.canonical);
         self.site.mx_proof = Some(answer.proof);
+        self.site.mx_ttl = Some(answer.ttl);
         match answer.lookup {
             Lookup::Found(hosts) => self.take_mx(&domain, hosts, answer.proof, now),
             Lookup::NoData => {

@@ -315,8 +315,10 @@ impl Plan {
             }
         };
         self.note(fact, now);
+        // RFC 6698 §4.1: no longer than what it rests on, which is the MX records, the addresses and the TLSA records.
         let addresses = self.site.host.as_ref().and_then(|host| host.addresses.as_ref());
-        let ttl = addresses.map_or(answer.ttl, |addresses| addresses.ttl.min(answer.ttl)).max(SHORTEST_LIFE);
+        let lives = [self.site.mx_ttl, addresses.map(|addresses| addresses.ttl)];
+        let ttl = lives.into_iter().flatten().fold(answer.ttl, Duration::min).max(SHORTEST_LIFE);
         match Tlsas::of(&base, answer) {
             Some(found) => self.conclude_dane(found, now + ttl),
             None => self.next_base(now),

@@ -157,3 +157,182 @@ fn demand_without_tlsa_records_is_refused_at_dane_levels() {
         );
     }
 }
+
+/// What DNS says under one candidate base domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    Nothing,
+    InsecureRecords,
+    Usable,
+    Unusable,
+    Failed,
+}
+
+/// What DNS says of the host's addresses: the proof, and for an alias what its CNAME record is, if it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// An address, or a socket: no name.
+    Literal,
+    Plain(Proof),
+    Alias(Proof, Option<Proof>),
+    AliasFailed,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    level: TlsLevel,
+    insecure_mx: InsecureMx,
+    blind: bool,
+    mx: Proof,
+    way: Way,
+    /// Under the expanded name and under the original one.
+    found: [At; 2],
+}
+
+fn every_case() -> Vec<Case> {
+    use Proof::{Insecure, Secure};
+    let finds = [At::Nothing, At::InsecureRecords, At::Usable, At::Unusable, At::Failed];
+    let ways = [
+        Way::Literal,
+        Way::Plain(Secure),
+        Way::Plain(Insecure),
+        Way::Alias(Secure, None),
+        Way::Alias(Insecure, Some(Secure)),
+        Way::Alias(Insecure, Some(Insecure)),
+        Way::Alias(Insecure, None),
+        Way::AliasFailed,
+    ];
+    let mut all = Vec::new();
+    for level in [TlsLevel::Dane, TlsLevel::DaneOnly] {
+        for insecure_mx in [InsecureMx::May, InsecureMx::Encrypt, InsecureMx::Dane] {
+            for blind in [false, true] {
+                for mx in [Secure, Insecure] {
+                    for way in ways {
+                        for first in finds {
+                            for second in finds {
+                                all.push(Case { level, insecure_mx, blind, mx, way, found: [first, second] });
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    all
+}
+
+const TARGET: &str = "real.example.net";
+
+/// By the functions under test, put together as the plan does.
+fn decided(case: &Case) -> String {
+    let policy = policy(case.level, case.insecure_mx, case.blind.then_some("blind"));
+    match destination(&policy, case.mx) {
+        Err(_) => return "defer".into(),
+        Ok(Destination::May(_)) => return "may".into(),
+        Ok(Destination::Dane) => {}
+    }
+    let host = domain("mx.example.com");
+    let addresses = |proof, canonical| answer(Lookup::Found(()), proof, canonical);
+    let places = match case.way {
+        Way::Literal => Bases::None,
+        Way::Plain(proof) => bases(&host, &addresses(proof, None), None),
+        Way::Alias(proof, alias) => match bases(&host, &addresses(proof, Some(TARGET)), None) {
+            Bases::AskAlias => {
+                let lookup = if alias.is_some() { Lookup::Found(domain(TARGET)) } else { Lookup::NoData };
+                let record = answer(lookup, alias.unwrap_or(Proof::Secure), None);
+                bases(&host, &addresses(proof, Some(TARGET)), Some(&record))
+            }
+            other => other,
+        },
+        Way::AliasFailed => match bases(&host, &addresses(Proof::Insecure, Some(TARGET)), None) {
+            Bases::AskAlias => return concluded(&policy, case.mx, lookup_error(&host, 25)),
+            other => panic!("{other:?}"),
+        },
+    };
+    let candidates = match places {
+        Bases::None => Vec::new(),
+        Bases::Ask(names) => names,
+        Bases::AskAlias => panic!("asked twice"),
+    };
+    for base in candidates {
+        let record = |usage| Lookup::Found(vec![Tlsa::new(usage, 1, 1, &[7; 32])]);
+        let found = case.found[usize::from(base == host)];
+        let answered = match found {
+            At::Failed => return concluded(&policy, case.mx, lookup_error(&host, 25)),
+            At::Nothing => answer(Lookup::NxDomain, Proof::Secure, None),
+            At::InsecureRecords => answer(record(3), Proof::Insecure, None),
+            At::Usable => answer(record(3), Proof::Secure, None),
+            At::Unusable => answer(record(1), Proof::Secure, None),
+        };
+        if let Some(tlsas) = Tlsas::of(&base, answered) {
+            return concluded(&policy, case.mx, tlsas);
+        }
+    }
+    concluded(&policy, case.mx, Tlsas::None)
+}
+
+fn concluded(policy: &TlsPolicy, mx: Proof, tlsas: Tlsas) -> String {
+    match conclude(policy, mx, &[], tlsas, may_be_usable) {
+        Err(_) => "defer".into(),
+        Ok(conclusion) => match conclusion.demand {
+            TlsDemand::Opportunistic => "may".into(),
+            TlsDemand::Encrypted => "encrypt".into(),
+            TlsDemand::Dane(demand) => {
+                assert_eq!(conclusion.base.as_ref(), demand.names.first(), "SNI and first name are the base");
+                format!("dane at {}, MX {}", demand.names[0], demand.mx.as_str())
+            }
+            other => panic!("{other:?}"),
+        },
+    }
+}
+
+/// By the words of RFC 7672 §2.2 and of postconf(5), `smtp_tls_dane_insecure_mx_policy`; in another order, and with nothing from the crate.
+fn expected(case: &Case) -> String {
+    let only = case.level == TlsLevel::DaneOnly;
+    let unsigned_mx = case.mx == Proof::Insecure;
+    // Where records are looked for: the expanded name only if all of it is secure, the original one if its own zone is signed.
+    let [expanded, original] = case.found;
+    let looked: &[(&str, At)] = match case.way {
+        Way::Plain(Proof::Secure) | Way::Alias(Proof::Insecure, Some(Proof::Secure)) => {
+            &[("mx.example.com", original)]
+        }
+        Way::Alias(Proof::Secure, _) => &[(TARGET, expanded), ("mx.example.com", original)],
+        _ => &[],
+    };
+    let counts = |at: At| matches!(at, At::Usable | At::Unusable | At::Failed);
+    let first = looked.iter().find(|(_, at)| counts(*at));
+    let failed = case.way == Way::AliasFailed || first.is_some_and(|(_, at)| *at == At::Failed);
+    let usable = first.filter(|(_, at)| *at == At::Usable);
+    let unusable = first.is_some_and(|(_, at)| *at == At::Unusable);
+    // Nothing of the host is asked where the destination is not one of DANE.
+    let not_for_dane = case.blind || (unsigned_mx && (only || case.insecure_mx == InsecureMx::May));
+    if only && (not_for_dane || failed || usable.is_none()) {
+        return "defer".into();
+    }
+    if not_for_dane {
+        return "may".into();
+    }
+    if failed {
+        return "defer".into();
+    }
+    if unusable || (usable.is_some() && unsigned_mx && case.insecure_mx == InsecureMx::Encrypt) {
+        return "encrypt".into();
+    }
+    match usable {
+        None => "may".into(),
+        Some((base, _)) => format!("dane at {base}, MX {}", if unsigned_mx { "insecure" } else { "secure" }),
+    }
+}
+
+/// MX security, address security and aliases, both candidates' TLSA records, level, insecure-MX policy, blindness: all of them.
+#[test]
+fn every_combination_decides_as_the_rules_say() {
+    let all = every_case();
+    assert_eq!(all.len(), 2 * 3 * 2 * 2 * 8 * 25);
+    for case in &all {
+        assert_eq!(decided(case), expected(case), "{case:?}");
+    }
+    // The product reaches every end there is.
+    let ends: std::collections::HashSet<String> = all.iter().map(decided).collect();
+    assert_eq!(ends.len(), 7, "{ends:?}");
+}
