@@ -80,7 +80,8 @@ impl AnswerCache {
         let entry = cell
             .get_or_init(|| {
                 asked = true;
-                self.fetch(backend, &question)
+                // A lookup is kilobytes of state; on the heap, so that an answer from the cache need not carry room for it.
+                Box::pin(self.fetch(backend, &question))
             })
             .await;
         let counter = if asked { &self.counters.misses } else { &self.counters.joined };

@@ -1,12 +1,13 @@
 //! Log lines for people.
 
 use std::{
+    cell::RefCell,
     fmt::{self, Write as _},
     io::{self, IsTerminal as _},
 };
 
 use tracing::{Level, enabled, error, info, level_filters::LevelFilter, warn};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, field::MakeExt as _, fmt::format::debug_fn};
 use waxseal_queue::{Account, Connection, Event, Failure, Outcome, RecipientResult, Settled};
 use waxseal_types::{EnhancedStatus, Envelope, Mailbox, Reply, UnixTime};
 
@@ -17,12 +18,45 @@ use crate::{Error, events::deciding, json::is_hidden};
 /// # Errors
 /// `level` is no filter, or something else has taken the log.
 pub fn init_logging(level: &str) -> Result<(), Error> {
-    tracing_subscriber::fmt()
-        .with_env_filter(filter(level)?)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .try_init()
-        .map_err(|_| Error::LogTaken)
+    let lines = tracing_subscriber::fmt().with_env_filter(filter(level)?);
+    let taken = if io::stderr().is_terminal() {
+        lines.with_writer(io::stderr).try_init()
+    } else {
+        // The usual way escapes each field piece by piece; here the finished line is looked at once.
+        let fields = debug_fn(|to, field, value| match field.name() {
+            "message" => write!(to, "{value:?}"),
+            name => write!(to, "{name}={value:?}"),
+        });
+        lines
+            .with_ansi(false)
+            .fmt_fields(fields.delimited(" "))
+            .with_writer(|| CleanLines(io::stderr()))
+            .try_init()
+    };
+    taken.map_err(|_| Error::LogTaken)
+}
+
+/// Writes lines, each given whole, with what is hidden in them made visible.
+struct CleanLines<W>(W);
+
+impl<W: io::Write> io::Write for CleanLines<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let (words, end) = match line.split_last() {
+            Some((b'\n', words)) => (words, "\n"),
+            Some(_) | None => (line, ""),
+        };
+        if words.iter().all(|b| matches!(b, b' '..=b'~')) {
+            self.0.write_all(line)?;
+        } else {
+            let clean = format!("{}{end}", Clean(String::from_utf8_lossy(words)));
+            self.0.write_all(clean.as_bytes())?;
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 fn filter(text: &str) -> Result<EnvFilter, Error> {
@@ -48,14 +82,13 @@ pub(crate) fn log(event: &Event<'_>) {
             warn!(target: "waxseal_telemetry", "{nexthop}: not reachable; its mail waits until {until}");
         }
         Event::Queued { envelope, destination, .. } => {
-            info!(target: "waxseal_telemetry", "{}", Queued { envelope, nexthop: destination.nexthop.as_str() });
+            line(&Queued { envelope, nexthop: destination.nexthop.as_str() });
         }
         Event::Attempted { account, .. } => attempted(account),
         Event::Settled { envelope, recipients, how, failure, at, .. } => {
             for index in *recipients {
                 let to = envelope.recipients.get(*index).map(|recipient| &recipient.mailbox);
-                let settled = SettledLine { envelope, to, how: *how, failure, at: *at };
-                info!(target: "waxseal_telemetry", "{settled}");
+                line(&SettledLine { envelope, to, how: *how, failure, at: *at });
             }
         }
         // `Event` may grow; what is unknown here has no line.
@@ -85,8 +118,26 @@ fn attempted(account: &Account) {
         }
     }
     for result in &account.results {
-        info!(target: "waxseal_telemetry", "{}", Delivery { account, result });
+        line(&Delivery { account, result });
     }
+}
+
+thread_local! {
+    static LINE: RefCell<String> = RefCell::default();
+}
+
+/// Logs a line that each message has. The log's own escaping costs a call for each piece it is given: it gets one.
+fn line(words: &dyn fmt::Display) {
+    // Nothing is formatted for a level that is off.
+    if !enabled!(target: "waxseal_telemetry", Level::INFO) {
+        return;
+    }
+    LINE.with_borrow_mut(|line| {
+        line.clear();
+        // Writing to a string does not fail.
+        let _ = write!(line, "{words}");
+        info!(target: "waxseal_telemetry", "{line}");
+    });
 }
 
 /// `3Zk: from=<a@example.org>, size=120, nrcpt=1, client=..., message-id=<...>, nexthop=example.com`
@@ -243,6 +294,10 @@ struct Cleaner<'a, 'b>(&'a mut fmt::Formatter<'b>);
 impl fmt::Write for Cleaner<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
+        // Nearly all text needs nothing.
+        if text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+            return self.0.write_str(text);
+        }
         while let Some(at) = rest.find(is_hidden) {
             let (plain, hidden) = rest.split_at(at);
             self.0.write_str(plain)?;

@@ -19,6 +19,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How long the end of the process waits for the file.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long lines gather after a write. A thread that is woken for every line costs more than the line.
+const PAUSE: Duration = Duration::from_millis(2);
+
 /// How often the same alert is logged.
 const ALERT_EVERY: Duration = Duration::from_secs(60);
 
@@ -191,6 +194,8 @@ impl Worker {
             if work.stop {
                 return;
             }
+            // A lone line was written at once; what comes now goes together.
+            std::thread::sleep(PAUSE);
         }
     }
 

@@ -1,6 +1,6 @@
 //! A demand in 32 octets.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, sync::OnceLock};
 
 use sha2::{Digest as _, Sha256};
 use waxseal_types::{AnchorFiles, DigestAlgorithm, NamePattern, Proof, TlsDemand};
@@ -21,6 +21,17 @@ impl DemandDigest {
     /// Of this demand.
     #[must_use]
     pub fn of(demand: &TlsDemand) -> Self {
+        // Demands without particulars are those of nearly all mail; they are digested once.
+        static PLAIN: [OnceLock<DemandDigest>; 3] = [const { OnceLock::new() }; 3];
+        match demand {
+            TlsDemand::Clear => *PLAIN[0].get_or_init(|| Self::digest(demand)),
+            TlsDemand::Opportunistic => *PLAIN[1].get_or_init(|| Self::digest(demand)),
+            TlsDemand::Encrypted => *PLAIN[2].get_or_init(|| Self::digest(demand)),
+            TlsDemand::Fingerprint(_) | TlsDemand::Names(_) | TlsDemand::Dane(_) => Self::digest(demand),
+        }
+    }
+
+    fn digest(demand: &TlsDemand) -> Self {
         let mut sum = Sum(Sha256::new());
         sum.demand(demand);
         Self(sum.0.finalize().into())

@@ -130,3 +130,19 @@ fn what_needs_the_operator_is_louder_than_what_is_daily_work() {
     let dead = logged(Level::WARN, &Event::DestinationDead { destination: &destination, until: at(0) });
     assert_eq!(dead.len(), 1);
 }
+
+#[test]
+fn a_finished_line_is_cleaned_as_a_whole() {
+    let table: [(&[u8], &str); 5] = [
+        (b"INFO plain words\n", "INFO plain words\n"),
+        (b"two\nlines\n", "two\\u{a}lines\n"),
+        (b"\x1b[31mred\n", "\\u{1b}[31mred\n"),
+        ("ünï\u{202e}\n".as_bytes(), "ünï\\u{202e}\n"),
+        (b"no \xff end", "no \u{fffd} end"),
+    ];
+    for (line, expected) in table {
+        let mut written = Vec::new();
+        assert_eq!(std::io::Write::write(&mut CleanLines(&mut written), line).unwrap(), line.len());
+        assert_eq!(String::from_utf8(written).unwrap(), expected);
+    }
+}
