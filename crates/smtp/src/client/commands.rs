@@ -51,6 +51,11 @@ pub(super) fn rcpt(recipient: &Recipient, ehlo: &Ehlo, out: &mut Vec<u8>) {
     push(out, &["\r\n"]);
 }
 
+/// The whole text as one chunk (RFC 3030 §2); its octets come behind.
+pub(super) fn last_chunk(octets: usize, out: &mut Vec<u8>) {
+    push_display(out, &format_args!("BDAT {octets} LAST\r\n"));
+}
+
 /// A parameter's value was checked when it came in; that it cannot break out of the command is made sure here all the same.
 fn push_parameter(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
     let harmless =

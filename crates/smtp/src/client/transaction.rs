@@ -1,4 +1,4 @@
-//! One mail transaction: MAIL, RCPT and DATA, in as few flights as the server allows.
+//! One mail transaction: MAIL, RCPT and DATA, in as few flights as the server allows; with CHUNKING in one, the text included.
 
 use alloc::{sync::Arc, vec::Vec};
 
@@ -7,9 +7,11 @@ use waxseal_types::{Envelope, Protocol, Reply};
 use super::{
     commands,
     ehlo::Ehlo,
-    outcome::{Afterwards, OutOfStep, Settled, Unsupported, header, too_many},
+    outcome::{Afterwards, OutOfStep, Settled, Unsupported, header},
 };
 use crate::Stage;
+
+mod answers;
 
 /// Most commands in one flight. RFC 2920 §3.1 warns of both sides waiting for the other with full windows; the replies to this many fit any window.
 const FLIGHT: usize = 100;
@@ -21,7 +23,7 @@ pub enum TransactionStep {
     Write,
     /// Read one reply within the time limit of this stage and give it to [`Transaction::reply`].
     Await(Stage),
-    /// Write the text ([`crate::DataText`]) and then call [`Transaction::text_sent`].
+    /// Write the text ([`crate::DataText`]; as a chunk where [`Transaction::is_chunked`]) and then call [`Transaction::text_sent`].
     SendText,
     /// DATA was taken although no recipient was: write a lone dot, `.` CRLF, then call [`Transaction::text_sent`].
     SendLoneDot,
@@ -36,6 +38,8 @@ enum Command {
     /// To the recipient at this position.
     Rcpt(usize),
     Data,
+    /// The whole text as one chunk; its octets follow.
+    Bdat,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +48,7 @@ enum Phase {
     Commands,
     /// 354 was said; the text, or the lone dot, is to be written.
     Text,
-    /// The text is written; final replies are awaited.
+    /// The text is written; final replies are awaited. With a chunk, those to the commands before it come first.
     Final,
     Over,
 }
@@ -65,6 +69,8 @@ pub struct Transaction {
     targets: Vec<Target>,
     reset_first: bool,
     phase: Phase,
+    /// The length of the text, where it goes as one chunk behind the recipients.
+    chunk: Option<usize>,
     /// Commands written and replies to them read.
     written: usize,
     answered: usize,
@@ -100,6 +106,7 @@ impl Transaction {
             targets,
             reset_first,
             phase: Phase::Commands,
+            chunk: None,
             written: 0,
             answered: 0,
             finals: 0,
@@ -113,13 +120,34 @@ impl Transaction {
         transaction
     }
 
+    /// Sends the text of `octets` as one chunk in the same flight as MAIL and RCPT, where the server knows CHUNKING and PIPELINING
+    /// (RFC 3030 §2, RFC 2920); for small messages, since it goes out although nobody may want it. Before anything is written.
+    #[must_use]
+    pub fn chunked(mut self, octets: usize) -> Self {
+        // RFC 2033 has no word on chunks: how many replies an LMTP server gives to the last one, nobody can know.
+        let may = self.ehlo.chunking && self.ehlo.pipelining && self.protocol == Protocol::Smtp;
+        if may && self.written == 0 && self.flight_length() <= FLIGHT {
+            self.chunk = Some(octets);
+        }
+        self
+    }
+
+    /// Whether the text goes as a chunk: without dot-stuffing, and without a final dot.
+    #[must_use]
+    pub const fn is_chunked(&self) -> bool {
+        self.chunk.is_some()
+    }
+
     /// What to do next.
     #[must_use]
     pub fn step(&self) -> TransactionStep {
         match self.phase {
             Phase::Over => TransactionStep::Done,
-            Phase::Text if self.targets.iter().any(|t| t.accepted) => TransactionStep::SendText,
+            Phase::Text if self.is_chunked() || self.targets.iter().any(|t| t.accepted) => {
+                TransactionStep::SendText
+            }
             Phase::Text => TransactionStep::SendLoneDot,
+            Phase::Final if self.is_chunked() => TransactionStep::Await(self.command(self.answered).stage()),
             Phase::Final => TransactionStep::Await(Stage::EndOfData),
             Phase::Commands if self.answered == self.written => TransactionStep::Write,
             Phase::Commands => TransactionStep::Await(self.command(self.answered).stage()),
@@ -139,16 +167,20 @@ impl Transaction {
                     commands::rcpt(recipient, &self.ehlo, out);
                 }
                 Command::Data => out.extend_from_slice(b"DATA\r\n"),
+                Command::Bdat => {
+                    commands::last_chunk(self.chunk.unwrap_or_default(), out);
+                    self.phase = Phase::Text;
+                }
             }
             self.written += 1;
             // RFC 2920 §3.1: DATA is the last of its flight.
-            if command == Command::Data {
+            if matches!(command, Command::Data | Command::Bdat) {
                 break;
             }
         }
     }
 
-    /// Whether all of it up to DATA fits one flight that may be written behind the text of the transaction before it.
+    /// Whether all of it up to the text fits one flight that may be written behind the text of the transaction before it.
     ///
     /// RFC 2920 §3.1: the text of a message may be the first of a group of commands.
     #[must_use]
@@ -157,7 +189,12 @@ impl Transaction {
             && self.protocol == Protocol::Smtp
             && !self.reset_first
             && self.step() == TransactionStep::Write
-            && self.offered() + 2 <= FLIGHT
+            && self.flight_length() <= FLIGHT
+    }
+
+    /// Commands up to DATA or BDAT.
+    fn flight_length(&self) -> usize {
+        usize::from(self.reset_first) + self.offered() + 2
     }
 
     /// Takes the reply that was awaited.
@@ -174,7 +211,7 @@ impl Transaction {
             self.close();
             return Ok(());
         }
-        if self.phase == Phase::Final {
+        if self.phase == Phase::Final && !self.is_chunked() {
             return self.final_reply(reply);
         }
         let command = self.command(self.answered);
@@ -184,26 +221,38 @@ impl Transaction {
             Command::Mail => self.mail_answered(reply),
             Command::Rcpt(at) => self.rcpt_answered(at, reply),
             Command::Data => self.data_answered(reply),
+            Command::Bdat => self.chunk_answered(reply),
         }
     }
 
-    /// The text and the final dot have been written.
+    /// The text and its end have been written.
     pub fn text_sent(&mut self) {
         self.phase = Phase::Final;
     }
 
     /// The text could not be written to its end, and the server had already said this.
     pub fn text_refused(&mut self, reply: &Reply) {
-        for target in self.targets.iter_mut().filter(|target| target.accepted && target.settled.is_none()) {
+        let chunked = self.is_chunked();
+        let open = |target: &&mut Target| (target.accepted || chunked) && target.settled.is_none();
+        for target in self.targets.iter_mut().filter(open) {
             target.settled = Some(Settled::Rejected { stage: Stage::Body, reply: reply.clone() });
         }
         self.close();
     }
 
-    /// Whether the reply to the final dot is owed: who loses the connection now does not know what became of the message.
+    /// Whether the reply to the end of the text is owed: who loses the connection now does not know what became of the message.
+    ///
+    /// A chunk may have been taken although no reply to its recipients has been seen.
     #[must_use]
     pub fn awaits_final(&self) -> bool {
-        self.phase == Phase::Final && self.targets.iter().any(|t| t.accepted && t.settled.is_none())
+        let open = |t: &Target| (t.accepted || self.is_chunked()) && t.settled.is_none();
+        self.phase == Phase::Final && self.targets.iter().any(open)
+    }
+
+    /// Whether all of the text is written, so that another transaction may follow.
+    #[must_use]
+    pub fn is_text_sent(&self) -> bool {
+        self.phase == Phase::Final
     }
 
     /// Each recipient's index in the envelope and what became of it; `None` where the session ended before.
@@ -256,103 +305,12 @@ impl Transaction {
             (true, 1) | (false, 0) => Command::Mail,
             (reset, number) => {
                 let at = number - 1 - usize::from(reset);
-                if at < self.offered() { Command::Rcpt(at) } else { Command::Data }
-            }
-        }
-    }
-
-    fn reset_answered(&mut self, reply: Reply) -> Result<(), OutOfStep> {
-        if !reply.is_positive() {
-            return Err(self.out_of_step(Stage::Rset, reply));
-        }
-        self.afterwards = Afterwards::Clean;
-        Ok(())
-    }
-
-    fn mail_answered(&mut self, reply: Reply) -> Result<(), OutOfStep> {
-        if reply.is_intermediate() {
-            return Err(self.out_of_step(Stage::Mail, reply));
-        }
-        if reply.is_positive() {
-            self.mail_taken = true;
-            self.afterwards = Afterwards::NeedsReset;
-        } else {
-            self.reject_open(Stage::Mail, &reply);
-        }
-        self.end_if_nothing_is_left();
-        Ok(())
-    }
-
-    fn rcpt_answered(&mut self, at: usize, reply: Reply) -> Result<(), OutOfStep> {
-        if reply.is_intermediate() {
-            return Err(self.out_of_step(Stage::Rcpt, reply));
-        }
-        // MAIL was refused: what the server says of the recipients that were sent along means nothing.
-        if self.mail_taken {
-            let target = &mut self.targets[at];
-            if reply.is_positive() {
-                target.accepted = true;
-            } else {
-                target.settled = Some(Settled::Rejected { stage: Stage::Rcpt, reply: too_many(reply) });
-            }
-        }
-        self.end_if_nothing_is_left();
-        Ok(())
-    }
-
-    fn data_answered(&mut self, reply: Reply) -> Result<(), OutOfStep> {
-        if reply.is_intermediate() {
-            self.phase = Phase::Text;
-            // RFC 2033 §4.2: a final reply for each accepted recipient, so none follows a lone dot in LMTP, or one that answers nothing.
-            if self.protocol == Protocol::Lmtp && !self.targets.iter().any(|t| t.accepted) {
-                self.close();
-            }
-            return Ok(());
-        }
-        if reply.is_positive() {
-            return Err(self.out_of_step(Stage::Data, reply));
-        }
-        self.reject_open(Stage::Data, &reply);
-        self.phase = Phase::Over;
-        Ok(())
-    }
-
-    fn final_reply(&mut self, reply: Reply) -> Result<(), OutOfStep> {
-        if reply.is_intermediate() {
-            return Err(self.out_of_step(Stage::EndOfData, reply));
-        }
-        let settled = if reply.is_positive() {
-            Settled::Delivered(reply)
-        } else {
-            Settled::Rejected { stage: Stage::EndOfData, reply }
-        };
-        self.finals += 1;
-        let mut waiting = self.targets.iter_mut().filter(|t| t.accepted && t.settled.is_none());
-        match self.protocol {
-            Protocol::Smtp => waiting.for_each(|target| target.settled = Some(settled.clone())),
-            // RFC 2033 §4.2: one reply for each accepted RCPT, in their order.
-            Protocol::Lmtp => {
-                if let Some(target) = waiting.next() {
-                    target.settled = Some(settled);
+                match self.chunk {
+                    _ if at < self.offered() => Command::Rcpt(at),
+                    Some(_) => Command::Bdat,
+                    None => Command::Data,
                 }
             }
-        }
-        if !self.awaits_final() {
-            self.phase = Phase::Over;
-            self.afterwards = Afterwards::Clean;
-        }
-        Ok(())
-    }
-
-    /// Without PIPELINING, and before DATA was written, a transaction that serves nobody ends early.
-    fn end_if_nothing_is_left(&mut self) {
-        if self.answered < self.written {
-            return;
-        }
-        let next_is_data = self.command(self.written) == Command::Data;
-        let serves_nobody = self.targets.iter().all(|target| target.settled.is_some());
-        if serves_nobody && (next_is_data || !self.mail_taken) {
-            self.phase = Phase::Over;
         }
     }
 
@@ -384,6 +342,7 @@ impl Command {
             Self::Mail => Stage::Mail,
             Self::Rcpt(_) => Stage::Rcpt,
             Self::Data => Stage::Data,
+            Self::Bdat => Stage::EndOfData,
         }
     }
 }

@@ -103,6 +103,69 @@ fn rfc2920_everything_up_to_data_is_one_flight() {
 }
 
 #[test]
+fn rfc3030_a_chunk_goes_in_the_flight_of_its_commands() {
+    use Afterwards::{Clean, Closed, NeedsReset};
+    let chunking = || Ehlo { chunking: true, ..pipelining() };
+    type Row = (&'static [&'static str], &'static [&'static str], Afterwards);
+    let table: [Row; 11] = [
+        (&["250", "250", "250", "250 ok"], &["ok 250", "ok 250"], Clean),
+        (&["250", "550", "250", "250 ok"], &["Rcpt 550", "ok 250"], Clean),
+        // A chunk that was refused: RSET comes before what follows (RFC 3030 §2).
+        (&["250", "250", "250", "554"], &["EndOfData 554", "EndOfData 554"], NeedsReset),
+        (&["250", "450", "550", "503"], &["Rcpt 450", "Rcpt 550"], NeedsReset),
+        (&["250", "450", "550", "250"], &["Rcpt 450", "Rcpt 550"], Clean),
+        (&["550", "503", "503", "503"], &["Mail 550", "Mail 550"], NeedsReset),
+        (&["451", "250", "250", "250"], &["Mail 451", "Mail 451"], Clean),
+        (&["250", "250", "421"], &["Rcpt 421", "Rcpt 421"], Closed),
+        (&["250", "250", "250", "421"], &["EndOfData 421", "EndOfData 421"], Closed),
+        // The connection is lost: the session says that this is ambiguous for all that is open.
+        (&["250", "550"], &["Rcpt 550", "open"], Closed),
+        (&["250", "250", "250", "354"], &["open", "open"], Closed),
+    ];
+    for (replies, expected, afterwards) in table {
+        let transaction = begin(envelope(TWO), Protocol::Smtp, chunking(), false).chunked(20);
+        let (said, end) = play(transaction, replies);
+        assert_eq!(
+            said,
+            "MAIL FROM:<s@a.example> RCPT TO:<r@b.example> RCPT TO:<q@b.example> BDAT 20 LAST [text]"
+        );
+        assert_eq!(end.afterwards(), afterwards, "{replies:?}");
+        assert_eq!(told(end), expected, "{replies:?}");
+    }
+}
+
+#[test]
+fn a_chunk_is_owed_an_answer_from_the_moment_it_left() {
+    let chunking = Ehlo { chunking: true, ..pipelining() };
+    let mut transaction = begin(envelope(ONE), Protocol::Smtp, chunking, false).chunked(20);
+    transaction.commands(&mut Vec::new());
+    assert!(!transaction.awaits_final() && !transaction.is_text_sent());
+    transaction.text_sent();
+    assert!(transaction.awaits_final() && transaction.is_text_sent());
+    let (_, refused) = play(transaction, &["250", "550"]);
+    assert!(!refused.awaits_final(), "nobody is left that could have it");
+}
+
+#[test]
+fn chunks_are_for_servers_that_know_them_and_pipelining() {
+    let many: Vec<String> = (0..99).map(|n| format!("r{n}@b.example")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let chunking = || Ehlo { chunking: true, ..pipelining() };
+    let table = [
+        (Protocol::Smtp, chunking(), ONE, true),
+        (Protocol::Smtp, pipelining(), ONE, false),
+        (Protocol::Smtp, Ehlo { pipelining: false, ..chunking() }, ONE, false),
+        // RFC 2033 does not say how many replies the last chunk has.
+        (Protocol::Lmtp, chunking(), ONE, false),
+        (Protocol::Smtp, chunking(), &many, false),
+    ];
+    for (protocol, ehlo, recipients, chunked) in table {
+        let transaction = begin(envelope(recipients), protocol, ehlo, false).chunked(20);
+        assert_eq!(transaction.is_chunked(), chunked);
+    }
+}
+
+#[test]
 fn without_pipelining_each_command_waits_for_its_reply() {
     let (said, end) = play(
         begin(envelope(TWO), Protocol::Smtp, Ehlo::default(), false),
