@@ -15,7 +15,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let (alive, dead) = (destination("alive.example")?, destination("dead.example")?);
     for number in 0..3 {
         for (first, place) in [(100, &alive), (200, &dead)] {
-            let job = Job { id: QueueId::from_u64(first + number), part: 0, attempts: 0 };
+            let job = Job { id: QueueId::from_u64(first + number), part: 0, attempts: 0, client: 0 };
             schedule.add(place, job, now, now);
         }
     }

@@ -2,4 +2,5 @@
 
 mod bounces;
 mod crashes;
+mod lanes;
 mod restart;

@@ -143,7 +143,7 @@ impl Lane {
             "not one result for each recipient: {:?}",
             account.results
         );
-        account
+        *account
     }
 }
 

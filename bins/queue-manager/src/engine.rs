@@ -187,7 +187,10 @@ impl Engine {
         notices.extend(between(&store).map_err(StartError::Host)?);
         let resolver = Resolver::new(settings.dns.clone())?;
         notices.extend(resolver.notices());
-        let connector = Connector::new(settings.transport.clone())?;
+        let mut transport = settings.transport.clone();
+        // What is remembered of an address must be forgotten by the time a message comes again.
+        transport.dead_address_time = transport.dead_address_time.min(settings.queue.minimal_backoff / 2);
+        let connector = Connector::new(transport)?;
         let spool = open_spool(&settings.spool)?;
         Ok(Opened { settings, spool, intake, resolver, store: Arc::new(store), connector, notices })
     }

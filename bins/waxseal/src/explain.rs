@@ -191,7 +191,7 @@ async fn rehearse(config: &Config, way: &Way, no_connect: bool) -> Result<(Accou
     let plan = Plan::new(Arc::new(config.queue.clone()), order, now());
     let rehearsal = Rehearsal { services, no_connect, calls: RefCell::default() };
     let (account, _) = drive(plan, &rehearsal, now).await;
-    Ok((account, rehearsal.calls.into_inner()))
+    Ok((*account, rehearsal.calls.into_inner()))
 }
 
 /// A rehearsal that came to the point where mail would be sent settles nobody.

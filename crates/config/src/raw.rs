@@ -123,6 +123,7 @@ section!(Queue {
     bounce_lifetime: Span,
     destination_concurrency_limit: Count,
     initial_destination_concurrency: Count,
+    destination_rate_delay: Span,
     destination_recipient_limit: Count,
     active_limit: Count,
     bounce_gather: Span,

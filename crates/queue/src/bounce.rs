@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use bytes::Bytes;
+use waxseal_spool::Outcome;
 use waxseal_types::{
     BodyKind, EnhancedStatus, Envelope, Mailbox, Notify, QueueId, Recipient, Reply, Ret, StatusClass,
     TraceContext, UnixTime,
@@ -45,6 +46,19 @@ pub struct Report {
     pub reply: Option<Reply>,
     /// The last attempt.
     pub at: UnixTime,
+}
+
+impl Report {
+    /// What the sender is to hear of a recipient; `None` where they do not want to.
+    #[must_use]
+    pub fn new(envelope: &Envelope, index: usize, action: Action, last: Outcome) -> Option<Self> {
+        let wanted = match action {
+            Action::Failed => wants_failure(envelope, index),
+            Action::Relayed => wants_success(envelope, index),
+        };
+        let Outcome { at, status, host, reply, reason } = last;
+        wanted.then_some(Self { index, action, status, reason, host, reply, at })
+    }
 }
 
 /// Whether the sender wants to hear of a recipient's failure (RFC 3461 §5.2.5); a null reverse-path never does (RFC 5321 §4.5.5).

@@ -227,6 +227,13 @@ pub fn rejected(peer: &Peer, stage: Stage, reply: &Reply) -> (Failure, Consequen
     (failure, if permanent { Consequence::Bounce } else { Consequence::NextHost })
 }
 
+/// Whether the server wants fewer connections or messages: 421 (RFC 5321 §3.8), or a temporary refusal for its policy, 4.7.x (RFC 3463 §3.8).
+#[must_use]
+pub fn asks_for_less(reply: &Reply) -> bool {
+    let policy = || reply.status.is_some_and(|status| status.to_string().starts_with("4.7."));
+    reply.code == 421 || (reply.is_transient() && policy())
+}
+
 /// The message needs what the server does not offer.
 #[must_use]
 pub fn unsupported(peer: &Peer, what: &Unsupported) -> Failure {

@@ -21,7 +21,7 @@ pub async fn drive(
     mut plan: Plan,
     services: &impl Services,
     clock: impl Fn() -> UnixTime,
-) -> (Account, Feedback) {
+) -> (Box<Account>, Feedback) {
     let mut session = None;
     loop {
         match plan.poll(clock()) {
@@ -29,7 +29,10 @@ pub async fn drive(
                 let answer = services.answer(ask, &mut session).await;
                 plan.answer(answer, clock());
             }
-            Step::Done(account) => return (*account, plan.feedback()),
+            Step::Done => {
+                let feedback = plan.feedback();
+                return (plan.into_account(clock()), feedback);
+            }
         }
     }
 }

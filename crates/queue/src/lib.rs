@@ -19,7 +19,7 @@
 //! let now = UnixTime::from_secs(1_795_249_800);
 //! let mut schedule = Schedule::new(&Settings::default());
 //! let destination = Destination { protocol: Protocol::Smtp, nexthop: "example.com".parse()? };
-//! let job = Job { id: QueueId::from_u64(1), part: 0, attempts: 1 };
+//! let job = Job { id: QueueId::from_u64(1), part: 0, attempts: 1, client: 0 };
 //! schedule.add(&destination, job, now + Duration::from_secs(300), now);
 //! assert_eq!(schedule.poll(now), None);
 //! assert_eq!(schedule.next_wakeup(), Some(now + Duration::from_secs(300)));
@@ -49,7 +49,7 @@ pub use drive::{Direct, Services, drive};
 pub use plan::{Downgrade, Order, Plan, Step};
 pub use restart::Restart;
 pub use routing::{Routed, RoutedPart, split};
-pub use schedule::{Destination, Feedback, Job, Schedule, Start};
+pub use schedule::{Destination, Feedback, Job, Schedule, Start, client_number};
 pub use settings::Settings;
 pub use sink::{Event, Settled, Silent, Sink};
 pub use waxseal_policy::{Origin, PolicySource, TableName};

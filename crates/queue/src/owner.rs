@@ -12,15 +12,20 @@ use waxseal_types::{Envelope, NextHop, Protocol, QueueId, UnixTime};
 use crate::{
     Account, Destination, Job, Settings,
     account::{Failure, Outcome},
-    bounce::{self, Action, Report},
+    bounce::{Action, Report},
     disposition,
     routing::{Routed, RoutedPart},
 };
+
+/// How many octets of texts stay in memory until they are delivered (design §6); the others are read back from the spool.
+const FRESH_LIMIT: usize = 16 << 20;
 
 /// All messages of one core.
 #[derive(Debug, Default)]
 pub struct Owner {
     messages: HashMap<QueueId, Message>,
+    /// Octets of texts at hand.
+    held: usize,
 }
 
 /// A message's envelope and text at hand, so that they need not be read back.
@@ -65,6 +70,8 @@ pub struct Part {
     pub due: UnixTime,
     /// Since when it fails.
     pub first_failure: Option<UnixTime>,
+    /// Who submitted the message ([`crate::client_number`]).
+    pub client: u32,
 }
 
 /// What follows from the end of an attempt.
@@ -96,6 +103,10 @@ impl Owner {
         let (reports, now) = reports;
         let parts = parts.into_iter().map(Some).collect();
         let gathering = (!reports.is_empty()).then_some(now);
+        // A destination that is dead must not fill the memory with what waits for it.
+        let fresh = fresh.filter(|(_, body)| self.held + body.len() <= FRESH_LIMIT);
+        self.held += fresh.as_ref().map_or(0, |(_, body)| body.len());
+        self.forget(id);
         self.messages.insert(id, Message { fresh, parts, reports, gathering });
     }
 
@@ -120,8 +131,20 @@ impl Owner {
             return Replaced { jobs, told: None };
         }
         let reports = std::mem::take(&mut message.reports);
-        self.messages.remove(&job.id);
+        self.forget(job.id);
         Replaced { jobs, told: Some(reports) }
+    }
+
+    fn forget(&mut self, id: QueueId) {
+        if let Some(message) = self.messages.remove(&id) {
+            self.held -= message.held();
+        }
+    }
+
+    /// Octets of texts that are kept in memory.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.held
     }
 
     /// A message.
@@ -158,12 +181,21 @@ impl Owner {
         Some((part.clone(), message.fresh.clone()))
     }
 
+    /// An attempt was begun and nothing was done: the part is as it was.
+    pub fn withdraw(&mut self, job: &Job) {
+        let part =
+            self.messages.get_mut(&job.id).and_then(|message| message.parts.get_mut(job.part as usize));
+        if let Some(Some(part)) = part {
+            part.active = false;
+        }
+    }
+
     /// Takes a message out; `false` where an attempt at it is under way: too late.
     pub fn remove(&mut self, id: QueueId) -> Option<bool> {
         let message = self.messages.get(&id)?;
         let active = message.parts.iter().flatten().any(|part| part.active);
         if !active {
-            self.messages.remove(&id);
+            self.forget(id);
         }
         Some(!active)
     }
@@ -224,9 +256,11 @@ impl Owner {
             part.due = due;
             effects.retry = Some((Job { attempts: part.attempts, ..job.clone() }, due));
         }
+        let before = message.held();
         message.close(&mut effects, settings, now);
+        self.held -= before - message.held();
         if effects.finished {
-            self.messages.remove(&job.id);
+            self.forget(job.id);
         }
         effects
     }
@@ -243,6 +277,10 @@ impl Owner {
 }
 
 impl Message {
+    fn held(&self) -> usize {
+        self.fresh.as_ref().map_or(0, |(_, body)| body.len())
+    }
+
     /// Whether something is left; what the sender hears, and when.
     fn close(&mut self, effects: &mut Effects, settings: &Settings, now: UnixTime) {
         if self.parts.iter().all(Option::is_none) {
@@ -271,35 +309,17 @@ fn settled(
     too_old: bool,
     now: UnixTime,
 ) -> (RecipientState, Option<Report>) {
-    let host = || account_host(account, result.connection);
-    let failed = |failure: &Failure| {
-        bounce::wants_failure(&account.envelope, result.index).then(|| Report {
-            index: result.index,
-            action: Action::Failed,
-            status: failure.status,
-            reason: failure.reason.as_str().into(),
-            host: failure.reply.as_ref().and_then(|_| host()),
-            reply: failure.reply.clone(),
-            at: now,
-        })
-    };
+    let report = |action, said| Report::new(&account.envelope, result.index, action, said);
     match &result.outcome {
         Outcome::Delivered { reply, without_dsn } => {
-            let relayed = *without_dsn && bounce::wants_success(&account.envelope, result.index);
-            let report = relayed.then(|| Report {
-                index: result.index,
-                action: Action::Relayed,
-                status: reply.enhanced(),
-                reason: reply.to_string().into(),
-                host: host(),
-                reply: Some(reply.clone()),
-                at: now,
-            });
-            (RecipientState::Delivered, report)
+            let said = || StoredOutcome { reason: reply.to_string().into(), ..stored(account, result, now) };
+            (RecipientState::Delivered, without_dsn.then(|| report(Action::Relayed, said())).flatten())
         }
-        Outcome::Bounced(failure) => (RecipientState::Failed, failed(failure)),
+        Outcome::Bounced(_) => (RecipientState::Failed, report(Action::Failed, stored(account, result, now))),
         Outcome::Deferred(failure) if too_old => {
-            (RecipientState::Expired, failed(&disposition::expired(Some(failure))))
+            let Failure { status, reason, reply } = disposition::expired(Some(failure));
+            let said = StoredOutcome { status, reason: reason.into(), reply, ..stored(account, result, now) };
+            (RecipientState::Expired, report(Action::Failed, said))
         }
         Outcome::Deferred(_) => (RecipientState::Pending, None),
     }
@@ -346,6 +366,7 @@ impl Part {
             active: false,
             due: UnixTime::default(),
             first_failure: None,
+            client: 0,
         }
     }
 
@@ -369,6 +390,51 @@ impl Part {
     /// Its job for the schedule, as part `number` of message `id`.
     #[must_use]
     pub fn job(&self, id: QueueId, number: usize) -> Job {
-        Job { id, part: u32::try_from(number).unwrap_or(u32::MAX), attempts: self.attempts }
+        let part = u32::try_from(number).unwrap_or(u32::MAX);
+        Job { id, part, attempts: self.attempts, client: self.client }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use waxseal_types::{BodyKind, TraceContext};
+
+    use super::*;
+
+    fn fresh(id: u64, octets: usize) -> Option<Fresh> {
+        let envelope = Envelope {
+            id: QueueId::from_u64(id),
+            arrived: UnixTime::from_secs(1),
+            sender: None,
+            recipients: Vec::new(),
+            body: BodyKind::SevenBit,
+            smtputf8: false,
+            envelope_id: None,
+            ret: None,
+            size: octets as u64,
+            leading_dots: false,
+            message_id: None,
+            client: "test".into(),
+            trace: TraceContext::default(),
+        };
+        Some((Arc::new(envelope), vec![0; octets].into()))
+    }
+
+    #[test]
+    fn texts_stay_in_memory_up_to_a_limit_in_all() {
+        let mut owner = Owner::default();
+        let now = UnixTime::from_secs(1);
+        for id in 0..5 {
+            let body = fresh(id, FRESH_LIMIT / 4);
+            owner.admit(QueueId::from_u64(id), body, vec![Part::parked(0)], (Vec::new(), now));
+        }
+        let kept = |owner: &Owner| -> Vec<bool> {
+            (0..5).map(|id| owner.get(QueueId::from_u64(id)).is_some_and(|m| m.fresh.is_some())).collect()
+        };
+        assert_eq!(kept(&owner), [true, true, true, true, false], "the fifth is read back");
+        assert_eq!(owner.remove(QueueId::from_u64(0)), Some(true));
+        assert_eq!(owner.held(), FRESH_LIMIT / 4 * 3);
+        owner.admit(QueueId::from_u64(6), fresh(6, 10), Vec::new(), (Vec::new(), now));
+        assert_eq!(owner.held(), FRESH_LIMIT / 4 * 3 + 10);
     }
 }

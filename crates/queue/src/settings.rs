@@ -22,6 +22,8 @@ pub struct Settings {
     pub destination_concurrency_limit: u32,
     /// What a destination begins with (`initial_destination_concurrency`).
     pub initial_destination_concurrency: u32,
+    /// The pause between deliveries to one destination, which then go one at a time (`default_destination_rate_delay`); zero is none.
+    pub destination_rate_delay: Duration,
     /// Recipients in one transaction (`default_destination_recipient_limit`).
     pub destination_recipient_limit: usize,
     /// Deliveries at once, in all.
@@ -71,6 +73,7 @@ impl Default for Settings {
             bounce_lifetime: Duration::from_secs(5 * 86_400),
             destination_concurrency_limit: 20,
             initial_destination_concurrency: 5,
+            destination_rate_delay: Duration::ZERO,
             destination_recipient_limit: 50,
             active_limit: 1000,
             mx_address_limit: 5,

@@ -265,7 +265,7 @@ impl World {
                     let answer = self.answer(ask, &mut said);
                     plan.answer(answer, now);
                 }
-                Step::Done(account) => return *account,
+                Step::Done => return *plan.into_account(now),
             }
         }
         panic!("the plan does not end: {:?}", self.log);

@@ -43,6 +43,27 @@ pub struct UpdateMsg(pub Update);
 #[rtype(result = "Result<(), Error>")]
 pub struct DoneMsg(pub Done);
 
+/// [`Spool::done`] for several messages: one question for all that ended about the same time. The answers are in their order.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<Result<(), Error>>")]
+pub struct DoneAllMsg(pub Vec<Done>);
+
+impl Handler<DoneAllMsg> for SpoolActor {
+    type Result = ResponseFuture<Vec<Result<(), Error>>>;
+
+    fn handle(&mut self, message: DoneAllMsg, _: &mut Self::Context) -> Self::Result {
+        // All are asked for before the first is waited for, so that one commit takes them.
+        let pending: Vec<_> = message.0.into_iter().map(|done| self.log.done(done)).collect();
+        Box::pin(async move {
+            let mut results = Vec::with_capacity(pending.len());
+            for done in pending {
+                results.push(done.await);
+            }
+            results
+        })
+    }
+}
+
 impl Handler<PutMsg> for SpoolActor {
     type Result = ResponseFuture<Result<(), Error>>;
 

@@ -1,9 +1,8 @@
 //! The actor: nothing but the calls.
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
-use waxseal_verify::Clearance;
 
-use crate::{Connector, OpenError, OpenRequest, Opened, OutMessage, Sent, Session};
+use crate::{Connector, Lane, OpenError, OpenRequest, Opened, Session};
 
 /// Owns a [`Connector`]; each arbiter has one of its own, so that connections stay on their core.
 #[derive(Debug)]
@@ -28,19 +27,15 @@ impl Actor for TransportActor {
 #[rtype(result = "Result<Opened, OpenError>")]
 pub struct Open(pub OpenRequest);
 
-/// Sends one message; the session comes back.
+/// Makes a lane of a session: several deliveries can then use it, one behind the other.
 #[derive(Debug, Message)]
-#[rtype(result = "(Session, Sent)")]
-pub struct Send {
-    /// Over this session,
-    pub session: Session,
-    /// for which this was given,
-    pub clearance: Clearance,
-    /// this message.
-    pub message: OutMessage,
-    /// The message that is sent next over it, see [`Session::send_then`].
-    pub next: Option<(Clearance, OutMessage)>,
-}
+#[rtype(result = "Option<Lane>")]
+pub struct Lead(pub Session);
+
+/// Asks for [`Connector::recall`].
+#[derive(Debug, Message)]
+#[rtype(result = "Option<OpenError>")]
+pub struct Recall(pub OpenRequest);
 
 /// Keeps an idle session.
 #[derive(Debug, Message)]
@@ -61,16 +56,22 @@ impl Handler<Open> for TransportActor {
     }
 }
 
-impl Handler<Send> for TransportActor {
-    type Result = ResponseFuture<(Session, Sent)>;
+impl Handler<Lead> for TransportActor {
+    type Result = Option<Lane>;
 
-    fn handle(&mut self, send: Send, _: &mut Self::Context) -> Self::Result {
-        let Send { mut session, clearance, message, next } = send;
-        Box::pin(async move {
-            let next = next.as_ref().map(|(clearance, message)| (clearance, message));
-            let sent = session.send_then(&clearance, &message, next).await;
-            (session, sent)
-        })
+    fn handle(&mut self, Lead(session): Lead, _: &mut Self::Context) -> Self::Result {
+        let (lane, conductor) = self.connector.lead(session);
+        // A task of the arbiter: what is under way does not end with this actor.
+        actix::spawn(conductor);
+        Some(lane)
+    }
+}
+
+impl Handler<Recall> for TransportActor {
+    type Result = Option<OpenError>;
+
+    fn handle(&mut self, Recall(request): Recall, _: &mut Self::Context) -> Self::Result {
+        self.connector.recall(&request)
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use waxseal_smtp::ReplyReader;
 use waxseal_types::Reply;
@@ -69,6 +69,11 @@ impl Channel {
             return Ok(reply);
         }
         within(limit, self.next_reply()).await
+    }
+
+    /// Reads one reply, none of which is here yet. May be dropped at any time without losing an octet.
+    pub(crate) async fn reply_until(&mut self, deadline: Instant) -> Result<Reply, Cause> {
+        timeout_at(deadline, self.next_reply()).await.unwrap_or(Err(Cause::Timeout))
     }
 
     /// The lines of the reply that was read last.
@@ -175,25 +180,29 @@ impl Channel {
         written
     }
 
-    /// Writes a text without copying it; the limit is for each write.
-    pub(crate) async fn write_text<'a>(
+    /// Writes texts and commands without copying them; the limit is for each write. A failure says how many octets had left before it.
+    pub(crate) async fn write_all<'a>(
         &mut self,
         segments: impl Iterator<Item = &'a [u8]>,
         limit: Duration,
-    ) -> Result<(), Cause> {
+    ) -> Result<(), (usize, Cause)> {
         let mut slices: Vec<IoSlice<'a>> = segments.map(IoSlice::new).collect();
         let mut slices = &mut slices[..];
+        let mut octets = 0;
         while !slices.is_empty() {
             let some = &slices[..slices.len().min(SLICES)];
             let stream = &mut self.stream;
-            let written = within(limit, async { Ok(stream.write_vectored(some).await?) }).await?;
+            let written = within(limit, async { Ok(stream.write_vectored(some).await?) }).await;
+            let written = written.map_err(|cause| (octets, cause))?;
             if written == 0 {
-                return Err(Cause::Lost);
+                return Err((octets, Cause::Lost));
             }
+            octets += written;
             IoSlice::advance_slices(&mut slices, written);
         }
         let stream = &mut self.stream;
-        within(limit, async { Ok(stream.flush().await?) }).await
+        // What a TLS library holds back has not left; that it is the end of the text is all that is known, which is why it counts as sent.
+        within(limit, async { Ok(stream.flush().await?) }).await.map_err(|cause| (octets, cause))
     }
 
     /// Says QUIT and goes, as Postfix does with `smtp_skip_quit_response`.

@@ -16,9 +16,10 @@ use waxseal_smtp::{Hello, Offer, Opening, OpeningError, OpeningStep, Stage, Star
 use waxseal_types::{ConnectionId, Protocol, TlsFacts, TlsShape};
 
 use crate::{
-    Cause, Endpoint, Error, OpenError, OpenReport, OpenRequest, Opened, Session, Settings, StarttlsOutcome,
-    TlsUse,
+    Cause, Endpoint, Error, Lane, OpenError, OpenReport, OpenRequest, Opened, Session, Settings,
+    StarttlsOutcome, TlsUse,
     channel::{Channel, connecting},
+    graves::Graves,
     pool::Pool,
     shape::Key,
     socket::{Socket, Stream},
@@ -34,6 +35,7 @@ pub struct Connector {
     settings: Arc<Settings>,
     tls: Arc<Tls>,
     pool: Arc<Pool>,
+    graves: Arc<Graves>,
 }
 
 impl Connector {
@@ -51,14 +53,16 @@ impl Connector {
         let settings = Arc::new(settings);
         let tls = Arc::new(Tls::new(Arc::clone(&settings))?);
         let pool = Arc::new(Pool::new(Arc::clone(&settings)));
-        Ok(Self { settings, tls, pool })
+        let graves = Arc::new(Graves::new(settings.dead_address_time));
+        Ok(Self { settings, tls, pool, graves })
     }
 
-    /// One more with idle connections of its own and the TLS sessions shared: for another core.
+    /// One more with idle connections of its own; TLS sessions, and what is known of dead addresses, are shared: for another core.
     #[must_use]
     pub fn sibling(&self) -> Self {
         let pool = Arc::new(Pool::new(Arc::clone(&self.settings)));
-        Self { settings: Arc::clone(&self.settings), tls: Arc::clone(&self.tls), pool }
+        let (settings, tls) = (Arc::clone(&self.settings), Arc::clone(&self.tls));
+        Self { settings, tls, pool, graves: Arc::clone(&self.graves) }
     }
 
     /// Takes an idle connection or makes one, up to a session that takes mail.
@@ -74,9 +78,25 @@ impl Connector {
             let report = OpenReport { pooled: true, ..session.report.clone() };
             return Ok(Opened { session, report });
         }
+        if let Some(error) = self.recall(request) {
+            return Err(error);
+        }
         let started = Instant::now();
         let report = OpenReport::new(ConnectionId(CONNECTIONS.fetch_add(1, Ordering::Relaxed)));
         Attempt { connector: self, request, key, report, started }.run().await
+    }
+
+    /// What [`Connector::open`] would say at once: the address did not answer a while ago ([`Settings::dead_address_time`]).
+    #[must_use]
+    pub fn recall(&self, request: &OpenRequest) -> Option<OpenError> {
+        let cause = self.graves.find(&request.endpoint)?;
+        let report = OpenReport::new(ConnectionId(CONNECTIONS.fetch_add(1, Ordering::Relaxed)));
+        Some(OpenError { stage: Stage::Connect, cause, report: Box::new(report) })
+    }
+
+    /// Makes a lane of a session, and the task that moves it; it gives the connection back here in the end.
+    pub fn lead(&self, session: Session) -> (Lane, impl Future<Output = ()> + use<>) {
+        Lane::new(session, self.clone())
     }
 
     /// Keeps an idle session for [`Settings::cache_time_limit`]; one that is not to be kept is told QUIT.
@@ -116,7 +136,10 @@ impl Attempt<'_> {
         self.report.times.connect = self.started.elapsed();
         let mut channel = match connected {
             Ok(socket) => Channel::new(socket),
-            Err(cause) => return Err(self.failed(Stage::Connect, cause)),
+            Err(cause) => {
+                self.connector.graves.bury(&self.request.endpoint, &cause);
+                return Err(self.failed(Stage::Connect, cause));
+            }
         };
         if let TlsUse::Implicit(shape) = &self.request.tls {
             let facts;

@@ -6,6 +6,10 @@
 //! all the handshake completes. The chain comes back as a fact, and somebody else judges it. Only then is there a
 //! [`waxseal_verify::Clearance`], without which [`Session::send`] sends nothing.
 //!
+//! A [`Lane`] is one session that several deliveries to one destination use: with PIPELINING the next message's commands leave in the same write as
+//! the text of the one before, with CHUNKING whole messages follow one another. Each is cleared by itself, and of each it is known whether its text
+//! left whole when the connection breaks.
+//!
 //! Idle sessions are kept by what shaped them ([`Connector::park`]), and so are TLS sessions. What had been proven with them is not
 //! kept: it is judged again for each use, because the next message may be under another demand.
 //!
@@ -39,6 +43,9 @@ mod actor;
 mod channel;
 mod connector;
 mod error;
+mod flight;
+mod graves;
+mod lane;
 mod pool;
 mod report;
 mod session;
@@ -50,9 +57,10 @@ mod tls;
 #[cfg(feature = "crash")]
 pub use actor::Crash;
 #[cfg(feature = "actor")]
-pub use actor::{Open, Park, Quit, Send, TransportActor};
+pub use actor::{Lead, Open, Park, Quit, Recall, TransportActor};
 pub use connector::Connector;
 pub use error::{Cause, Error};
+pub use lane::Lane;
 pub use report::{
     Endpoint, OpenError, OpenReport, OpenRequest, OpenTimes, Opened, OutMessage, RcptOutcome, Sent,
     SessionAfter, StarttlsOutcome, TlsUse,

@@ -52,7 +52,7 @@ impl Pool {
             // An octet on an idle connection answers nothing we asked: a farewell at best.
             if idle.until > now
                 && idle.session.usable()
-                && suits(&idle.session, tls)
+                && suits(&idle.session.report.starttls, tls)
                 && idle.session.is_quiet()
             {
                 found = Some(idle.session);
@@ -120,8 +120,8 @@ impl Pool {
 }
 
 /// A connection that stayed in clear because STARTTLS was not to be had serves those who only wished for it.
-fn suits(session: &Session, tls: &TlsUse) -> bool {
-    match (tls, &session.report.starttls) {
+pub(crate) fn suits(outcome: &StarttlsOutcome, tls: &TlsUse) -> bool {
+    match (tls, outcome) {
         (TlsUse::Required(_) | TlsUse::Implicit(_), StarttlsOutcome::Established(_)) => true,
         (
             TlsUse::Required(_) | TlsUse::Implicit(_),

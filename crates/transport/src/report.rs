@@ -227,3 +227,16 @@ pub struct Sent {
     /// From MAIL to the last reply.
     pub took: Duration,
 }
+
+impl Sent {
+    /// Nothing was sent, and this is why.
+    pub(crate) fn nothing(recipients: &[usize], outcome: &RcptOutcome, session: SessionAfter) -> Self {
+        Self {
+            recipients: recipients.iter().map(|index| (*index, outcome.clone())).collect(),
+            session,
+            ambiguous: false,
+            dsn: false,
+            took: Duration::ZERO,
+        }
+    }
+}

@@ -1,20 +1,27 @@
 //! A session that takes mail.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use tokio::time::Instant;
-use waxseal_smtp::{
-    Afterwards, DataText, Ehlo, Job, Settled, Stage, Transaction, TransactionStep, Unsupported,
-};
-use waxseal_types::{ConnectionId, Protocol, QueueId, TlsFacts, UnixTime};
+use waxseal_smtp::{DataText, Ehlo, Job, Stage, Transaction, TransactionStep, Unsupported};
+use waxseal_types::{ConnectionId, Protocol, TlsFacts, UnixTime};
 use waxseal_verify::{Clearance, ClearanceError};
 
 use crate::{
-    Cause, OpenReport, OutMessage, RcptOutcome, Sent, SessionAfter, Settings, channel::Channel, shape::Key,
+    Cause, OpenReport, OutMessage, RcptOutcome, Sent, SessionAfter, Settings, channel::Channel,
+    flight::Flight, shape::Key,
 };
+
+/// Messages under way at once on a connection whose server takes chunks and has taken one (design §6).
+const DEPTH: usize = 8;
+/// The same with PIPELINING alone: one whose text is out, and the commands of the next.
+const SHALLOW: usize = 2;
+/// Texts up to this go in one flight with MAIL and RCPT, wanted or not; a larger one waits for somebody to want it.
+const SMALL: usize = 64 << 10;
 
 /// An open session. Dropping it closes the connection; [`Session::quit`] says QUIT first.
 #[derive(Debug)]
@@ -25,33 +32,35 @@ pub struct Session {
     pub(crate) report: OpenReport,
     pub(crate) key: Key,
     pub(crate) opened: Instant,
-    state: State,
+    pub(crate) state: State,
     /// The connection carried a message under a clearance for that message alone, and must not carry another.
     single: bool,
-    /// The message whose commands were written behind the last text, and whose replies are still to be read.
-    ahead: Option<Ahead>,
-}
-
-/// A message of which all but the text has been written.
-#[derive(Debug)]
-struct Ahead {
-    message: QueueId,
-    recipients: Vec<usize>,
-    transaction: Transaction,
-    text: DataText,
+    /// Messages under way, in the order of their commands.
+    pub(crate) flights: VecDeque<Flight>,
+    /// The server took the last message that went to it as a chunk.
+    pub(crate) behaved: bool,
+    /// A chunk was refused while others were under way behind it.
+    pub(crate) doubtful: bool,
+    /// When the reply that is awaited has to be there.
+    pub(crate) deadline: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(crate) enum State {
     Clean,
     NeedsReset,
     Closed,
 }
 
-/// Where and why a transaction ended before all was settled.
-struct Break {
-    stage: Stage,
-    cause: Cause,
+/// What came of the wish to begin a message.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// It is under way.
+    Yes,
+    /// It is not, and will not be.
+    No(Sent),
+    /// It has to wait until nothing else is under way.
+    Later,
 }
 
 impl Session {
@@ -62,17 +71,19 @@ impl Session {
         report: OpenReport,
         key: Key,
     ) -> Self {
-        let opened = Instant::now();
         Self {
             channel,
             settings,
             protocol,
             report,
             key,
-            opened,
+            opened: Instant::now(),
             state: State::Clean,
             single: false,
-            ahead: None,
+            flights: VecDeque::new(),
+            behaved: false,
+            doubtful: false,
+            deadline: None,
         }
     }
 
@@ -103,110 +114,110 @@ impl Session {
     /// Whether another message may be tried: it is open, not too old, and not bound to one message.
     #[must_use]
     pub fn usable(&self) -> bool {
-        self.state != State::Closed
-            && !self.single
-            && self.ahead.is_none()
-            && self.opened.elapsed() < self.settings.reuse_time_limit
+        self.state != State::Closed && !self.single && self.opened.elapsed() < self.settings.reuse_time_limit
     }
 
     /// Whether nothing has come in that nobody asked for.
     pub(crate) fn is_quiet(&mut self) -> bool {
-        self.channel.is_quiet()
+        self.flights.is_empty() && self.channel.is_quiet()
     }
 
     /// Sends one message. No octet of it leaves unless `clearance` covers it, on this connection and now.
     ///
     /// Every recipient in `message` gets an outcome, whatever happens.
     pub async fn send(&mut self, clearance: &Clearance, message: &OutMessage) -> Sent {
-        self.send_then(clearance, message, None).await
-    }
-
-    /// As [`Session::send`], and announces the message that is sent next: where the server knows PIPELINING, its commands ride behind the
-    /// final dot, which saves a round trip (RFC 2920 §3.1). That message must be the next one given to this session.
-    pub async fn send_then(
-        &mut self,
-        clearance: &Clearance,
-        message: &OutMessage,
-        next: Option<(&Clearance, &OutMessage)>,
-    ) -> Sent {
-        let started = Instant::now();
-        let mut sent = match self.prepare(clearance, message) {
-            Ok((transaction, text)) => {
-                let ahead = next.and_then(|(clearance, message)| self.look_ahead(clearance, message));
-                self.transact(transaction, &text, ahead).await
+        match self.begin(clearance, message) {
+            Begun::Yes => {}
+            Begun::No(sent) => return sent,
+            Begun::Later => return self.nothing_sent(message, &lost()),
+        }
+        loop {
+            if let Some(sent) = self.settle() {
+                return sent;
             }
-            Err(outcome) => self.nothing_sent(message, &outcome),
-        };
-        sent.took = started.elapsed();
-        sent
+            let moved = if self.has_due() { self.write().await } else { self.hear().await };
+            if let Err(broken) = moved {
+                let sent = self.break_off(&broken).pop_front();
+                return sent.unwrap_or_else(|| self.nothing_sent(message, &lost()));
+            }
+        }
     }
 
     /// Says QUIT and closes.
     pub async fn quit(self) {
         // With a transaction half begun QUIT would be its text; closing says the same.
-        if self.state != State::Closed && self.ahead.is_none() {
+        if self.state != State::Closed && self.flights.is_empty() {
             self.channel.quit(self.settings.quit_timeout).await;
         }
     }
 
-    fn prepare(
-        &mut self,
-        clearance: &Clearance,
-        message: &OutMessage,
-    ) -> Result<(Transaction, DataText), RcptOutcome> {
-        let stage = Stage::Mail;
-        let failed = |cause| RcptOutcome::Failed { stage, cause };
-        let ahead = self.ahead.take();
+    /// How many messages may be under way at once.
+    pub(crate) fn depth(&self) -> usize {
+        match (self.protocol, self.ehlo()) {
+            (Protocol::Smtp, Ehlo { pipelining: true, chunking: true, .. }) if self.behaved => DEPTH,
+            (Protocol::Smtp, Ehlo { pipelining: true, .. }) => SHALLOW,
+            (Protocol::Smtp | Protocol::Lmtp, _) => 1,
+        }
+    }
+
+    /// Whether a message may be begun: none is under way, or all of the last one's text is out, or about to leave in the same write.
+    ///
+    /// RFC 2920 §3.1: the text of a message may be the first of a group of commands.
+    pub(crate) fn may_begin(&self) -> bool {
+        let Some(last) = self.flights.back() else { return true };
+        let out = last.transaction.is_text_sent() || last.transaction.step() == TransactionStep::SendText;
+        out && self.flights.len() < self.depth() && self.state == State::Clean && self.usable()
+    }
+
+    /// Begins a message; nothing is written yet. The clearance is looked at here, where its commands are made.
+    pub(crate) fn begin(&mut self, clearance: &Clearance, message: &OutMessage) -> Begun {
+        let failed = |cause| RcptOutcome::Failed { stage: Stage::Mail, cause };
+        let alone = self.flights.is_empty();
         if let Err(error) = self.check(clearance, message) {
-            // What was announced is not sent after all, and the server waits for it.
-            self.state = if ahead.is_some() { State::Closed } else { self.state };
-            return Err(failed(error.into()));
+            return Begun::No(self.nothing_sent(message, &failed(error.into())));
         }
         if self.state == State::Closed {
-            return Err(failed(Cause::Lost));
+            return Begun::No(self.nothing_sent(message, &lost()));
+        }
+        if !alone && clearance.only_message().is_some() {
+            return Begun::Later;
+        }
+        // A reply that came before its command answers something else, or was put there by somebody else.
+        if alone && self.channel.is_spoken_to() {
+            let outcome = self.spoken_to(Stage::Mail);
+            return Begun::No(self.nothing_sent(message, &outcome));
+        }
+        let text = match DataText::new(message.body.clone(), self.settings.line_length_limit) {
+            Ok(text) => text,
+            Err(bad) => {
+                let outcome = RcptOutcome::Unsupported(Unsupported::BareLineEnd(bad));
+                return Begun::No(self.nothing_sent(message, &outcome));
+            }
+        };
+        let transaction = self.transaction(message, &text);
+        let speaks = transaction.step() == TransactionStep::Write;
+        if !alone && speaks && !transaction.may_ride_behind() {
+            return Begun::Later;
+        }
+        let flight = Flight::new(transaction, text);
+        if !speaks {
+            return Begun::No(flight.into_sent(None, self.after()));
         }
         self.single |= clearance.only_message().is_some();
-        match ahead {
-            None => self.begin(message),
-            Some(ahead) if ahead.is_for(message) => Ok((ahead.transaction, ahead.text)),
-            Some(_) => {
-                self.state = State::Closed;
-                Err(failed(Cause::Protocol("another message was announced".into())))
-            }
-        }
+        self.flights.push_back(flight);
+        Begun::Yes
     }
 
-    fn begin(&mut self, message: &OutMessage) -> Result<(Transaction, DataText), RcptOutcome> {
-        // A reply that came before its command answers something else, or was put there by somebody else.
-        if self.channel.is_spoken_to() {
-            return Err(self.spoken_to(Stage::Mail));
-        }
-        let text = self.text(message)?;
-        Ok((self.transaction(message, self.state == State::NeedsReset), text))
-    }
-
-    fn text(&self, message: &OutMessage) -> Result<DataText, RcptOutcome> {
-        DataText::new(message.body.clone(), self.settings.line_length_limit)
-            .map_err(|bad| RcptOutcome::Unsupported(Unsupported::BareLineEnd(bad)))
-    }
-
-    fn transaction(&self, message: &OutMessage, reset: bool) -> Transaction {
+    fn transaction(&self, message: &OutMessage, text: &DataText) -> Transaction {
         let job = Job {
             envelope: Arc::clone(&message.envelope),
             recipients: &message.recipients,
             text: &message.body,
         };
-        Transaction::new(&job, self.protocol, Arc::clone(&self.report.ehlo), reset)
-    }
-
-    /// The next message, if nothing speaks against writing its commands already.
-    fn look_ahead(&self, clearance: &Clearance, message: &OutMessage) -> Option<Ahead> {
-        if clearance.only_message().is_some() || !self.usable() || self.check(clearance, message).is_err() {
-            return None;
-        }
-        let (text, transaction) = (self.text(message).ok()?, self.transaction(message, false));
-        let (message, recipients) = (message.envelope.id, message.recipients.clone());
-        transaction.may_ride_behind().then_some(Ahead { message, recipients, transaction, text })
+        let reset = self.state == State::NeedsReset;
+        let transaction = Transaction::new(&job, self.protocol, Arc::clone(&self.report.ehlo), reset);
+        let length = text.chunk_length();
+        if length <= SMALL { transaction.chunked(length) } else { transaction }
     }
 
     /// The clearance is looked at before each MAIL: for this connection, this demand, this policy, this message, now.
@@ -225,124 +236,22 @@ impl Session {
             Some(reply) => {
                 RcptOutcome::Failed { stage, cause: Cause::Protocol(format!("unexpected reply: {reply}")) }
             }
-            None => RcptOutcome::Failed { stage, cause: Cause::Lost },
+            None => lost(),
         }
-    }
-
-    async fn transact(
-        &mut self,
-        mut transaction: Transaction,
-        text: &DataText,
-        mut ahead: Option<Ahead>,
-    ) -> Sent {
-        let broken = self.drive(&mut transaction, text, &mut ahead).await.err();
-        let ambiguous = broken.is_some() && transaction.awaits_final();
-        self.state = match (&broken, transaction.afterwards()) {
-            (Some(_), _) | (None, Afterwards::Closed) => State::Closed,
-            (None, Afterwards::NeedsReset) => State::NeedsReset,
-            (None, Afterwards::Clean) => State::Clean,
-        };
-        // Only what was written is ahead; a transaction that came to no text took nothing along.
-        self.ahead = ahead.filter(|ahead| self.state != State::Closed && ahead.is_written());
-        let dsn = transaction.passes_dsn();
-        let failed = |broken: &Option<Break>| {
-            let (stage, cause) =
-                broken.as_ref().map_or((Stage::Mail, Cause::Lost), |b| (b.stage, b.cause.clone()));
-            RcptOutcome::Failed { stage, cause }
-        };
-        let outcome = |settled: Option<Settled>| settled.map_or_else(|| failed(&broken), RcptOutcome::from);
-        let recipients =
-            transaction.into_settled().map(|(index, settled)| (index, outcome(settled))).collect();
-        Sent { recipients, session: self.after(), ambiguous, dsn, took: Duration::ZERO }
-    }
-
-    async fn drive(
-        &mut self,
-        transaction: &mut Transaction,
-        text: &DataText,
-        ahead: &mut Option<Ahead>,
-    ) -> Result<(), Break> {
-        loop {
-            match transaction.step() {
-                TransactionStep::Done => return Ok(()),
-                TransactionStep::Write => transaction.commands(&mut self.channel.output),
-                TransactionStep::Await(stage) => self.answer(transaction, stage).await?,
-                TransactionStep::SendText => {
-                    self.send_text(transaction, text, ahead).await?;
-                    transaction.text_sent();
-                }
-                TransactionStep::SendLoneDot => {
-                    self.channel.output.extend_from_slice(b".\r\n");
-                    transaction.text_sent();
-                }
-            }
-        }
-    }
-
-    /// Writes what waits, reads one reply and hands it over.
-    async fn answer(&mut self, transaction: &mut Transaction, stage: Stage) -> Result<(), Break> {
-        let limit = self.settings.limit(stage);
-        let broken = |cause| Break { stage, cause };
-        self.channel.flush(limit).await.map_err(broken)?;
-        let reply = self.channel.reply(limit).await.map_err(broken)?;
-        transaction.reply(reply).map_err(|error| Break { stage: error.stage, cause: error.into() })
-    }
-
-    async fn send_text(
-        &mut self,
-        transaction: &mut Transaction,
-        text: &DataText,
-        ahead: &mut Option<Ahead>,
-    ) -> Result<(), Break> {
-        let limit = self.settings.limit(Stage::Body);
-        let mut commands = Vec::new();
-        if let Some(ahead) = ahead {
-            ahead.transaction.commands(&mut commands);
-        }
-        let behind = Some(&commands[..]).filter(|commands| !commands.is_empty());
-        let segments = text.segments().chain(behind);
-        let Err(cause) = self.channel.write_text(segments, limit).await else { return Ok(()) };
-        // The text did not leave in full, so the message was not taken; a server that refused it may have said so.
-        let refused = self.channel.unasked().filter(|reply| reply.is_transient() || reply.is_permanent());
-        if let Some(reply) = refused {
-            transaction.text_refused(&reply);
-        }
-        Err(Break { stage: Stage::Body, cause })
     }
 
     fn nothing_sent(&self, message: &OutMessage, outcome: &RcptOutcome) -> Sent {
-        Sent {
-            recipients: message.recipients.iter().map(|index| (*index, outcome.clone())).collect(),
-            session: self.after(),
-            ambiguous: false,
-            dsn: self.report.ehlo.dsn,
-            took: Duration::ZERO,
-        }
+        Sent { dsn: self.report.ehlo.dsn, ..Sent::nothing(&message.recipients, outcome, self.after()) }
     }
 
-    fn after(&self) -> SessionAfter {
+    pub(crate) fn after(&self) -> SessionAfter {
         if self.usable() { SessionAfter::Usable } else { SessionAfter::Closed }
     }
 }
 
-impl Ahead {
-    fn is_for(&self, message: &OutMessage) -> bool {
-        self.message == message.envelope.id && self.recipients == message.recipients
-    }
-
-    fn is_written(&self) -> bool {
-        self.transaction.step() != TransactionStep::Write
-    }
-}
-
-impl From<Settled> for RcptOutcome {
-    fn from(settled: Settled) -> Self {
-        match settled {
-            Settled::Delivered(reply) => Self::Delivered(reply),
-            Settled::Rejected { stage, reply } => Self::Rejected { stage, reply },
-            Settled::Unsupported(why) => Self::Unsupported(why),
-        }
-    }
+/// Nothing of the message was sent: the connection is gone.
+pub(crate) const fn lost() -> RcptOutcome {
+    RcptOutcome::Failed { stage: Stage::Mail, cause: Cause::Lost }
 }
 
 fn now() -> UnixTime {

@@ -81,6 +81,8 @@ pub struct Settings {
     pub session_cache_timeout: Duration,
     /// For how many servers sessions are kept.
     pub session_cache_size: usize,
+    /// How long an address that did not answer is not tried again; zero is not at all. Less than the wait between two attempts at a message.
+    pub dead_address_time: Duration,
 }
 
 impl Default for Settings {
@@ -115,6 +117,7 @@ impl Default for Settings {
             max_idle_per_key: 64,
             session_cache_timeout: Duration::from_secs(3600),
             session_cache_size: 4096,
+            dead_address_time: Duration::from_secs(60),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use sha2::{Digest as _, Sha256};
+use aws_lc_rs::digest::{Context, SHA256};
 use waxseal_types::{ClientCertificate, Protocol, TlsShape};
 
 use crate::{Endpoint, OpenRequest, Settings, TlsUse};
@@ -15,7 +15,7 @@ pub(crate) struct Key([u8; 32]);
 
 impl Key {
     pub(crate) fn of(request: &OpenRequest, settings: &Settings) -> Self {
-        let mut sum = Sum(Sha256::new());
+        let mut sum = Sum::new();
         match &request.endpoint {
             Endpoint::Inet(SocketAddr::V4(address)) => {
                 sum.octets(&address.ip().octets());
@@ -47,14 +47,14 @@ impl Key {
                 sum.shape(shape, settings);
             }
         }
-        Self(sum.0.finalize().into())
+        sum.key()
     }
 
     /// Of a handshake alone, for the configuration that makes it.
     pub(crate) fn of_shape(shape: &TlsShape, settings: &Settings) -> Self {
-        let mut sum = Sum(Sha256::new());
+        let mut sum = Sum::new();
         sum.shape(shape, settings);
-        Self(sum.0.finalize().into())
+        sum.key()
     }
 
     /// A number to spread keys by.
@@ -64,11 +64,21 @@ impl Key {
 }
 
 /// Feeds values one-to-one: each begins with its kind or its length.
-struct Sum(Sha256);
+struct Sum(Context);
 
 impl Sum {
+    fn new() -> Self {
+        Self(Context::new(&SHA256))
+    }
+
+    fn key(self) -> Key {
+        let mut key = [0; 32];
+        key.copy_from_slice(self.0.finish().as_ref());
+        Key(key)
+    }
+
     fn number(&mut self, number: u64) {
-        self.0.update(number.to_be_bytes());
+        self.0.update(&number.to_be_bytes());
     }
 
     fn octets(&mut self, octets: &[u8]) {

@@ -83,6 +83,7 @@ impl Build<'_> {
             (&mut settings.maximal_backoff, &raw.maximal_backoff),
             (&mut settings.maximal_lifetime, &raw.maximal_lifetime),
             (&mut settings.bounce_lifetime, &raw.bounce_lifetime),
+            (&mut settings.destination_rate_delay, &raw.destination_rate_delay),
             (&mut settings.bounce_gather, &raw.bounce_gather),
             (&mut settings.shutdown_grace, &raw.shutdown_grace),
         ] {

@@ -72,6 +72,13 @@ const ROWS: &[Row] = &[
         Number,
     ),
     (
+        "smtp_destination_rate_delay",
+        "$default_destination_rate_delay",
+        "queue",
+        "destination_rate_delay",
+        Time('s'),
+    ),
+    (
         "smtp_initial_destination_concurrency",
         "$initial_destination_concurrency",
         "queue",
@@ -140,6 +147,7 @@ const INSECURE_MX: &str = "${{$smtp_tls_security_level} == {dane} ? {dane} : {ma
 /// Further defaults, for those that refer to them.
 const OTHERS: &[(&str, &str)] = &[
     ("default_destination_concurrency_limit", "20"),
+    ("default_destination_rate_delay", "0s"),
     ("initial_destination_concurrency", "5"),
     ("default_destination_recipient_limit", "50"),
     ("fallback_relay", ""),

@@ -64,12 +64,6 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("smtp_never_send_ehlo", "no", "EHLO comes first"),
     ("soft_bounce", "no", "permanent failures bounce"),
     ("defer_transports", "", "nothing waits for a flush"),
-    (
-        "smtp_destination_rate_delay",
-        "$default_destination_rate_delay",
-        "there is no pause between deliveries",
-    ),
-    ("default_destination_rate_delay", "0s", "there is no pause between deliveries"),
     ("proxy_interfaces", "", "loops through these addresses are found by the Received: lines only"),
 ];
 

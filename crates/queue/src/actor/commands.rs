@@ -6,7 +6,12 @@ use actix::{ActorContext as _, Context, Handler, Message, ResponseFuture};
 use waxseal_spool::Done;
 use waxseal_types::{QueueId, UnixTime};
 
-use super::{doorway::Doorway, manager::QueueManager, saving::Mark, services::Switchboard};
+use super::{
+    doorway::Doorway,
+    manager::QueueManager,
+    saving::Mark,
+    services::{Switchboard, answer, put},
+};
 use crate::{Destination, owner::Message as Owned};
 
 /// Takes nothing new, waits until all that was begun is settled and written down.
@@ -18,11 +23,7 @@ impl Handler<Drain> for QueueManager {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> Self::Result {
-        self.draining = true;
         self.drain.begin();
-        if let Some(door) = &self.doorway {
-            door.drain();
-        }
         let (active, idle, saving) = (Rc::clone(&self.active), Rc::clone(&self.idle), self.saving.clone());
         Box::pin(async move {
             while active.get() > 0 || saving.as_ref().is_some_and(|saving| saving.waiting() > 0) {
@@ -42,7 +43,7 @@ impl Handler<Stop> for QueueManager {
     type Result = ();
 
     fn handle(&mut self, _: Stop, context: &mut Context<Self>) {
-        self.draining = true;
+        self.drain.begin();
         *self.board.borrow_mut() = Switchboard::default();
         if let Some(door) = &self.doorway {
             door.shut();
@@ -113,9 +114,9 @@ impl Handler<Show> for QueueManager {
 
     fn handle(&mut self, Show(id): Show, _: &mut Context<Self>) -> Self::Result {
         let parts = self.owner.get(id).map(|message| entries(id, message).collect());
-        let spool = self.board.borrow().spool.clone();
+        let asked = put(self.board.borrow().spool.as_ref(), waxseal_spool::actor::ReadMsg(id));
         Box::pin(async move {
-            let stored = super::services::ask(spool, waxseal_spool::actor::ReadMsg(id), None).await?.ok()?;
+            let stored = answer(asked, None).await?.ok()?;
             Some(ShownMessage { stored, parts: parts? })
         })
     }

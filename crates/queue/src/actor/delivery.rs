@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use waxseal_policy::{Route, RouteLookup, Step, actor::AskRoute};
 use waxseal_spool::{
-    Accept as _, Progress, Put, RecipientResult, RecipientState, Recovered, Update, actor::ReadMsg,
+    Accept as _, Outcome, Progress, Put, RecipientResult, RecipientState, Recovered, Update, actor::ReadMsg,
 };
 use waxseal_types::{Envelope, Mailbox, QueueId, UnixTime};
 
@@ -15,7 +15,7 @@ use super::{
     doorway::Doorway,
     manager::{Admitted, Common, QueueManager, now},
     saving::{Mark, Saving},
-    services::{Actors, Switchboard, ask},
+    services::{Actors, Switchboard, answer, put},
 };
 use crate::{
     Account, Feedback, Order, Plan, Settings, Start,
@@ -33,6 +33,9 @@ pub(super) struct Attempt {
     pub(super) start: Start,
     pub(super) part: Part,
     pub(super) fresh: Option<(Arc<Envelope>, Bytes)>,
+    /// Those it shares a connection with.
+    pub(super) crew: u64,
+    pub(super) seed: u64,
 }
 
 /// How an attempt ended.
@@ -41,6 +44,8 @@ pub(super) enum End {
     Made(Box<Account>, Feedback, Bytes),
     /// Not made: the routes of its recipients are others by now.
     Rerouted(Routed, Arc<Envelope>, Bytes),
+    /// Not made: it was to ride on a connection that has no place for it.
+    NoPlace,
     /// Not made, by a fault of ours.
     Impossible,
 }
@@ -50,28 +55,30 @@ pub(super) enum End {
 #[rtype(result = "()")]
 pub(super) struct Finished {
     pub(super) start: Start,
+    pub(super) crew: u64,
     pub(super) end: End,
 }
 
 impl Attempt {
     /// Runs it as a task of its own; a panic in it is its own end only.
-    pub(super) fn spawn(self, manager: Addr<QueueManager>) {
+    pub(super) fn spawn(self, manager: Rc<Addr<QueueManager>>) {
         actix_rt::spawn(async move {
-            let start = self.start.clone();
-            let end = AssertUnwindSafe(self.run()).catch_unwind().await;
+            let (start, crew) = (self.start.clone(), self.crew);
+            // The states of a delivery are kilobytes; on the heap from the start they are not moved when the task is made.
+            let end = AssertUnwindSafe(Box::pin(self.run())).catch_unwind().await;
             if end.is_err() {
                 tracing::error!("{}: the attempt panicked; the message waits", start.job.id);
             }
-            manager.do_send(Finished { start, end: end.unwrap_or(End::Impossible) });
+            manager.do_send(Finished { start, crew, end: end.unwrap_or(End::Impossible) });
         });
     }
 
     async fn run(self) -> End {
-        let id = self.start.job.id;
         let Some((envelope, body)) = self.message().await else { return End::Impossible };
         // Design §2: routing comes first, also at every retry.
         if self.start.job.attempts > 0 {
-            let routes = find_routes(&self.common, &self.actors, &envelope, &self.part.recipients).await;
+            let routes =
+                find_routes(&self.common, &self.actors.board, &envelope, &self.part.recipients).await;
             let routed = routing::split(routes, self.common.settings.destination_recipient_limit);
             if !self.part.is_still(&routed) {
                 return End::Rerouted(routed, envelope, body);
@@ -84,14 +91,15 @@ impl Attempt {
             recipients: self.part.recipients,
             body: body.clone(),
             attempt: self.start.job.attempts + 1,
-            seed: id.as_u64() ^ u64::from(self.start.job.attempts).rotate_left(32),
+            seed: self.seed,
             rehearsal: false,
         };
         let plan = Plan::new(self.common.settings, order, now());
         // At shutdown an attempt that has sent nothing is dropped as if it had not begun; its message is on disk.
         tokio::select! {
             biased;
-            (account, feedback) = drive(plan, &self.actors, now) => End::Made(Box::new(account), feedback, body),
+            (account, feedback) = drive(plan, &self.actors, now) => End::Made(account, feedback, body),
+            () = self.actors.passage.stepped_off() => End::NoPlace,
             () = self.actors.interrupted() => End::Impossible,
         }
     }
@@ -101,8 +109,8 @@ impl Attempt {
             return Some(fresh.clone());
         }
         let id = self.start.job.id;
-        let spool = self.actors.board.borrow().spool.clone();
-        match ask(spool, ReadMsg(id), None).await? {
+        let asked = put(self.actors.board.borrow().spool.as_ref(), ReadMsg(id));
+        match answer(asked, None).await? {
             Ok(stored) => Some((Arc::new(stored.envelope), stored.body)),
             Err(error) => {
                 tracing::error!("{id}: the message cannot be read: {error}");
@@ -115,7 +123,7 @@ impl Attempt {
 /// The routes of some recipients. Tables are asked through the policy service; where none has to be asked, nobody is.
 async fn find_routes(
     common: &Common,
-    actors: &Actors,
+    board: &RefCell<Switchboard>,
     envelope: &Envelope,
     recipients: &[usize],
 ) -> Vec<(usize, Result<Route, Failure>)> {
@@ -125,9 +133,9 @@ async fn find_routes(
         let route = match at_once(common, &recipient.mailbox) {
             Some(route) => route,
             None => {
-                let address = actors.board.borrow().policy.clone();
-                let answer = ask(address, AskRoute { recipient: recipient.mailbox.clone() }, None).await;
-                answer.map_or_else(
+                let question = AskRoute { recipient: recipient.mailbox.clone() };
+                let asked = put(board.borrow().policy.as_ref(), question);
+                answer(asked, None).await.map_or_else(
                     || Err(disposition::unavailable("policy")),
                     |route| route.map_err(|error| disposition::route_failed(&error)),
                 )
@@ -160,9 +168,9 @@ pub(super) struct Unrouted {
 /// Finds the routes of a message: at once where no table has to be asked, by a task that tells the manager otherwise.
 pub(super) fn route(
     common: &Common,
-    actors: &Actors,
+    board: &Rc<RefCell<Switchboard>>,
     message: Unrouted,
-    manager: Addr<QueueManager>,
+    manager: Option<&Rc<Addr<QueueManager>>>,
 ) -> Option<Admitted> {
     let limit = common.settings.destination_recipient_limit;
     let recipients = message.recipients.iter();
@@ -180,9 +188,9 @@ pub(super) fn route(
             reports,
         });
     }
-    let (common, actors) = (common.clone(), actors.clone());
+    let (common, board, manager) = (common.clone(), Rc::clone(board), Rc::clone(manager?));
     actix_rt::spawn(async move {
-        let routes = find_routes(&common, &actors, &envelope, &recipients).await;
+        let routes = find_routes(&common, &board, &envelope, &recipients).await;
         manager.do_send(Admitted {
             envelope,
             body,
@@ -198,9 +206,9 @@ pub(super) fn route(
 /// Takes up a message that was found in the spool.
 pub(super) fn recover(
     common: &Common,
-    actors: &Actors,
+    board: &Rc<RefCell<Switchboard>>,
     found: Recovered,
-    manager: Addr<QueueManager>,
+    manager: Option<&Rc<Addr<QueueManager>>>,
 ) -> Option<Admitted> {
     let envelope = Arc::new(found.envelope);
     let pending = || found.states.iter().enumerate().filter(|(_, progress)| !progress.state.is_final());
@@ -213,44 +221,27 @@ pub(super) fn recover(
         reports: found.states.iter().enumerate().filter_map(unreported).collect(),
         envelope: Arc::clone(&envelope),
     };
-    route(common, actors, message, manager)
+    route(common, board, message, manager)
 }
 
 /// What the sender of a recovered message has not been told yet.
 fn unreported(envelope: &Envelope, index: usize, progress: &Progress) -> Option<Report> {
-    let last = progress.last.as_ref().filter(|_| !progress.reported)?;
-    let (action, status) = match progress.state {
-        RecipientState::Failed => (Action::Failed, last.status),
-        RecipientState::Expired => (Action::Failed, waxseal_types::EnhancedStatus::permanent(4, 7)),
-        RecipientState::Delivered => (Action::Relayed, last.status),
-        RecipientState::Pending | RecipientState::Removed => return None,
-    };
-    let wanted = match action {
-        Action::Failed => bounce::wants_failure(envelope, index),
-        Action::Relayed => bounce::wants_success(envelope, index),
-    };
-    wanted.then(|| Report {
-        index,
-        action,
-        status,
-        reason: Arc::clone(&last.reason),
-        host: last.host.clone(),
-        reply: last.reply.clone(),
-        at: last.at,
-    })
+    let last = progress.last.clone().filter(|_| !progress.reported)?;
+    match progress.state {
+        RecipientState::Failed => Report::new(envelope, index, Action::Failed, last),
+        RecipientState::Expired => {
+            let status = waxseal_types::EnhancedStatus::permanent(4, 7);
+            Report::new(envelope, index, Action::Failed, Outcome { status, ..last })
+        }
+        RecipientState::Delivered => Report::new(envelope, index, Action::Relayed, last),
+        RecipientState::Pending | RecipientState::Removed => None,
+    }
 }
 
-/// The report about a recipient that was refused before any attempt.
-pub(super) fn report(envelope: &Envelope, index: usize, failure: &Failure, now: UnixTime) -> Option<Report> {
-    bounce::wants_failure(envelope, index).then(|| Report {
-        index,
-        action: Action::Failed,
-        status: failure.status,
-        reason: failure.reason.as_str().into(),
-        host: None,
-        reply: None,
-        at: now,
-    })
+/// The last word on a recipient that was settled before any attempt.
+pub(super) fn unsent(failure: &Failure, now: UnixTime) -> Outcome {
+    let Failure { status, reason, reply } = failure;
+    Outcome { at: now, status: *status, host: None, reply: reply.clone(), reason: reason.as_str().into() }
 }
 
 /// The mark for such a recipient.
@@ -264,13 +255,7 @@ pub(super) fn final_result(index: usize, failure: &Failure, now: UnixTime) -> Re
             attempts: 0,
             next_attempt: UnixTime::default(),
             first_failure: None,
-            last: Some(waxseal_spool::Outcome {
-                at: now,
-                status: failure.status,
-                host: None,
-                reply: None,
-                reason: failure.reason.as_str().into(),
-            }),
+            last: Some(unsent(failure, now)),
         },
     }
 }
@@ -287,9 +272,9 @@ pub(super) fn tell_later(
     let (id, finished) = about;
     actix_rt::spawn(async move {
         let (board, door) = spool;
-        let address = board.borrow().spool.clone();
+        let asked = put(board.borrow().spool.as_ref(), ReadMsg(id));
         // Not readable now: the recipients stay unreported on disk, and the next start tells.
-        let Some(Ok(stored)) = ask(address, ReadMsg(id), None).await else { return };
+        let Some(Ok(stored)) = answer(asked, None).await else { return };
         let Some((envelope, body)) = bounce::notification(
             &settings,
             (&stored.envelope, &stored.body),

@@ -11,13 +11,17 @@ use waxseal_spool::{
 };
 use waxseal_types::{Envelope, QueueId};
 
-use super::manager::{Admit, QueueManager};
+use super::{
+    manager::{Admit, QueueManager},
+    services::DrainState,
+};
 
 /// The current spool and its gate; `None` while the spool is down.
 #[derive(Debug)]
 struct Open {
     spool: Addr<SpoolActor>,
     gate: Gate,
+    manager: Arc<Addr<QueueManager>>,
 }
 
 /// [`Accept`] over the spool actor of the moment. While there is none, clients hear 451 and nothing is lost.
@@ -26,38 +30,35 @@ pub struct Doorway {
     open: ArcSwapOption<Open>,
     /// The last gate seen: ids and gathering go on while the spool restarts.
     gate: ArcSwap<Gate>,
-    manager: Addr<QueueManager>,
-    draining: std::sync::atomic::AtomicBool,
+    manager: Arc<Addr<QueueManager>>,
+    drain: Arc<DrainState>,
 }
 
 impl Doorway {
-    pub(super) fn new(manager: Addr<QueueManager>, spool: Addr<SpoolActor>, gate: Gate) -> Self {
-        let open = Open { spool, gate: gate.clone() };
-        Self {
-            open: ArcSwapOption::from_pointee(open),
-            gate: ArcSwap::from_pointee(gate),
-            manager,
-            draining: false.into(),
-        }
+    pub(super) fn new(
+        manager: Addr<QueueManager>,
+        drain: Arc<DrainState>,
+        spool: Addr<SpoolActor>,
+        gate: Gate,
+    ) -> Self {
+        let manager = Arc::new(manager);
+        let open = Open { spool, gate: gate.clone(), manager: Arc::clone(&manager) };
+        Self { open: ArcSwapOption::from_pointee(open), gate: ArcSwap::from_pointee(gate), manager, drain }
     }
 
     pub(super) fn open(&self, spool: Addr<SpoolActor>, gate: Gate) {
         self.gate.store(Arc::new(gate.clone()));
-        self.open.store(Some(Arc::new(Open { spool, gate })));
+        self.open.store(Some(Arc::new(Open { spool, gate, manager: Arc::clone(&self.manager) })));
     }
 
     pub(super) fn shut(&self) {
         self.open.store(None);
     }
-
-    pub(super) fn drain(&self) {
-        self.draining.store(true, std::sync::atomic::Ordering::Release);
-    }
 }
 
 impl Accept for Doorway {
     fn ready(&self) -> Result<(), Refusal> {
-        if self.draining.load(std::sync::atomic::Ordering::Acquire) {
+        if self.drain.has_begun() {
             return Err(Refusal::FAILED);
         }
         self.open.load().as_ref().map_or(Err(Refusal::FAILED), |open| open.gate.ready())
@@ -77,13 +78,12 @@ impl Accept for Doorway {
         body: Bytes,
     ) -> Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>> {
         let Some(open) = self.open.load_full() else { return Box::pin(async { Err(Refusal::FAILED) }) };
-        let manager = self.manager.clone();
         let request = open.spool.send(PutMsg(Put { envelope: envelope.clone(), body: body.clone() }));
         let commit = async move {
             match request.await {
                 Ok(Ok(())) => {
                     // From here on the message is ours; the manager learns of it although the client may have left.
-                    manager.do_send(Admit { envelope: Arc::new(envelope), body });
+                    open.manager.do_send(Admit { envelope: Arc::new(envelope), body });
                     Ok(())
                 }
                 Ok(Err(error)) => Err(error.refusal()),

@@ -15,17 +15,19 @@ use waxseal_spool::{RecipientResult, Update};
 use waxseal_types::{EnhancedStatus, Envelope, QueueId, UnixTime};
 
 use super::{
-    delivery::{self, Attempt, End, Finished, Unrouted},
+    crews::Crews,
+    delivery::{self, End, Finished, Unrouted},
     doorway::Doorway,
     factories::Factories,
+    passage::Passage,
     saving::{Mark, Saving},
     services::{Actors, DrainState, Switchboard},
 };
 use crate::{
     Account, Event, Feedback, Restart, Schedule, Settings, Settled, Sink, Start,
     account::Failure,
-    bounce::Report,
-    disposition,
+    bounce::{Action, Report},
+    client_number, disposition,
     owner::{Owner, Part, Replaced},
     routing::Routed,
 };
@@ -52,10 +54,12 @@ pub struct QueueManager {
     /// Messages whose sender is to be told at that time.
     pub(super) gathering: BTreeMap<(UnixTime, QueueId), ()>,
     wake: Option<(UnixTime, SpawnHandle)>,
+    pub(super) crews: Crews,
+    /// Its own, once it runs; a clone of it costs two allocations, one of the pointer none.
+    pub(super) address: Option<Rc<Addr<Self>>>,
     pub(super) active: Rc<Cell<u32>>,
     pub(super) idle: Rc<tokio::sync::Notify>,
-    pub(super) draining: bool,
-    pub(super) drain: Rc<DrainState>,
+    pub(super) drain: Arc<DrainState>,
     pub(super) intake_started: bool,
     /// Where the spool's files are awaited: the arbiter that the intake runs on.
     pub(super) front: actix_rt::ArbiterHandle,
@@ -90,45 +94,42 @@ impl QueueManager {
             restarts: HashMap::new(),
             gathering: BTreeMap::new(),
             wake: None,
+            crews: Crews::default(),
+            address: None,
             active: Rc::default(),
             idle: Rc::default(),
-            draining: false,
-            drain: Rc::default(),
+            drain: Arc::default(),
             intake_started: false,
             front,
         }
     }
 
-    pub(super) fn actors(&self) -> Actors {
+    pub(super) fn actors(&self, passage: Passage) -> Actors {
         Actors {
             board: Rc::clone(&self.board),
             families: self.common.settings.families,
             tables: Arc::clone(&self.common.tables),
-            drain: Rc::clone(&self.drain),
-            sending: Rc::default(),
+            drain: Arc::clone(&self.drain),
+            passage,
         }
+    }
+
+    /// Whether deliveries may begin: not at shutdown, and not while what became of them could not be written down.
+    pub(super) fn may_begin(&self) -> bool {
+        !self.drain.has_begun() && self.saving.as_ref().is_some_and(|saving| !saving.is_behind())
     }
 
     /// Begins what may begin, and sets the alarm for what may not yet.
     pub(super) fn pump(&mut self, context: &mut Context<Self>) {
         let now = now();
         self.tell_gathered(now);
-        if !self.draining && self.saving.as_ref().is_some_and(|saving| !saving.is_behind()) {
+        if self.may_begin() {
             while let Some(start) = self.schedule.poll(now) {
-                self.begin(start, context.address(), now);
+                self.begin(start, now);
             }
+            self.take_held_aboard();
         }
         self.set_alarm(now, context);
-    }
-
-    fn begin(&mut self, start: Start, manager: Addr<Self>, now: UnixTime) {
-        let Some((part, fresh)) = self.owner.begin(&start.job) else {
-            self.schedule.finished(&start, Feedback::None, now);
-            return;
-        };
-        self.active.set(self.active.get() + 1);
-        let attempt = Attempt { common: self.common.clone(), actors: self.actors(), start, part, fresh };
-        attempt.spawn(manager);
     }
 
     fn set_alarm(&mut self, now: UnixTime, context: &mut Context<Self>) {
@@ -158,8 +159,11 @@ impl QueueManager {
 
     /// The routes of a message are known: its parts are scheduled, and what cannot be delivered is settled.
     pub(super) fn admit(&mut self, admitted: Admitted) {
-        let Admitted { envelope, body, routed, attempts, due, mut reports } = admitted;
+        let Admitted { envelope, body, routed, attempts, mut due, mut reports } = admitted;
         let now = now();
+        if body.is_none() {
+            due = self.schedule.after_restart(envelope.id, attempts, due, now);
+        }
         let id = envelope.id;
         let (parts, results) = self.place(&envelope, routed, (attempts, due), &mut reports);
         if parts.is_empty() {
@@ -193,12 +197,13 @@ impl QueueManager {
     ) -> (Vec<Part>, Vec<RecipientResult>) {
         let now = now();
         let (attempts, due) = when;
+        let client = client_number(&envelope.client);
         let Routed { parts, refused, parked, discarded } = routed;
         let mut results = Vec::new();
         for (index, failure) in &refused {
             self.settle_unrouted((envelope, None), &[*index], (Settled::Bounced, failure), attempts);
             results.push(delivery::final_result(*index, failure, now));
-            reports.extend(delivery::report(envelope, *index, failure, now));
+            reports.extend(Report::new(envelope, *index, Action::Failed, delivery::unsent(failure, now)));
         }
         for (index, text) in discarded {
             let failure = Failure { status: EnhancedStatus::success(0, 0), reason: text, reply: None };
@@ -207,7 +212,7 @@ impl QueueManager {
         }
         let mut placed: Vec<Part> = Vec::with_capacity(parts.len() + parked.len());
         for part in parts {
-            let part = Part { attempts, due, ..Part::routed(part) };
+            let part = Part { attempts, due, client, ..Part::routed(part) };
             if attempts == 0 {
                 let event = Event::Queued {
                     envelope,
@@ -224,12 +229,17 @@ impl QueueManager {
                 let failure = disposition::expired(Some(failure));
                 self.settle_unrouted((envelope, None), &[*index], (Settled::Expired, &failure), attempts);
                 results.push(delivery::final_result(*index, &failure, now));
-                reports.extend(delivery::report(envelope, *index, &failure, now));
+                reports.extend(Report::new(
+                    envelope,
+                    *index,
+                    Action::Failed,
+                    delivery::unsent(&failure, now),
+                ));
                 continue;
             }
             self.settle_unrouted((envelope, None), &[*index], (Settled::Deferred, failure), attempts);
             let wait = self.schedule.backoff(attempts + 1);
-            placed.push(Part { attempts: attempts + 1, due: now + wait, ..Part::parked(*index) });
+            placed.push(Part { attempts: attempts + 1, due: now + wait, client, ..Part::parked(*index) });
         }
         (placed, results)
     }
@@ -260,7 +270,9 @@ impl Actor for QueueManager {
     fn started(&mut self, context: &mut Self::Context) {
         // Notices and messages from the intake are sent without waiting; requests of operators are few.
         context.set_mailbox_capacity(1024);
-        self.saving = Some(Saving::new(Rc::clone(&self.board), context.address(), Rc::clone(&self.idle)));
+        let address = Rc::new(context.address());
+        self.address = Some(Rc::clone(&address));
+        self.saving = Some(Saving::new(Rc::clone(&self.board), address, Rc::clone(&self.idle)));
         self.start_services(context);
     }
 }
@@ -283,7 +295,7 @@ impl Handler<Admit> for QueueManager {
         let due = UnixTime::default();
         let message =
             Unrouted { envelope, body: Some(body), recipients, attempts: 0, due, reports: Vec::new() };
-        if let Some(admitted) = delivery::route(&self.common, &self.actors(), message, context.address()) {
+        if let Some(admitted) = delivery::route(&self.common, &self.board, message, self.address.as_ref()) {
             self.admit(admitted);
             self.pump(context);
         }
@@ -325,9 +337,17 @@ impl Handler<Finished> for QueueManager {
 impl QueueManager {
     fn finished(&mut self, finished: Finished) {
         let now = now();
-        let Finished { start, end } = finished;
+        let Finished { mut start, crew, end } = finished;
+        if matches!(end, End::NoPlace) {
+            self.crews.cast_off(crew);
+        }
+        start.leaves(self.crews.ended(crew));
         match end {
             End::Made(account, feedback, body) => self.made(&start, &account, feedback, body),
+            End::NoPlace => {
+                self.owner.withdraw(&start.job);
+                self.schedule.put_back(start, now);
+            }
             End::Rerouted(routed, envelope, body) => {
                 self.schedule.finished(&start, Feedback::None, now);
                 self.rerouted(&start, routed, &envelope, body);
@@ -340,13 +360,14 @@ impl QueueManager {
                 }
             }
         }
+        self.take_aboard(crew);
     }
 
     fn made(&mut self, start: &Start, account: &Account, feedback: Feedback, body: Bytes) {
         let now = now();
         let dead_before = self.schedule.dead_until(&start.destination);
         self.schedule.finished(start, feedback, now);
-        let backoff = self.schedule.backoff(start.job.attempts + 1);
+        let backoff = self.schedule.wait_after(feedback, start.job.attempts + 1);
         let effects = self.owner.finish(&start.job, account, (&self.common.settings, backoff), now);
         let next_attempt = effects.retry.as_ref().map(|(_, due)| *due);
         self.common.sink.event(Event::Attempted { account, next_attempt });

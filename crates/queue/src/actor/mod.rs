@@ -6,10 +6,12 @@
 
 mod children;
 mod commands;
+mod crews;
 mod delivery;
 mod doorway;
 mod factories;
 mod manager;
+mod passage;
 mod saving;
 mod services;
 mod supervise;

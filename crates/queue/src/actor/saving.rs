@@ -11,18 +11,20 @@ use std::{
 use actix::Addr;
 use waxseal_spool::{
     Done, Error, Update,
-    actor::{DoneMsg, UpdateMsg},
+    actor::{DoneAllMsg, DoneMsg, UpdateMsg},
 };
 
 use waxseal_types::QueueId;
 
 use super::{
     manager::{Admit, QueueManager},
-    services::{Switchboard, ask},
+    services::{Switchboard, answer, put},
 };
 
 /// So many marks on their way, and no attempt starts: each would end in a mark that cannot be written (design §6).
 const BACKLOG_LIMIT: usize = 10_000;
+/// How long the end of a message waits for others. Marks have 50 ms to be synced (design §6), so this costs nothing that was promised.
+const GATHER: Duration = Duration::from_millis(2);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -37,20 +39,22 @@ pub(super) enum Mark {
 #[derive(Clone)]
 pub(super) struct Saving {
     board: Rc<RefCell<Switchboard>>,
-    manager: Addr<QueueManager>,
+    manager: Rc<Addr<QueueManager>>,
     waiting: Rc<Cell<usize>>,
     /// Messages that are finished here and not yet on disk: a spool that is opened anew meanwhile still has them.
     ending: Rc<RefCell<HashSet<QueueId>>>,
     idle: Rc<tokio::sync::Notify>,
+    /// Ends that wait for others.
+    gathered: Rc<RefCell<Vec<Done>>>,
 }
 
 impl Saving {
     pub(super) fn new(
         board: Rc<RefCell<Switchboard>>,
-        manager: Addr<QueueManager>,
+        manager: Rc<Addr<QueueManager>>,
         idle: Rc<tokio::sync::Notify>,
     ) -> Self {
-        Self { board, manager, waiting: Rc::default(), ending: Rc::default(), idle }
+        Self { board, manager, waiting: Rc::default(), ending: Rc::default(), idle, gathered: Rc::default() }
     }
 
     /// Whether so much waits that nothing new may begin.
@@ -74,27 +78,61 @@ impl Saving {
         if let Mark::Done(done) = &mark {
             self.ending.borrow_mut().insert(done.id);
         }
-        let this = self.clone();
-        actix_rt::spawn(async move {
-            let mut first = true;
-            loop {
-                match this.write(mark.clone()).await {
-                    // Gone already: a mark that was written before the spool came back.
-                    Some(Ok(()) | Err(Error::Unknown(_) | Error::Duplicate(_))) => break,
-                    Some(Err(error)) if first => {
-                        tracing::error!("a mark cannot be written, trying on: {error}")
-                    }
-                    Some(Err(_)) | None => {}
+        match mark {
+            Mark::Done(done) if done.dsn.is_none() => self.gather(done),
+            mark @ (Mark::Update(_) | Mark::Done(_)) => self.write_alone(mark),
+        }
+    }
+
+    /// The plain end of a message waits a moment for others: together they are one question to another thread.
+    fn gather(&self, done: Done) {
+        let mut gathered = self.gathered.borrow_mut();
+        gathered.push(done);
+        if gathered.len() == 1 {
+            let this = self.clone();
+            actix_rt::spawn(async move {
+                tokio::time::sleep(GATHER).await;
+                let all = this.gathered.take();
+                this.write_all(all).await;
+            });
+        }
+    }
+
+    async fn write_all(&self, mut all: Vec<Done>) {
+        let mut first = true;
+        while !all.is_empty() {
+            let asked = put(self.board.borrow().spool.as_ref(), DoneAllMsg(all.clone()));
+            let mut results = answer(asked, None).await.unwrap_or_default().into_iter();
+            all.retain(|done| {
+                let result = results.next();
+                let settled = is_settled(result.as_ref(), first);
+                if settled {
+                    self.ended(done.id);
                 }
+                !settled
+            });
+            if !all.is_empty() {
                 first = false;
                 tokio::time::sleep(PAUSE).await;
             }
-            this.waiting.set(this.waiting.get().saturating_sub(1));
-            this.idle.notify_waiters();
+        }
+    }
+
+    fn write_alone(&self, mark: Mark) {
+        let this = self.clone();
+        actix_rt::spawn(async move {
+            let mut first = true;
+            while !is_settled(this.write(mark.clone()).await.as_ref(), first) {
+                first = false;
+                tokio::time::sleep(PAUSE).await;
+            }
             let dsn = match mark {
-                Mark::Update(update) => update.dsn,
+                Mark::Update(update) => {
+                    this.landed();
+                    update.dsn
+                }
                 Mark::Done(done) => {
-                    this.ending.borrow_mut().remove(&done.id);
+                    this.ended(done.id);
                     done.dsn
                 }
             };
@@ -104,11 +142,41 @@ impl Saving {
         });
     }
 
+    fn ended(&self, id: QueueId) {
+        self.ending.borrow_mut().remove(&id);
+        self.landed();
+    }
+
+    fn landed(&self) {
+        self.waiting.set(self.waiting.get().saturating_sub(1));
+        self.idle.notify_waiters();
+    }
+
     async fn write(&self, mark: Mark) -> Option<Result<(), Error>> {
-        let address = self.board.borrow().spool.clone();
         match mark {
-            Mark::Update(update) => ask(address, UpdateMsg(update), None).await,
-            Mark::Done(done) => ask(address, DoneMsg(done), None).await,
+            Mark::Update(update) => {
+                let asked = put(self.board.borrow().spool.as_ref(), UpdateMsg(update));
+                answer(asked, None).await
+            }
+            Mark::Done(done) => {
+                let asked = put(self.board.borrow().spool.as_ref(), DoneMsg(done));
+                answer(asked, None).await
+            }
         }
+    }
+}
+
+/// Whether a mark need not be written again.
+fn is_settled(result: Option<&Result<(), Error>>, first: bool) -> bool {
+    match result {
+        // Gone already: a mark that was written before the spool came back.
+        Some(Ok(()) | Err(Error::Unknown(_) | Error::Duplicate(_))) => true,
+        Some(Err(error)) => {
+            if first {
+                tracing::error!("a mark cannot be written, trying on: {error}");
+            }
+            false
+        }
+        None => false,
     }
 }

@@ -1,13 +1,19 @@
 //! The plan's questions as messages to the service actors.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     rc::Rc,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use actix::{Addr, Handler, Message, dev::ToEnvelope};
+use actix::{
+    Addr, Handler, Message,
+    dev::{Request, ToEnvelope},
+};
 use waxseal_dns::{
     Families,
     actor::{AskAddresses, AskCname, AskMx, AskTlsa, DnsActor},
@@ -17,17 +23,18 @@ use waxseal_policy::{
     actor::{AskPolicy, PolicyActor},
 };
 use waxseal_spool::actor::SpoolActor;
-use waxseal_transport::{Open, Opened, Park, Quit, Send, Session, TransportActor};
+use waxseal_transport::{Lead, Open, Opened, Park, Quit, Recall, Session, TransportActor};
 use waxseal_trust::{AskAnchors, AskClient, TrustActor};
 use waxseal_types::Protocol;
 use waxseal_verify::{Judge, VerifyActor};
 
+use super::passage::Passage;
 use crate::{Answer, Ask, Release, Services, TrustAnswer};
 
 /// A question about DNS may take the resolver's time-outs for several servers and aliases; beyond this the actor is lost.
 const DNS_DEADLINE: Duration = Duration::from_secs(120);
-/// Tables may be remote; files and verification take microseconds.
-const LOCAL_DEADLINE: Duration = Duration::from_secs(60);
+/// Tables may be remote. Trust stores and verification are at hand and bounded: an actor that does not answer has died, and that shows at once.
+const TABLES_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Who is there at the moment. A service that died is `None` until it is back.
 #[derive(Debug, Default)]
@@ -41,34 +48,54 @@ pub(super) struct Switchboard {
 }
 
 /// The services of one delivery.
-#[derive(Clone)]
 pub(super) struct Actors {
     pub(super) board: Rc<RefCell<Switchboard>>,
     pub(super) families: Families,
     pub(super) tables: Arc<dyn Tables>,
-    pub(super) drain: Rc<DrainState>,
-    /// Whether this delivery is sending: then it may end as it will, also at shutdown.
-    pub(super) sending: Rc<Cell<bool>>,
+    pub(super) drain: Arc<DrainState>,
+    /// How it comes to its connection.
+    pub(super) passage: Passage,
 }
 
-/// Whether the manager takes nothing new.
+/// Whether nothing new is taken and begun. The manager, its deliveries and the doorway look at the same one.
 #[derive(Debug, Default)]
 pub(super) struct DrainState {
-    draining: Cell<bool>,
+    draining: AtomicBool,
     changed: tokio::sync::Notify,
 }
 
 impl DrainState {
     pub(super) fn begin(&self) {
-        self.draining.set(true);
+        self.draining.store(true, Ordering::Release);
         self.changed.notify_waiters();
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// A delivery has heard what it was owed.
+    pub(super) fn look_again(&self) {
+        if self.has_begun() {
+            self.changed.notify_waiters();
+        }
     }
 }
 
-/// Asks a service; `None` where it is not there, dies meanwhile, or takes longer than `deadline`.
-pub(super) async fn ask<A, M>(
-    address: Option<Addr<A>>,
-    message: M,
+/// Puts a question to a service; `None` where it is not there.
+pub(super) fn put<A, M>(address: Option<&Addr<A>>, message: M) -> Option<Request<A, M>>
+where
+    A: Handler<M>,
+    A::Context: ToEnvelope<A, M>,
+    M: Message + std::marker::Send + 'static,
+    M::Result: std::marker::Send,
+{
+    address.map(|address| address.send(message))
+}
+
+/// The answer to a question; `None` where the service is not there, dies meanwhile, or takes longer than `deadline`.
+pub(super) async fn answer<A, M>(
+    request: Option<Request<A, M>>,
     deadline: Option<Duration>,
 ) -> Option<M::Result>
 where
@@ -77,10 +104,9 @@ where
     M: Message + std::marker::Send + 'static,
     M::Result: std::marker::Send,
 {
-    let request = address?.send(message);
     let answer = match deadline {
-        Some(deadline) => request.timeout(deadline).await,
-        None => request.await,
+        Some(deadline) => request?.timeout(deadline).await,
+        None => request?.await,
     };
     // Closed or late: the service is not there either way.
     answer.ok()
@@ -91,9 +117,8 @@ impl Services for Actors {
         match question {
             Ask::Policy { protocol, nexthop } => {
                 let generation = self.tables.generation();
-                let address = self.board.borrow().policy.clone();
-                let answer = ask(address, AskPolicy { protocol, nexthop }, Some(LOCAL_DEADLINE)).await;
-                answer.map_or(Answer::Unavailable("policy"), |result| {
+                let asked = put(self.board.borrow().policy.as_ref(), AskPolicy { protocol, nexthop });
+                answer(asked, Some(TABLES_DEADLINE)).await.map_or(Answer::Unavailable("policy"), |result| {
                     Answer::Policy(result.map(|policy| (Arc::new(policy), generation)))
                 })
             }
@@ -110,9 +135,10 @@ impl Services for Actors {
             }
             Ask::Trust { protocol, policy } => self.trust(protocol, &policy).await,
             Ask::Judge(question) => {
-                let address = self.board.borrow().verify.clone();
-                let answer = ask(address, Judge(*question), Some(LOCAL_DEADLINE)).await;
-                answer.map_or(Answer::Unavailable("verify"), |verdict| Answer::Judge(Box::new(verdict)))
+                let asked = put(self.board.borrow().verify.as_ref(), Judge(*question));
+                answer(asked, None)
+                    .await
+                    .map_or(Answer::Unavailable("verify"), |verdict| Answer::Judge(Box::new(verdict)))
             }
             Ask::Open(_) | Ask::Send(..) | Ask::Release(_) => self.wire(question, session).await,
         }
@@ -124,7 +150,7 @@ impl Actors {
     pub(super) async fn interrupted(&self) {
         loop {
             let changed = self.drain.changed.notified();
-            if self.drain.draining.get() && !self.sending.get() {
+            if self.drain.has_begun() && !self.passage.is_sending() {
                 return;
             }
             changed.await;
@@ -138,20 +164,16 @@ impl Actors {
         M: Message + std::marker::Send + 'static,
         M::Result: std::marker::Send,
     {
-        let address = self.board.borrow().dns.clone();
-        ask(address, message, Some(DNS_DEADLINE)).await
+        let asked = put(self.board.borrow().dns.as_ref(), message);
+        answer(asked, Some(DNS_DEADLINE)).await
     }
 
     async fn trust(&self, protocol: Protocol, policy: &waxseal_policy::TlsPolicy) -> Answer {
-        let address = self.board.borrow().trust.clone();
         let files = policy.anchors.clone();
-        let Some(anchors) = ask(address.clone(), AskAnchors { protocol, files }, Some(LOCAL_DEADLINE)).await
-        else {
-            return Answer::Unavailable("trust");
-        };
-        let Some(client) = ask(address, AskClient { protocol }, Some(LOCAL_DEADLINE)).await else {
-            return Answer::Unavailable("trust");
-        };
+        let asked = put(self.board.borrow().trust.as_ref(), AskAnchors { protocol, files });
+        let Some(anchors) = answer(asked, None).await else { return Answer::Unavailable("trust") };
+        let asked = put(self.board.borrow().trust.as_ref(), AskClient { protocol });
+        let Some(client) = answer(asked, None).await else { return Answer::Unavailable("trust") };
         Answer::Trust(TrustAnswer {
             anchors: anchors.map_err(|error| error.to_string()),
             client: client.map_err(|error| error.to_string()),
@@ -160,34 +182,49 @@ impl Actors {
 
     /// Connections have time-outs of their own for every stage, so these questions have no deadline.
     async fn wire(&self, question: Ask, session: &mut Option<Session>) -> Answer {
-        let address = self.board.borrow().transport.clone();
         match question {
-            Ask::Open(request) => match ask(address, Open(request), None).await {
-                Some(Ok(Opened { session: opened, report })) => {
-                    *session = Some(opened);
-                    Answer::Open(Ok(Box::new(report)))
+            Ask::Open(request) if self.passage.rides() => {
+                if let Some(report) = self.passage.seat(&request) {
+                    return Answer::Open(Ok(Box::new(report)));
                 }
-                Some(Err(error)) => Answer::Open(Err(Box::new(error))),
-                None => Answer::Unavailable("transport"),
-            },
+                // An address that is known to be dead is passed over, as it was by whoever leads.
+                let asked = put(self.board.borrow().transport.as_ref(), Recall(request));
+                match answer(asked, None).await {
+                    Some(Some(error)) => Answer::Open(Err(Box::new(error))),
+                    Some(None) | None => self.passage.step_off().await,
+                }
+            }
+            Ask::Open(request) => {
+                self.passage.set_shares(request.reuse);
+                let asked = put(self.board.borrow().transport.as_ref(), Open(request));
+                match answer(asked, None).await {
+                    Some(Ok(Opened { session: opened, report })) => {
+                        *session = Some(opened);
+                        Answer::Open(Ok(Box::new(report)))
+                    }
+                    Some(Err(error)) => Answer::Open(Err(Box::new(error))),
+                    None => Answer::Unavailable("transport"),
+                }
+            }
             Ask::Send(clearance, message) => {
-                let Some(open) = session.take() else { return Answer::Unavailable("transport") };
-                self.sending.set(true);
-                let sent = ask(address, Send { session: open, clearance, message, next: None }, None).await;
-                self.sending.set(false);
-                if self.drain.draining.get() {
-                    self.drain.changed.notify_waiters();
+                if let Some(open) = session.take() {
+                    let asked = put(self.board.borrow().transport.as_ref(), Lead(open));
+                    let Some(Some(lane)) = answer(asked, None).await else {
+                        return Answer::Unavailable("transport");
+                    };
+                    self.passage.lead(lane, &clearance);
                 }
-                match sent {
-                    Some((open, sent)) => {
-                        *session = Some(open);
+                match self.passage.send(clearance, message).await {
+                    Some(sent) => {
+                        self.drain.look_again();
                         Answer::Send(sent)
                     }
                     None => Answer::Unavailable("transport"),
                 }
             }
             Ask::Release(release) => {
-                if let (Some(address), Some(open)) = (address, session.take()) {
+                self.passage.leave(release);
+                if let (Some(address), Some(open)) = (&self.board.borrow().transport, session.take()) {
                     // Nobody waits for it: a notice.
                     match release {
                         Release::Keep => address.do_send(Park(open)),

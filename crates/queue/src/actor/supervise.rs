@@ -85,7 +85,7 @@ impl Handler<Died> for QueueManager {
             _ => {}
         }
         drop(board);
-        if self.draining {
+        if self.drain.has_begun() {
             return;
         }
         let wait = self.restarts.entry(service).or_default().died(now());
@@ -113,13 +113,20 @@ impl Handler<SpoolUp> for QueueManager {
         self.board.borrow_mut().spool = Some(up.address.clone());
         match &self.doorway {
             Some(door) => door.open(up.address, up.gate),
-            None => self.doorway = Some(Arc::new(Doorway::new(context.address(), up.address, up.gate))),
+            None => {
+                self.doorway = Some(Arc::new(Doorway::new(
+                    context.address(),
+                    Arc::clone(&self.drain),
+                    up.address,
+                    up.gate,
+                )))
+            }
         }
         for found in up.recovered {
             match found {
                 Ok(message) if !self.knows(message.envelope.id) => {
                     if let Some(admitted) =
-                        delivery::recover(&self.common, &self.actors(), message, context.address())
+                        delivery::recover(&self.common, &self.board, message, self.address.as_ref())
                     {
                         self.admit(admitted);
                     }

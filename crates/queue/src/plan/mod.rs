@@ -28,8 +28,8 @@ pub use connect::Downgrade;
 pub enum Step {
     /// Answer this.
     Ask(Ask),
-    /// The attempt is over.
-    Done(Box<Account>),
+    /// The attempt is over: [`Plan::into_account`] says how.
+    Done,
 }
 
 /// What is to be delivered where.
@@ -103,7 +103,7 @@ pub struct Plan {
     ask: Option<Ask>,
     asked_at: UnixTime,
     pending: Vec<Pending>,
-    account: Account,
+    account: Box<Account>,
     sites: VecDeque<NextHop>,
     site: hosts::Site,
     guard: security::Guard,
@@ -122,7 +122,7 @@ impl Plan {
         if order.destination.protocol == waxseal_types::Protocol::Smtp {
             sites.extend(settings.fallback_relay.iter().cloned());
         }
-        let account = Account {
+        let account = Box::new(Account {
             envelope: Arc::clone(&order.envelope),
             destination: order.destination.clone(),
             attempt: order.attempt,
@@ -132,7 +132,7 @@ impl Plan {
             policies: Vec::with_capacity(1),
             connections: Vec::with_capacity(1),
             results: Vec::with_capacity(order.recipients.len()),
-        };
+        });
         let pending = order.recipients.iter().map(|index| Pending { index: *index, last: None }).collect();
         Self {
             settings,
@@ -161,7 +161,7 @@ impl Plan {
                 State::Site => self.next_site(),
                 State::Host => self.next_host(),
                 State::Address => self.next_address(now),
-                State::Done => return Step::Done(Box::new(self.finish(now))),
+                State::Done => return Step::Done,
                 // The driver polled without having answered: the same question is not asked twice, so nothing is left to do
                 // but to end; the recipients wait.
                 State::Mx
@@ -258,26 +258,16 @@ impl Plan {
         self.link.connection.and_then(|number| self.account.connections.get_mut(number))
     }
 
-    /// Nobody is left to ask: each recipient keeps what was said of it last.
-    fn finish(&mut self, now: UnixTime) -> Account {
-        for pending in std::mem::take(&mut self.pending) {
+    /// The account of the attempt, which ends here. Whoever nobody is left to ask for keeps what was said of it last.
+    #[must_use]
+    pub fn into_account(mut self, now: UnixTime) -> Box<Account> {
+        for pending in self.pending {
             let (failure, connection) = pending.last.unwrap_or_else(|| (disposition::nobody_left(), None));
             let permanent = failure.status.class() == waxseal_types::StatusClass::Permanent;
             let outcome = if permanent { Outcome::Bounced(failure) } else { Outcome::Deferred(failure) };
             self.account.results.push(RecipientResult { index: pending.index, outcome, connection });
         }
         self.account.ended = now;
-        let empty = Account {
-            envelope: Arc::clone(&self.account.envelope),
-            destination: self.account.destination.clone(),
-            attempt: self.account.attempt,
-            started: now,
-            ended: now,
-            steps: Vec::new(),
-            policies: Vec::new(),
-            connections: Vec::new(),
-            results: Vec::new(),
-        };
-        std::mem::replace(&mut self.account, empty)
+        self.account
     }
 }

@@ -8,7 +8,7 @@ use waxseal_verify::{Clearance, DemandDigest};
 
 use super::{Downgrade, Pending, Plan, State};
 use crate::{
-    Ask, Release,
+    Ask, Feedback, Release,
     account::{Failure, Outcome, RecipientResult},
     disposition::{self, Consequence},
 };
@@ -54,7 +54,12 @@ impl Plan {
                     self.account.results.push(settled(Outcome::Delivered { reply, without_dsn: !sent.dsn }));
                     continue;
                 }
-                RcptOutcome::Rejected { stage, reply } => disposition::rejected(&peer, stage, &reply),
+                RcptOutcome::Rejected { stage, reply } => {
+                    if disposition::asks_for_less(&reply) {
+                        self.feedback = Feedback::Busy;
+                    }
+                    disposition::rejected(&peer, stage, &reply)
+                }
                 RcptOutcome::Failed { stage, cause } => {
                     lost = Some((stage, pooled_before_reply(stage)));
                     disposition::stage_failed(&peer, stage, &cause)

@@ -1,10 +1,10 @@
 //! One destination's line: its waiting jobs, its window, and whether it is dead.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use waxseal_types::UnixTime;
 
-use super::Job;
+use super::share::Share;
 
 /// Fresh mail goes before retries, so that a storm of retries delays nobody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +15,10 @@ pub(super) enum Class {
 
 #[derive(Debug)]
 pub(super) struct Line {
-    pub(super) fresh: VecDeque<Job>,
-    pub(super) retries: VecDeque<Job>,
+    pub(super) fresh: Share,
+    pub(super) retries: Share,
+    /// The pause of `destination_rate_delay`.
+    pub(super) not_before: UnixTime,
     pub(super) active: u32,
     /// Jobs of it that wait for their time.
     pub(super) waiting: u32,
@@ -26,6 +28,8 @@ pub(super) struct Line {
     pub(super) dead_until: Option<UnixTime>,
     pub(super) backoff: Duration,
     pub(super) probing: bool,
+    /// Whether it is named among those that were held back.
+    pub(super) held: bool,
     /// Whether its number stands in the turn of each class.
     pub(super) queued: [bool; 2],
 }
@@ -38,17 +42,22 @@ pub(super) struct Limits {
     pub(super) initial: f64,
     pub(super) minimal_backoff: Duration,
     pub(super) maximal_backoff: Duration,
+    pub(super) rate_delay: Duration,
 }
 
 impl Line {
-    pub(super) const fn jobs(&mut self, class: Class) -> &mut VecDeque<Job> {
+    pub(super) const fn jobs(&mut self, class: Class) -> &mut Share {
         match class {
             Class::Fresh => &mut self.fresh,
             Class::Retry => &mut self.retries,
         }
     }
 
-    pub(super) fn may_begin(&self, now: UnixTime) -> bool {
+    pub(super) fn may_begin(&self, now: UnixTime, limits: &Limits) -> bool {
+        // postconf(5) default_destination_rate_delay: with one, the limit of concurrency is 1.
+        if !limits.rate_delay.is_zero() && (self.active > 0 || self.not_before > now) {
+            return false;
+        }
         match self.dead_until {
             Some(until) => until <= now && !self.probing && self.active == 0,
             None => f64::from(self.active) < self.window.floor().max(1.0),
@@ -66,6 +75,13 @@ impl Line {
         if f64::from(self.active + 1) >= self.window.floor() {
             self.window = (self.window + 1.0).min(limits.window);
         }
+    }
+
+    /// The server said that it is too much: half of it, and no word on whether it is alive but that it is.
+    pub(super) fn busy(&mut self, limits: &Limits) {
+        self.alive(limits);
+        let used = self.window.min(f64::from(self.active + 1));
+        self.window = (used / 2.0).floor().max(1.0);
     }
 
     /// Negative feedback 1 and a failed-cohort limit of 1 (postconf(5)). True when the destination is dead now.

@@ -1,52 +1,33 @@
 //! When is which job delivered? Pure: `now` is an argument, and the next wake-up is an answer.
 //!
 //! Jobs wait in one of two places: in the line of their destination when they are due, or in one ordered list of due
-//! times. Destinations with waiting jobs take turns, fresh mail before retries, and each has a window of
-//! deliveries under way with Postfix's feedback (SCHEDULER_README, "Concurrency scheduling"). A destination whose
+//! times. Destinations with waiting jobs take turns, within each the clients that submitted them, fresh mail before retries, and each has a
+//! window of connections with Postfix's feedback (SCHEDULER_README, "Concurrency scheduling"). A destination whose
 //! connections fail is dead for a back-off time; then one probe decides.
 
+mod job;
 mod line;
+mod share;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     time::Duration,
 };
 
-use waxseal_types::{NextHop, Protocol, QueueId, UnixTime};
+use waxseal_types::{QueueId, UnixTime};
 
-use self::line::{Class, Limits, Line};
+use self::{
+    line::{Class, Limits, Line},
+    share::Share,
+};
 use crate::Settings;
 
-/// Where a job goes: what is scheduled as one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Destination {
-    /// How it is spoken to.
-    pub protocol: Protocol,
-    /// The next hop as looked up.
-    pub nexthop: NextHop,
-}
+pub use self::job::{Destination, Feedback, Job, Start, client_number};
 
-/// One message for one destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Job {
-    /// The message.
-    pub id: QueueId,
-    /// Its part for this destination, counted by the owner of the message.
-    pub part: u32,
-    /// Attempts so far.
-    pub attempts: u32,
-}
-
-/// What an attempt taught about its destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Feedback {
-    /// A server of it talked to us, whatever it said to this message.
-    Alive,
-    /// No server of it could be reached, or none got through its handshake.
-    Dead,
-    /// Nothing: the attempt ended before any connection, by a fault of ours or of DNS.
-    None,
-}
+/// Which part of the shortest wait what came due before a restart is spread over.
+const SPREAD: u32 = 4;
+/// And how long that is at most.
+const LONGEST_SPREAD: Duration = Duration::from_secs(60);
 
 /// The schedule of all destinations of one core.
 #[derive(Debug)]
@@ -58,20 +39,12 @@ pub struct Schedule {
     due: BTreeMap<(UnixTime, u64), (u32, Job)>,
     sleepers: BTreeMap<(UnixTime, u32), ()>,
     free: Vec<u32>,
+    /// Destinations whose full windows held something back in the last polls.
+    held: Vec<u32>,
     sequence: u64,
     active: u32,
     active_retries: u32,
     limits: Limits,
-}
-
-/// A delivery to begin now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Start {
-    /// What.
-    pub job: Job,
-    /// Where to.
-    pub destination: Destination,
-    retry: bool,
 }
 
 impl Schedule {
@@ -86,6 +59,7 @@ impl Schedule {
             due: BTreeMap::new(),
             sleepers: BTreeMap::new(),
             free: Vec::new(),
+            held: Vec::new(),
             sequence: 0,
             active: 0,
             active_retries: 0,
@@ -95,6 +69,7 @@ impl Schedule {
                 initial: f64::from(settings.initial_destination_concurrency.max(1)),
                 minimal_backoff: settings.minimal_backoff,
                 maximal_backoff: settings.maximal_backoff,
+                rate_delay: settings.destination_rate_delay,
             },
         }
     }
@@ -119,12 +94,57 @@ impl Schedule {
         if self.active >= self.limits.active {
             return None;
         }
+        let room = self.room_for_retries();
+        self.take(Class::Fresh, now)
+            .or_else(|| if self.active_retries < room { self.take(Class::Retry, now) } else { None })
+    }
+
+    /// One more job for a connection to `destination`, if one waits because its window is full. The window counts connections; how many
+    /// deliveries a connection takes at once is for its lane to say.
+    pub fn another(&mut self, destination: &Destination) -> Option<Start> {
+        // Others may be waiting for room, too.
+        if self.active >= self.limits.active {
+            return None;
+        }
+        let number = *self.names.get(destination)?;
+        let retries = self.active_retries < self.room_for_retries();
+        let paced = !self.limits.rate_delay.is_zero();
+        let line = self.lines.get_mut(number as usize).filter(|line| line.dead_until.is_none() && !paced)?;
+        let (job, retry) = match line.fresh.pop() {
+            Some(job) => (job, false),
+            None if retries => (line.retries.pop()?, true),
+            None => return None,
+        };
+        self.active += 1;
+        self.active_retries += u32::from(retry);
+        Some(Start { job, destination: destination.clone(), retry, rides: true })
+    }
+
+    /// Destinations whose windows have held something back since this was last asked: [`Schedule::another`] may have it.
+    pub fn take_held(&mut self) -> Vec<Destination> {
+        let held = std::mem::take(&mut self.held);
+        let destination = |number: u32| {
+            self.lines.get_mut(number as usize)?.held = false;
+            self.destinations.get(number as usize).cloned()
+        };
+        held.into_iter().filter_map(destination).collect()
+    }
+
+    /// A delivery could not begin after all; it is the next of its destination.
+    pub fn put_back(&mut self, start: Start, now: UnixTime) {
+        let number = self.number(&start.destination);
+        let class = if start.retry { Class::Retry } else { Class::Fresh };
+        if let Some(line) = self.lines.get_mut(number as usize) {
+            line.jobs(class).put_back(start.job.clone());
+        }
+        self.finished(&start, Feedback::None, now);
+    }
+
+    /// While fresh mail waits for its windows, retries may fill half of the machine.
+    fn room_for_retries(&self) -> u32 {
         let fresh_waits = !self.turns[Class::Fresh as usize].is_empty();
-        self.take(Class::Fresh, now).or_else(|| {
-            // While fresh mail waits for its windows, retries may fill half of the machine.
-            let room = if fresh_waits { self.limits.active / 2 } else { self.limits.active };
-            if self.active_retries < room.max(1) { self.take(Class::Retry, now) } else { None }
-        })
+        let room = if fresh_waits { self.limits.active / 2 } else { self.limits.active };
+        room.max(1)
     }
 
     /// A delivery has ended.
@@ -136,10 +156,11 @@ impl Schedule {
         let number = self.number(&start.destination);
         let limits = self.limits.clone();
         let Some(line) = self.lines.get_mut(number as usize) else { return };
-        line.active = line.active.saturating_sub(1);
-        let probe = std::mem::take(&mut line.probing);
+        let probe = if start.rides { false } else { std::mem::take(&mut line.probing) };
+        line.active = line.active.saturating_sub(u32::from(!start.rides));
         match feedback {
             Feedback::Alive => line.alive(&limits),
+            Feedback::Busy => line.busy(&limits),
             Feedback::Dead => {
                 if line.failed(&limits, probe, now)
                     && let Some(until) = line.dead_until
@@ -148,6 +169,10 @@ impl Schedule {
                 }
             }
             Feedback::None => {}
+        }
+        if !limits.rate_delay.is_zero() && feedback != Feedback::None {
+            line.not_before = now + limits.rate_delay;
+            self.sleepers.insert((line.not_before, number), ());
         }
         self.turn(number);
         self.retire(number, now);
@@ -199,6 +224,30 @@ impl Schedule {
         self.lines.get(*number as usize)?.dead_until
     }
 
+    /// How long a job waits after an attempt that ended so. A connection that failed says nothing of the message: its destination waits, longer and
+    /// longer, and the message has only to be there when that is probed.
+    #[must_use]
+    pub fn wait_after(&self, feedback: Feedback, attempts: u32) -> Duration {
+        match feedback {
+            Feedback::Dead => self.backoff(1),
+            Feedback::Alive | Feedback::Busy | Feedback::None => self.backoff(attempts),
+        }
+    }
+
+    /// When a message that was found in the spool is tried. What came due while nobody was there does not come due in one moment: it is spread, always in
+    /// the same way, over a part of the shortest wait. Fresh mail is not held back.
+    #[must_use]
+    pub fn after_restart(&self, id: QueueId, attempts: u32, due: UnixTime, now: UnixTime) -> UnixTime {
+        if attempts == 0 || due > now {
+            return due;
+        }
+        let span = (self.limits.minimal_backoff / SPREAD).min(LONGEST_SPREAD);
+        let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX).max(1);
+        // Ids are times; Fibonacci hashing puts neighbours far from each other.
+        let place = id.as_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15) % micros;
+        now + Duration::from_micros(place)
+    }
+
     /// How long a job waits after its `attempts`-th failure: doubling from `minimal_backoff` to `maximal_backoff`.
     #[must_use]
     pub fn backoff(&self, attempts: u32) -> Duration {
@@ -228,8 +277,9 @@ impl Schedule {
 
     fn new_line(&self) -> Line {
         Line {
-            fresh: VecDeque::new(),
-            retries: VecDeque::new(),
+            fresh: Share::default(),
+            retries: Share::default(),
+            not_before: UnixTime::default(),
             active: 0,
             waiting: 0,
             window: self.limits.initial.min(self.limits.window),
@@ -237,6 +287,7 @@ impl Schedule {
             dead_until: None,
             backoff: self.limits.minimal_backoff,
             probing: false,
+            held: false,
             queued: [false; 2],
         }
     }
@@ -244,9 +295,9 @@ impl Schedule {
     fn enqueue(&mut self, number: u32, job: Job) {
         let Some(line) = self.lines.get_mut(number as usize) else { return };
         if job.attempts == 0 {
-            line.fresh.push_back(job)
+            line.fresh.push(job)
         } else {
-            line.retries.push_back(job)
+            line.retries.push(job)
         }
         self.turn(number);
     }
@@ -290,7 +341,7 @@ impl Schedule {
     fn retire(&mut self, number: u32, now: UnixTime) {
         let Some(line) = self.lines.get(number as usize) else { return };
         let idle = line.active == 0 && line.waiting == 0 && line.fresh.is_empty() && line.retries.is_empty();
-        let dead = line.dead_until.is_some_and(|until| until > now);
+        let dead = line.dead_until.is_some_and(|until| until > now) || line.not_before > now;
         // A number that stands in a turn is still in use; the turn drops it soon.
         if idle
             && !dead
@@ -307,10 +358,13 @@ impl Schedule {
         while let Some(number) = self.turns[class as usize].pop_front() {
             let Some(line) = self.lines.get_mut(number as usize) else { continue };
             line.queued[class as usize] = false;
-            if !line.may_begin(now) {
+            if !line.may_begin(now, &self.limits) {
+                if !std::mem::replace(&mut line.held, true) {
+                    self.held.push(number);
+                }
                 continue;
             }
-            let Some(job) = line.jobs(class).pop_front() else { continue };
+            let Some(job) = line.jobs(class).pop() else { continue };
             line.active += 1;
             line.probing = line.dead_until.is_some();
             self.active += 1;
@@ -318,137 +372,11 @@ impl Schedule {
             self.active_retries += u32::from(retry);
             self.turn(number);
             let destination = self.destinations[number as usize].clone();
-            return Some(Start { job, destination, retry });
+            return Some(Start { job, destination, retry, rides: false });
         }
         None
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: UnixTime = UnixTime::from_secs(1_000_000);
-
-    fn settings() -> Settings {
-        Settings { active_limit: 4, ..Settings::default() }
-    }
-
-    fn to(name: &str) -> Destination {
-        Destination { protocol: Protocol::Smtp, nexthop: name.parse().unwrap() }
-    }
-
-    fn job(id: u64) -> Job {
-        Job { id: QueueId::from_u64(id), part: 0, attempts: 0 }
-    }
-
-    fn begun(schedule: &mut Schedule, now: UnixTime) -> Vec<Start> {
-        std::iter::from_fn(|| schedule.poll(now)).collect()
-    }
-
-    fn ids(starts: &[Start]) -> Vec<u64> {
-        starts.iter().map(|s| s.job.id.as_u64()).collect()
-    }
-
-    #[test]
-    fn destinations_take_turns() {
-        let mut schedule = Schedule::new(&settings());
-        for id in 0..3 {
-            schedule.add(&to("a.example"), job(id), NOW, NOW);
-        }
-        schedule.add(&to("b.example"), job(10), NOW, NOW);
-        assert_eq!(ids(&begun(&mut schedule, NOW)), [0, 10, 1, 2]);
-    }
-
-    #[test]
-    fn a_window_opens_with_success_and_holds_the_rest_back() {
-        let mut schedule =
-            Schedule::new(&Settings { active_limit: 100, initial_destination_concurrency: 2, ..settings() });
-        for id in 0..10 {
-            schedule.add(&to("a.example"), job(id), NOW, NOW);
-        }
-        let first = begun(&mut schedule, NOW);
-        assert_eq!(ids(&first), [0, 1]);
-        schedule.finished(&first[0], Feedback::Alive, NOW);
-        assert_eq!(ids(&begun(&mut schedule, NOW)), [2, 3], "one place freed, one added");
-    }
-
-    #[test]
-    fn fresh_mail_goes_before_retries_which_get_half_at_most() {
-        let mut schedule = Schedule::new(&Settings { initial_destination_concurrency: 1, ..settings() });
-        for id in 0..4 {
-            let due = Job { attempts: 1, ..job(id) };
-            schedule.add(&to(&format!("r{id}.example")), due, NOW, NOW);
-        }
-        for id in 10..13 {
-            schedule.add(&to("a.example"), job(id), NOW, NOW);
-        }
-        // a.example has a window of one: its other fresh jobs do not wait in the turn, they cannot begin anyway.
-        let begun = ids(&begun(&mut schedule, NOW));
-        assert_eq!(begun[0], 10);
-        assert_eq!(begun.len(), 4);
-    }
-
-    #[test]
-    fn a_dead_destination_waits_and_is_probed_once() {
-        let mut schedule = Schedule::new(&Settings { initial_destination_concurrency: 1, ..settings() });
-        for id in 0..3 {
-            schedule.add(&to("dead.example"), job(id), NOW, NOW);
-        }
-        let first = begun(&mut schedule, NOW);
-        assert_eq!(ids(&first), [0]);
-        schedule.finished(&first[0], Feedback::Dead, NOW);
-        assert_eq!(begun(&mut schedule, NOW), []);
-        let until = schedule.next_wakeup().unwrap();
-        assert_eq!(until, NOW + Duration::from_secs(300));
-        let probe = begun(&mut schedule, until);
-        assert_eq!(ids(&probe), [1]);
-        schedule.finished(&probe[0], Feedback::Dead, until);
-        assert_eq!(
-            schedule.next_wakeup(),
-            Some(until + Duration::from_secs(600)),
-            "the second sentence is longer"
-        );
-        let later = until + Duration::from_secs(600);
-        let probe = begun(&mut schedule, later);
-        schedule.finished(&probe[0], Feedback::Alive, later);
-        assert_eq!(begun(&mut schedule, later), [], "nothing left");
-    }
-
-    #[test]
-    fn jobs_wait_for_their_time_without_being_looked_at() {
-        let mut schedule = Schedule::new(&settings());
-        let due = NOW + Duration::from_secs(300);
-        schedule.add(&to("a.example"), Job { attempts: 1, ..job(1) }, due, NOW);
-        assert_eq!(schedule.poll(NOW), None);
-        assert_eq!(schedule.next_wakeup(), Some(due));
-        assert_eq!(ids(&begun(&mut schedule, due)), [1]);
-    }
-
-    #[test]
-    fn a_message_can_be_made_due_at_once() {
-        let mut schedule = Schedule::new(&settings());
-        schedule.add(&to("a.example"), Job { attempts: 3, ..job(1) }, NOW + Duration::from_secs(4000), NOW);
-        assert_eq!(schedule.expedite(|id| id.as_u64() == 1), 1);
-        assert_eq!(ids(&begun(&mut schedule, NOW)), [1]);
-    }
-
-    #[test]
-    fn idle_destinations_are_forgotten() {
-        let mut schedule = Schedule::new(&settings());
-        for id in 0..1000 {
-            schedule.add(&to(&format!("d{id}.example")), job(id), NOW, NOW);
-            for start in begun(&mut schedule, NOW) {
-                schedule.finished(&start, Feedback::Alive, NOW);
-            }
-        }
-        assert!(schedule.lines.len() <= 2, "{} lines", schedule.lines.len());
-    }
-
-    #[test]
-    fn back_off_doubles_up_to_its_limit() {
-        let schedule = Schedule::new(&settings());
-        let seconds: Vec<_> = (1..=6).map(|n| schedule.backoff(n).as_secs()).collect();
-        assert_eq!(seconds, [300, 600, 1200, 2400, 4000, 4000]);
-    }
-}
+mod tests;

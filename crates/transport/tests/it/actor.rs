@@ -1,7 +1,7 @@
 //! One round trip for each message of the actor.
 
 use actix::Actor;
-use waxseal_transport::{Open, Park, Quit, RcptOutcome, Send, TlsUse, TransportActor};
+use waxseal_transport::{Lead, Open, Park, Quit, RcptOutcome, TlsUse, TransportActor};
 use waxseal_types::TlsDemand;
 
 use crate::peer::{Peer, cleared, connector, message};
@@ -19,10 +19,15 @@ async fn round_trips() {
         let opened = actor.send(Open(request.clone())).await.unwrap().unwrap();
         let clearance = cleared(&opened.session, &TlsDemand::Clear, None);
         let out = message(&TlsDemand::Clear, &["r@b.example"], b"Hi\r\n");
-        let (session, sent) =
-            actor.send(Send { session: opened.session, clearance, message: out, next: None }).await.unwrap();
+        let lane = actor.send(Lead(opened.session)).await.unwrap().unwrap();
+        let sent = lane.send(clearance, out, Default::default()).await;
         assert!(matches!(sent.recipients[0].1, RcptOutcome::Delivered(_)));
-        actor.send(Park(session)).await.unwrap();
+        drop(lane);
+        while connector.idle() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let kept = actor.send(Open(request.clone())).await.unwrap().unwrap();
+        actor.send(Park(kept.session)).await.unwrap();
         assert_eq!(connector.idle(), 1);
         let again = actor.send(Open(request)).await.unwrap().unwrap();
         assert!(again.report.pooled);

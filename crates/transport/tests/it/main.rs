@@ -5,6 +5,7 @@
 #[cfg(feature = "actor")]
 mod actor;
 mod delivery;
+mod lane;
 mod opening;
 mod peer;
 mod pool;

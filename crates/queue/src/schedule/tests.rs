@@ -1,0 +1,278 @@
+use std::time::Duration;
+
+use waxseal_types::Protocol;
+
+use super::*;
+
+const NOW: UnixTime = UnixTime::from_secs(1_000_000);
+
+fn settings() -> Settings {
+    Settings { active_limit: 4, ..Settings::default() }
+}
+
+fn to(name: &str) -> Destination {
+    Destination { protocol: Protocol::Smtp, nexthop: name.parse().unwrap() }
+}
+
+fn job(id: u64) -> Job {
+    Job { id: QueueId::from_u64(id), part: 0, attempts: 0, client: 0 }
+}
+
+fn begun(schedule: &mut Schedule, now: UnixTime) -> Vec<Start> {
+    std::iter::from_fn(|| schedule.poll(now)).collect()
+}
+
+fn ids(starts: &[Start]) -> Vec<u64> {
+    starts.iter().map(|s| s.job.id.as_u64()).collect()
+}
+
+#[test]
+fn destinations_take_turns() {
+    let mut schedule = Schedule::new(&settings());
+    for id in 0..3 {
+        schedule.add(&to("a.example"), job(id), NOW, NOW);
+    }
+    schedule.add(&to("b.example"), job(10), NOW, NOW);
+    assert_eq!(ids(&begun(&mut schedule, NOW)), [0, 10, 1, 2]);
+}
+
+#[test]
+fn a_window_opens_with_success_and_holds_the_rest_back() {
+    let mut schedule =
+        Schedule::new(&Settings { active_limit: 100, initial_destination_concurrency: 2, ..settings() });
+    for id in 0..10 {
+        schedule.add(&to("a.example"), job(id), NOW, NOW);
+    }
+    let first = begun(&mut schedule, NOW);
+    assert_eq!(ids(&first), [0, 1]);
+    schedule.finished(&first[0], Feedback::Alive, NOW);
+    assert_eq!(ids(&begun(&mut schedule, NOW)), [2, 3], "one place freed, one added");
+}
+
+#[test]
+fn a_connection_takes_more_of_what_its_full_window_holds_back() {
+    let one = Settings { initial_destination_concurrency: 1, destination_concurrency_limit: 1, ..settings() };
+    let mut schedule = Schedule::new(&one);
+    for id in 0..6 {
+        schedule.add(&to("a.example"), job(id), NOW, NOW);
+    }
+    let mut own = begun(&mut schedule, NOW);
+    assert_eq!(ids(&own), [0], "the window counts connections");
+    assert_eq!((schedule.take_held(), schedule.take_held()), (vec![to("a.example")], Vec::new()));
+    let riding = schedule.another(&to("a.example")).unwrap();
+    let back = schedule.another(&to("a.example")).unwrap();
+    assert_eq!((riding.job.id.as_u64(), back.job.id.as_u64()), (1, 2));
+    assert_eq!(schedule.another(&to("b.example")), None);
+    // What could not begin is the next again.
+    schedule.put_back(back, NOW);
+    assert_eq!(begun(&mut schedule, NOW), []);
+    // The first delivery ends, the connection goes on.
+    own[0].leaves(true);
+    schedule.finished(&own[0], Feedback::Alive, NOW);
+    assert_eq!(begun(&mut schedule, NOW), []);
+    let mut last = riding;
+    last.leaves(false);
+    schedule.finished(&last, Feedback::Alive, NOW);
+    assert_eq!(ids(&begun(&mut schedule, NOW)), [2]);
+    assert_eq!(schedule.active(), 1);
+}
+
+#[test]
+fn nobody_comes_aboard_while_all_room_is_taken_or_the_destination_is_dead() {
+    let mut schedule = Schedule::new(&Settings { initial_destination_concurrency: 2, ..settings() });
+    for id in 0..9 {
+        schedule.add(&to("a.example"), job(id), NOW, NOW);
+        schedule.add(&to("b.example"), job(10 + id), NOW, NOW);
+    }
+    assert_eq!(begun(&mut schedule, NOW).len(), 4, "the limit of all");
+    assert_eq!(schedule.another(&to("a.example")), None);
+
+    let mut schedule = Schedule::new(&Settings { initial_destination_concurrency: 1, ..settings() });
+    for id in 0..3 {
+        schedule.add(&to("a.example"), job(id), NOW, NOW);
+    }
+    let first = begun(&mut schedule, NOW);
+    schedule.finished(&first[0], Feedback::Dead, NOW);
+    assert_eq!(schedule.another(&to("a.example")), None);
+}
+
+#[test]
+fn fresh_mail_goes_before_retries_which_get_half_at_most() {
+    let mut schedule = Schedule::new(&Settings { initial_destination_concurrency: 1, ..settings() });
+    for id in 0..4 {
+        let due = Job { attempts: 1, ..job(id) };
+        schedule.add(&to(&format!("r{id}.example")), due, NOW, NOW);
+    }
+    for id in 10..13 {
+        schedule.add(&to("a.example"), job(id), NOW, NOW);
+    }
+    // a.example has a window of one: its other fresh jobs do not wait in the turn, they cannot begin anyway.
+    let begun = ids(&begun(&mut schedule, NOW));
+    assert_eq!(begun[0], 10);
+    assert_eq!(begun.len(), 4);
+}
+
+#[test]
+fn a_dead_destination_waits_and_is_probed_once() {
+    let mut schedule = Schedule::new(&Settings { initial_destination_concurrency: 1, ..settings() });
+    for id in 0..3 {
+        schedule.add(&to("dead.example"), job(id), NOW, NOW);
+    }
+    let first = begun(&mut schedule, NOW);
+    assert_eq!(ids(&first), [0]);
+    schedule.finished(&first[0], Feedback::Dead, NOW);
+    assert_eq!(begun(&mut schedule, NOW), []);
+    let until = schedule.next_wakeup().unwrap();
+    assert_eq!(until, NOW + Duration::from_secs(300));
+    let probe = begun(&mut schedule, until);
+    assert_eq!(ids(&probe), [1]);
+    schedule.finished(&probe[0], Feedback::Dead, until);
+    assert_eq!(
+        schedule.next_wakeup(),
+        Some(until + Duration::from_secs(600)),
+        "the second sentence is longer"
+    );
+    let later = until + Duration::from_secs(600);
+    let probe = begun(&mut schedule, later);
+    schedule.finished(&probe[0], Feedback::Alive, later);
+    assert_eq!(begun(&mut schedule, later), [], "nothing left");
+}
+
+#[test]
+fn jobs_wait_for_their_time_without_being_looked_at() {
+    let mut schedule = Schedule::new(&settings());
+    let due = NOW + Duration::from_secs(300);
+    schedule.add(&to("a.example"), Job { attempts: 1, ..job(1) }, due, NOW);
+    assert_eq!(schedule.poll(NOW), None);
+    assert_eq!(schedule.next_wakeup(), Some(due));
+    assert_eq!(ids(&begun(&mut schedule, due)), [1]);
+}
+
+#[test]
+fn a_message_can_be_made_due_at_once() {
+    let mut schedule = Schedule::new(&settings());
+    schedule.add(&to("a.example"), Job { attempts: 3, ..job(1) }, NOW + Duration::from_secs(4000), NOW);
+    assert_eq!(schedule.expedite(|id| id.as_u64() == 1), 1);
+    assert_eq!(ids(&begun(&mut schedule, NOW)), [1]);
+}
+
+#[test]
+fn idle_destinations_are_forgotten() {
+    let mut schedule = Schedule::new(&settings());
+    for id in 0..1000 {
+        schedule.add(&to(&format!("d{id}.example")), job(id), NOW, NOW);
+        for start in begun(&mut schedule, NOW) {
+            schedule.finished(&start, Feedback::Alive, NOW);
+        }
+    }
+    assert!(schedule.lines.len() <= 2, "{} lines", schedule.lines.len());
+}
+
+#[test]
+fn back_off_doubles_up_to_its_limit() {
+    let schedule = Schedule::new(&settings());
+    let seconds: Vec<_> = (1..=6).map(|n| schedule.backoff(n).as_secs()).collect();
+    assert_eq!(seconds, [300, 600, 1200, 2400, 4000, 4000]);
+}
+
+#[test]
+fn clients_take_turns_at_a_destination() {
+    let one = Settings { active_limit: 100, initial_destination_concurrency: 100, ..settings() };
+    let mut schedule = Schedule::new(&Settings { destination_concurrency_limit: 100, ..one });
+    for id in 0..5 {
+        schedule.add(&to("a.example"), Job { client: 1, ..job(id) }, NOW, NOW);
+    }
+    for (id, client) in [(10, 2), (11, 2), (20, 3)] {
+        schedule.add(&to("a.example"), Job { client, ..job(id) }, NOW, NOW);
+    }
+    // Whoever submitted much waits for itself.
+    assert_eq!(ids(&begun(&mut schedule, NOW)), [0, 10, 20, 1, 11, 2, 3, 4]);
+}
+
+#[test]
+fn feedback_moves_the_window() {
+    // Connections under way at once after each ended, one after the other, in this way; the destination never lacks jobs.
+    use Feedback::{Alive, Busy, Dead, None};
+    let table: [(&[Feedback], usize); 7] = [
+        (&[], 5),
+        (&[Alive, Alive, Alive], 8),
+        (&[Alive; 30], 20),
+        // A server that asks for less gets half, and is not dead for it.
+        (&[Busy], 2),
+        (&[Busy, Busy, Busy], 1),
+        // One that cannot be reached takes one off; a whole cohort of those is its death.
+        (&[Dead], 4),
+        (&[None, None], 5),
+    ];
+    for (feedback, expected) in table {
+        let mut schedule = Schedule::new(&Settings { active_limit: 1000, ..settings() });
+        for id in 0..100 {
+            schedule.add(&to("a.example"), job(id), NOW, NOW);
+        }
+        let mut under_way: VecDeque<_> = begun(&mut schedule, NOW).into();
+        for feedback in feedback {
+            let ended = under_way.pop_front().unwrap();
+            schedule.finished(&ended, *feedback, NOW);
+            under_way.extend(begun(&mut schedule, NOW));
+        }
+        // What a smaller window has too many of ends by itself.
+        while schedule.lines[0].active as usize > schedule.lines[0].window as usize {
+            schedule.finished(&under_way.pop_front().unwrap(), None, NOW);
+        }
+        assert_eq!(schedule.lines[0].active as usize, expected, "{feedback:?}");
+    }
+}
+
+#[test]
+fn a_destination_with_a_rate_delay_gets_one_at_a_time_and_then_a_pause() {
+    let delay = Duration::from_secs(2);
+    let mut schedule = Schedule::new(&Settings { destination_rate_delay: delay, ..settings() });
+    for id in 0..3 {
+        schedule.add(&to("a.example"), job(id), NOW, NOW);
+    }
+    let first = begun(&mut schedule, NOW);
+    assert_eq!(ids(&first), [0]);
+    assert_eq!(schedule.another(&to("a.example")), None);
+    schedule.finished(&first[0], Feedback::Alive, NOW);
+    assert_eq!(begun(&mut schedule, NOW), []);
+    assert_eq!(schedule.next_wakeup(), Some(NOW + delay));
+    let second = begun(&mut schedule, NOW + delay);
+    assert_eq!(ids(&second), [1]);
+    // The pause outlives an empty line.
+    schedule.finished(&second[0], Feedback::Alive, NOW + delay);
+    assert_eq!(ids(&begun(&mut schedule, NOW + 2 * delay)), [2]);
+}
+
+#[test]
+fn a_connection_that_failed_does_not_make_its_message_wait_longer_each_time() {
+    let schedule = Schedule::new(&settings());
+    let table = [
+        (Feedback::Dead, 1, 300),
+        (Feedback::Dead, 5, 300),
+        (Feedback::Alive, 1, 300),
+        (Feedback::Alive, 3, 1200),
+        (Feedback::Busy, 3, 1200),
+        (Feedback::None, 2, 600),
+    ];
+    for (feedback, attempts, seconds) in table {
+        assert_eq!(schedule.wait_after(feedback, attempts).as_secs(), seconds, "{feedback:?} {attempts}");
+    }
+}
+
+#[test]
+fn what_came_due_before_a_restart_is_spread() {
+    let schedule = Schedule::new(&settings());
+    let (past, future) = (UnixTime::from_secs(999_991), NOW + Duration::from_secs(9));
+    let at = |id, attempts, due| schedule.after_restart(QueueId::from_u64(id), attempts, due, NOW);
+    assert_eq!(at(1, 0, past), past, "fresh mail goes at once");
+    assert_eq!(at(1, 1, future), future, "what is not due keeps its time");
+    let end = NOW + Duration::from_secs(60);
+    let mut seconds = [0; 60];
+    for id in 0..6000 {
+        let due = at(NOW.as_micros() + id, 1, past);
+        assert!(due >= NOW && due < end);
+        seconds[due.since(NOW).as_secs() as usize] += 1;
+    }
+    assert!(seconds.iter().all(|count| (50..200).contains(count)), "{seconds:?}");
+    assert_eq!(at(7, 1, past), at(7, 1, past));
+}
