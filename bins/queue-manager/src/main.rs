@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
-use waxseal_config::Config;
+use waxseal_config::{Config, Gravity};
 use waxseal_queue_manager::{Engine, EngineSettings, Opened};
 use waxseal_telemetry::{Target, Telemetry};
 use waxseal_trust::Store;
@@ -59,8 +59,11 @@ fn main() -> ExitCode {
     if let Err(error) = waxseal_telemetry::init_logging(&config.log.level) {
         return refuse(&error);
     }
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
+    for found in &config.warnings {
+        match found.gravity {
+            Gravity::Notice => tracing::info!("{found}"),
+            Gravity::Error | Gravity::Warning => tracing::warn!("{found}"),
+        }
     }
     // Ports are bound, and privileges dropped, before there is any other thread.
     let opened =

@@ -1,6 +1,5 @@
 //! What is worth saying about the policy tables of a configuration: for `waxseal check`.
 
-use serde_json::{Value, json};
 use waxseal_config::Config;
 use waxseal_policy::{
     Origin,
@@ -35,21 +34,4 @@ pub(crate) fn of_config(config: &Config) -> Vec<Finding> {
         }
     }
     once
-}
-
-pub(crate) fn to_json(finding: &Finding) -> Value {
-    let place = finding.place();
-    let (file, line) =
-        match place.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse::<u32>().ok()?))) {
-            Some((file, line)) => (file, Some(line)),
-            None => (place, None),
-        };
-    json!({
-        "file": file,
-        "line": line,
-        "key": finding.origin.as_ref().map(|origin| &*origin.key),
-        "concern": finding.remark.concern.as_str(),
-        "what": finding.remark.text,
-        "remedy": finding.remark.remedy,
-    })
 }

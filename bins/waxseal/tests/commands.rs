@@ -132,8 +132,9 @@ fn check_names_the_lines_of_dangerous_entries() {
     says(&["check", "--config", &config], 0, &expected);
     let output = waxseal(&["check", "--json", "--config", &config]);
     let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
-    let first = &report["findings"][0];
-    assert_eq!((&first["line"], &first["concern"]), (&Value::from(1), &Value::from("dangerous")), "{report}");
+    let problems = report["problems"].as_array().expect("a list");
+    let first = problems.iter().find(|one| one["concern"] == "dangerous").expect("it is there");
+    assert_eq!((&first["line"], &first["severity"]), (&Value::from(1), &Value::from("warning")), "{report}");
 }
 
 #[test]

@@ -1,44 +1,50 @@
 //! Checks of whole tables, for `waxseal check`: what a lookup would find out one destination at a time.
 
-use waxseal_policy::{RouteLookup, Step, TableAnswer, TlsPolicy};
+use waxseal_policy::{Origin, RouteLookup, Settings, Step, TableAnswer, TlsPolicy};
 use waxseal_types::{Mailbox, Protocol};
 
-use crate::{Config, Problem, problem::Place};
+use crate::{Problem, TableSet, problem::Place};
 
-impl Config {
-    /// Every entry of every table that is invalid: mail for its destination would wait. Nothing of this keeps the daemon from starting.
-    #[must_use]
-    pub fn check_entries(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let mut add = |origin: &waxseal_policy::Origin, what: String| {
-            let place =
-                match origin.place.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?)))
-                {
-                    Some((file, line)) => Place::File { file: file.into(), line },
-                    None => Place::File { file: origin.place.clone(), line: 0 },
-                };
-            problems.push(Problem::new(place, &origin.key, what, ""));
-        };
-        for protocol in [Protocol::Smtp, Protocol::Lmtp] {
-            for table in &self.policy.client(protocol).policy_maps {
-                for (value, origin) in self.tables.entries(table) {
-                    if let Err(error) = TlsPolicy::of_entry(&self.policy, protocol, &value, origin.clone()) {
-                        add(&origin, error.reason);
-                    }
-                }
-            }
+/// Every entry of every table that is invalid: mail for its destination would wait. Nothing of this keeps the daemon from starting.
+pub(crate) fn entries(policy: &Settings, tables: &TableSet) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = Vec::new();
+    let mut add = |origin: &Origin, what: String| {
+        let problem = Problem::new(
+            Place::of_text(&origin.place),
+            &origin.key,
+            format!("{what}; mail that needs this entry would wait"),
+            "",
+        );
+        if !problems.contains(&problem) {
+            problems.push(problem);
         }
-        let Ok(anybody) = Mailbox::new("user@example.com") else { return problems };
-        for table in &self.policy.transport_maps {
-            for (value, origin) in self.tables.entries(table) {
-                let mut lookup = RouteLookup::new(&self.policy, &anybody);
-                lookup.answer(TableAnswer::Found { value, origin: origin.clone() });
-                if let Step::Done(Err(error)) = lookup.step() {
+    };
+    for protocol in [Protocol::Smtp, Protocol::Lmtp] {
+        for table in &policy.client(protocol).policy_maps {
+            for (value, origin) in tables.entries(table) {
+                if let Err(error) = TlsPolicy::of_entry(policy, protocol, &value, origin.clone()) {
                     add(&origin, error.reason);
                 }
             }
         }
-        problems.dedup();
-        problems
     }
+    let Ok(anybody) = Mailbox::new("user@example.com") else { return problems };
+    for table in &policy.transport_maps {
+        for (value, origin) in tables.entries(table) {
+            let mut lookup = RouteLookup::new(policy, &anybody);
+            // Where relay_domains are tables, they are asked first.
+            while let Step::NeedKey { table: asked, .. } = lookup.step() {
+                let found = asked == table && !policy.relay_domains.tables.contains(asked);
+                lookup.answer(if found {
+                    TableAnswer::Found { value: value.clone(), origin: origin.clone() }
+                } else {
+                    TableAnswer::Absent
+                });
+            }
+            if let Step::Done(Err(error)) = lookup.step() {
+                add(&origin, error.reason);
+            }
+        }
+    }
+    problems
 }

@@ -5,7 +5,8 @@
 //! once; the crate `config` puts the layers on top of each other.
 //!
 //! `main.cf` is read with Postfix's syntax, `$name` expansion and defaults. Parameters that would weaken or change TLS policy or
-//! delivery, but are not implemented, give one warning each.
+//! delivery, but are not implemented, give one warning each ([`parameters`] has what becomes of each). The `master.cf` beside it is read for the `-o` options of the
+//! services that send mail out.
 //!
 //! The crate refuses to know what settings do; it reads the environment and the files it is given, and opens the lookup tables that
 //! they name ([`TableSet`]).
@@ -35,6 +36,8 @@ mod raw;
 mod tables;
 mod values;
 
+pub(crate) use load::TransportService;
 pub use load::{Config, LogKeys, TelemetryKeys};
-pub use problem::{Place, Problem, Problems};
+pub use postfix::{Parameter, main_cf_values, parameters, parameters_page};
+pub use problem::{Gravity, Place, Problem, Problems};
 pub use tables::{Severity, TableAlert, TableSet};

@@ -48,8 +48,8 @@ pub struct Config {
     pub tables: Arc<TableSet>,
     /// `process.user`: who the daemon becomes once its ports are bound.
     pub user: Option<String>,
-    /// What is odd, but no error; one line each.
-    pub warnings: Vec<String>,
+    /// What is odd, but no error.
+    pub warnings: Vec<Problem>,
 }
 
 /// `[log]`.
@@ -84,6 +84,25 @@ impl Config {
         files: &[PathBuf],
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Problems> {
+        let (config, found) = Self::examine(files, environment, false);
+        config.ok_or(Problems(found))
+    }
+
+    /// As [`Config::load`], and looks at each entry of each table besides. All that was found, the gravest first; the configuration is there where
+    /// the daemon would start with it.
+    #[must_use]
+    pub fn check(
+        files: &[PathBuf],
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> (Option<Self>, Vec<Problem>) {
+        Self::examine(files, environment, true)
+    }
+
+    fn examine(
+        files: &[PathBuf],
+        environment: impl Iterator<Item = (String, String)>,
+        entries: bool,
+    ) -> (Option<Self>, Vec<Problem>) {
         let mut problems = Vec::new();
         let system_hostname = hostname::of_system();
         let mut cf = MainCf::new(&system_hostname);
@@ -95,6 +114,7 @@ impl Config {
                 Ok((Format::Postfix, text)) => {
                     postfix = true;
                     cf.read(file, &text, number, &mut problems);
+                    read_master(&mut cf, &file.with_file_name("master.cf"), number, &mut problems);
                 }
             }
         }
@@ -112,18 +132,49 @@ impl Config {
             problems.push(Problem::new(Place::Default, "", error.to_string(), ""));
             Raw::default()
         });
-        let warnings = cf.warnings();
-        let (configured, tables) = (!files.is_empty(), TableSet::default());
-        let build = Build { stack: &stack, raw, configured, system_hostname, problems, warnings, tables };
-        let (config, problems) = build.finish();
-        config.ok_or(Problems(problems))
+        let build = Build {
+            stack: &stack,
+            raw,
+            configured: !files.is_empty(),
+            system_hostname,
+            problems,
+            warnings: cf.remarks(),
+            services: cf.transports(),
+            tables: TableSet::default(),
+        };
+        build.finish(entries)
     }
+}
+
+/// The `master.cf` beside a `main.cf`, where there is one. One that cannot be read may make a policy stricter, so that is an error.
+fn read_master(cf: &mut MainCf, path: &Path, number: usize, problems: &mut Vec<Problem>) {
+    match fs::read(path) {
+        Ok(bytes) => cf.read_master(path, &String::from_utf8_lossy(&bytes), number, problems),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => problems.push(Problem::new(
+            Place::file(path),
+            "",
+            format!("cannot be read: {error}"),
+            "its -o options override main.cf: let this user read it",
+        )),
+    }
+}
+
+/// What a service of a `master.cf` means for the transport of its name.
+#[derive(Debug, Clone)]
+pub(crate) struct TransportService {
+    pub(crate) name: String,
+    pub(crate) transport: waxseal_policy::Transport,
 }
 
 fn read(file: &Path) -> Result<(Format, String), Problem> {
     let place = Place::file(file);
     let format = match file.extension().and_then(|extension| extension.to_str()) {
         Some("toml") => Format::Toml,
+        Some("cf") if file.file_name().is_some_and(|name| name == "master.cf") => {
+            let remedy = "name the main.cf; the master.cf beside it is read with it";
+            return Err(Problem::new(place, "", "master.cf is no main.cf", remedy));
+        }
         Some("cf") => Format::Postfix,
         Some(_) | None => {
             return Err(Problem::new(

@@ -25,6 +25,14 @@ impl Place {
         Self::line(path, 0)
     }
 
+    /// As tables write it: `/etc/waxseal/tls_policy:12`; without a line, the file as a whole.
+    #[must_use]
+    pub fn of_text(text: &str) -> Self {
+        let parts = text.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?)));
+        let (file, line) = parts.unwrap_or((text, 0));
+        Self::File { file: file.into(), line }
+    }
+
     /// A line of a file.
     #[must_use]
     pub fn line(path: &Path, line: u32) -> Self {
@@ -43,9 +51,34 @@ impl fmt::Display for Place {
     }
 }
 
-/// One thing that is wrong.
+/// How bad something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Gravity {
+    /// Nothing starts with it, or mail waits for it.
+    Error,
+    /// It does not do what whoever wrote it may have meant.
+    Warning,
+    /// Worth knowing.
+    Notice,
+}
+
+impl Gravity {
+    /// `error`, `warning` or `notice`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Notice => "notice",
+        }
+    }
+}
+
+/// One thing that is wrong, or odd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// How bad it is.
+    pub gravity: Gravity,
     /// Where.
     pub place: Place,
     /// Which key or parameter; empty where the file as a whole is meant.
@@ -57,16 +90,39 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with a key.
+    /// An error with a key.
     #[must_use]
     pub fn new(place: Place, key: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { place, key: key.to_owned(), what: what.into(), remedy: remedy.into() }
+        Self { gravity: Gravity::Error, place, key: key.to_owned(), what: what.into(), remedy: remedy.into() }
+    }
+
+    /// A warning about a key.
+    #[must_use]
+    pub fn warning(place: Place, key: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { gravity: Gravity::Warning, ..Self::new(place, key, what, remedy) }
+    }
+
+    /// Something about a key that is worth knowing.
+    #[must_use]
+    pub fn notice(place: Place, key: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { gravity: Gravity::Notice, ..Self::new(place, key, what, remedy) }
+    }
+
+    /// From a line of text that begins with its place, `file:line: `, or has none.
+    pub(crate) fn of_text(gravity: Gravity, text: &str) -> Self {
+        let placed = text.split_once(": ").map(|(place, what)| (Place::of_text(place), what));
+        let placed = placed.filter(|(place, _)| matches!(place, Place::File { line: 1.., .. }));
+        let (place, what) = placed.unwrap_or((Place::Default, text));
+        Self { gravity, ..Self::new(place, "", what, "") }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.place)?;
+        // What stands nowhere has a name at least.
+        if self.place != Place::Default {
+            write!(f, "{}: ", self.place)?;
+        }
         if !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;
         }
@@ -75,13 +131,21 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a configuration, at once. Whoever starts with it ends with status 78.
+/// Everything that is wrong with a configuration, at once: errors first, and what else was found. Whoever starts with it ends with status 78.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Problems(pub Vec<Problem>);
 
+impl Problems {
+    /// Those that keep the daemon from starting.
+    pub fn errors(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter().filter(|problem| problem.gravity == Gravity::Error)
+    }
+}
+
 impl fmt::Display for Problems {
+    /// The errors, one on a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, problem) in self.0.iter().enumerate() {
+        for (at, problem) in self.errors().enumerate() {
             let newline = if at == 0 { "" } else { "\n" };
             write!(f, "{newline}{problem}")?;
         }

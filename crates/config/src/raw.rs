@@ -85,6 +85,9 @@ section!(inherits
 
 section!(Transport {
     maps: Words,
+    default_transport: Text,
+    relay_transport: Text,
+    relay_domains: Words,
     relayhost: Words,
     fallback_relay: Words,
     lmtp_fallback_relay: Words,

@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use waxseal_config::{Config, Problems};
+use waxseal_config::{Config, Gravity, Place, Problems};
 use waxseal_dns::{DnssecMode, Families};
 use waxseal_policy::{InsecureMx, ServerName, TableAnswer};
 use waxseal_types::{Strength, TlsLevel};
@@ -29,8 +29,8 @@ impl Folder {
     /// The problems, with the folder's name taken out.
     fn problems(&self, files: &[(&str, &str)]) -> Vec<String> {
         let folder = format!("{}/", self.0.path().display());
-        let problems = self.load(files).unwrap_err().0;
-        problems.iter().map(|problem| problem.to_string().replace(&folder, "")).collect()
+        let problems = self.load(files).unwrap_err();
+        problems.errors().map(|problem| problem.to_string().replace(&folder, "")).collect()
     }
 }
 
@@ -272,7 +272,7 @@ fn the_environment_is_on_top_without_regard_to_case() {
         ("WAXSEAL_LSITEN__SMTP", "x"),
         ("WAXSEAL_QUEUE__MINIMAL_BACKOFF", "9"),
     ]);
-    let lines: Vec<String> = wrong.unwrap_err().0.iter().map(ToString::to_string).collect();
+    let lines: Vec<String> = wrong.unwrap_err().errors().map(ToString::to_string).collect();
     let expected = [
         "environment variable WAXSEAL_LSITEN__SMTP: LSITEN: unknown section; did you mean [listen]?",
         "environment variable WAXSEAL_QUEUE__MINIMAL_BACKOFF: queue.minimal_backoff: \"9\" is not a time",
@@ -324,10 +324,13 @@ fn a_main_cf_and_a_toml_file_on_top_of_it() {
         (config.hostname.as_str(), config.transport.helo_name.as_str()),
         ("client.lab.test", "client.lab.test")
     );
-    // CAfile, servername, the certificate, and its key, which is in the same file.
-    assert_eq!(config.warnings.len(), 4, "{:?}", config.warnings);
+    // CAfile, servername and the certificate; its key, which is in the same file, is not told again.
+    assert_eq!(config.warnings.len(), 3, "{:?}", config.warnings);
     assert!(
-        config.warnings.iter().any(|warning| warning.contains("main.cf:8: smtp_tls_CAfile: cannot read"))
+        config
+            .warnings
+            .iter()
+            .any(|warning| warning.to_string().contains("main.cf:8: smtp_tls_CAfile: cannot read"))
     );
 }
 
@@ -355,15 +358,14 @@ fn parameters_that_matter_and_are_not_implemented_give_one_warning_each() {
     let folder = Folder::new();
     let text = "myhostname = a.example.com\nsmtp_sasl_auth_enable = yes\nsmtp_tls_wrappermode = no\nmydestination =\nsmtp_tls_loglevel = 1\nsoft_bounce = yes\nsmtp_tls_per_site = hash:/x\nbiff = no\n";
     let warnings = folder.load(&[("main.cf", text)]).unwrap().warnings;
-    let names: Vec<&str> = warnings.iter().map(|line| line.split(": ").nth(1).unwrap()).collect();
+    let names: Vec<(&str, &Place)> = warnings.iter().map(|one| (one.key.as_str(), &one.place)).collect();
+    let at = |line| Place::line(&folder.0.path().join("main.cf"), line);
+    let (sasl, bounce, site) = (at(2), at(6), at(7));
     assert_eq!(
         names,
-        [
-            "smtp_sasl_auth_enable is not implemented",
-            "smtp_tls_per_site is not implemented",
-            "soft_bounce is not implemented"
-        ]
+        [("smtp_sasl_auth_enable", &sasl), ("soft_bounce", &bounce), ("smtp_tls_per_site", &site)]
     );
+    assert!(warnings.iter().all(|one| one.what.starts_with("is not implemented: ")), "{warnings:?}");
 }
 
 #[test]
@@ -394,10 +396,12 @@ fn a_check_names_each_invalid_entry_and_the_daemon_starts_all_the_same() {
         policy.display(),
         transport.display()
     );
-    let config = folder.load(&[("a.toml", &text)]).unwrap();
-    let places: Vec<String> =
-        config.check_entries().iter().map(|problem| problem.place.to_string()).collect();
-    let expected = [(&policy, 3), (&policy, 4), (&policy, 3), (&policy, 4), (&transport, 1), (&transport, 2)];
+    let file = folder.file("a.toml", &text);
+    let (config, found) = Config::check(&[file], std::iter::empty());
+    let config = config.unwrap();
+    let errors = found.iter().filter(|problem| problem.gravity == Gravity::Error);
+    let places: Vec<String> = errors.map(|problem| problem.place.to_string()).collect();
+    let expected = [(&policy, 3), (&policy, 4), (&transport, 1), (&transport, 2)];
     let expected: Vec<String> =
         expected.iter().map(|(path, line)| format!("{}:{line}", path.display())).collect();
     assert_eq!(places, expected);

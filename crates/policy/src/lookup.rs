@@ -96,7 +96,9 @@ fn keys(nexthop: &NextHop) -> Vec<String> {
             keys.extend(parents(text, domain));
             keys
         }
-        (Target::Mx(_) | Target::Host(_) | Target::Address(_) | Target::Unix(_), _) => vec![text.to_owned()],
+        // Postfix's smtp(8) looks a socket up by its path.
+        (Target::Unix(path), _) => vec![(**path).to_owned()],
+        (Target::Mx(_) | Target::Host(_) | Target::Address(_), _) => vec![text.to_owned()],
     }
 }
 

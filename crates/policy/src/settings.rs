@@ -1,6 +1,6 @@
 //! The settings of the crate.
 
-use alloc::{string::String, vec, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, vec, vec::Vec};
 
 use waxseal_types::{
     DigestAlgorithm, DigestOrder, Domain, Fingerprint, NextHop, Protocol, Strength, TlsLevel,
@@ -19,12 +19,50 @@ pub struct Settings {
     pub transport_maps: Vec<TableName>,
     /// postconf(5), `relayhost`: where mail goes for which `transport_maps` has no entry; the later ones when the first one fails.
     pub relayhost: Vec<NextHop>,
+    /// postconf(5), `default_transport`: `transport:nexthop` for mail for which `transport_maps` has no entry, or one that leaves the transport open. The
+    /// next hop may be left out: then `relayhost` counts, and the recipient's domain where there is none.
+    pub default_transport: String,
+    /// postconf(5), `relay_transport`: the same for recipients in [`Settings::relay_domains`].
+    pub relay_transport: String,
+    /// postconf(5), `relay_domains`.
+    pub relay_domains: DomainList,
+    /// What the names of transports mean, beside `error`, `retry` and `discard` (master(5)).
+    pub transports: BTreeMap<String, Transport>,
     /// postconf(5), `recipient_delimiter`: `user+ext@domain` is looked up as `user@domain`, too; empty: it is not.
     pub recipient_delimiter: String,
     /// Our own name, by which a server behind a unix-domain socket goes.
     pub hostname: Option<Domain>,
-    /// The levels that this program can carry out. Mail under any other one waits.
-    pub built_levels: Vec<TlsLevel>,
+}
+
+/// What a transport is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// Mail goes out by this protocol.
+    Deliver(Protocol),
+    /// It is known, and cannot be carried out as it is configured: mail for it waits, with this reason.
+    Refused(String),
+}
+
+/// Domains by name and by table (postconf(5), `relay_domains`). A name covers the domains below it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DomainList {
+    /// Names.
+    pub names: Vec<Domain>,
+    /// Tables; each is asked for the domain and then for its parents.
+    pub tables: Vec<TableName>,
+}
+
+impl DomainList {
+    /// Whether a name covers `domain`.
+    #[must_use]
+    pub fn names_cover(&self, domain: &Domain) -> bool {
+        self.names.iter().any(|name| {
+            domain
+                .as_str()
+                .strip_suffix(name.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
+    }
 }
 
 impl Default for Settings {
@@ -34,9 +72,14 @@ impl Default for Settings {
             lmtp: ClientSettings::default(),
             transport_maps: Vec::new(),
             relayhost: Vec::new(),
+            default_transport: String::from("smtp"),
+            relay_transport: String::from("relay"),
+            relay_domains: DomainList::default(),
+            transports: [("smtp", Protocol::Smtp), ("relay", Protocol::Smtp), ("lmtp", Protocol::Lmtp)]
+                .map(|(name, protocol)| (String::from(name), Transport::Deliver(protocol)))
+                .into(),
             recipient_delimiter: String::from("+"),
             hostname: None,
-            built_levels: TlsLevel::ALL.to_vec(),
         }
     }
 }
@@ -92,7 +135,8 @@ pub struct ClientSettings {
     /// Why DANE cannot be had, where that is so: DNSSEC is off, or the resolver's word is not trusted. `dane` is `may` then, and
     /// `dane-only` defers.
     pub dane_blind: Option<String>,
-    /// `smtp_fallback_relay`: tried in turn when no host of the destination could be used; each has its own policy.
+    /// `smtp_fallback_relay`: tried in turn when no host of the destination could be used; each has its own policy. Routes have them as the last
+    /// alternatives.
     pub fallback_relay: Vec<NextHop>,
 }
 

@@ -177,11 +177,6 @@ impl TlsPolicy {
 
     fn build(settings: &Settings, client: &ClientSettings, mut entry: Entry) -> Result<Self, String> {
         let level = entry.level;
-        if !settings.built_levels.contains(&level) {
-            return Err(format!(
-                "level {level} is not supported by this version, and nothing weaker will do"
-            ));
-        }
         let (opportunistic, mandatory) = offers(client, &entry)?;
         let fingerprints = fingerprints(client, &mut entry)?;
         let matches = match (level, &entry.matches) {

@@ -268,21 +268,3 @@ fn the_default_level_may_use_the_configured_fingerprints() {
     let policy = look_up(&settings, "example.com", &[]).0.unwrap();
     assert_eq!((policy.fingerprints.accepted.len(), policy.source.to_string().as_str()), (1, "default"));
 }
-
-#[test]
-fn a_level_that_is_not_built_defers_and_says_so() {
-    let mut settings = settings(&["t"]);
-    settings.built_levels = vec![TlsLevel::None, TlsLevel::May, TlsLevel::Encrypt];
-    for level in TlsLevel::ALL {
-        let value = if level == TlsLevel::Fingerprint {
-            format!("fingerprint match={}", "ab".repeat(32))
-        } else {
-            level.to_string()
-        };
-        let result = look_up(&settings, "example.com", &[("t", &[("example.com", value.as_str())])]).0;
-        assert_eq!(result.is_ok(), settings.built_levels.contains(&level), "{level}");
-        if let Err(error) = result {
-            assert!(error.reason.contains("not supported by this version"), "{error}");
-        }
-    }
-}

@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use waxseal_policy::{
-    Origin, PolicyError, Route, RouteKind, RouteLookup, Settings, Step, TableAnswer, TableName,
+    Origin, PolicyError, Route, RouteKind, RouteLookup, Settings, Step, TableAnswer, TableName, Transport,
+    check_transport,
 };
 use waxseal_types::{Domain, Mailbox, Protocol};
 
@@ -97,7 +98,7 @@ fn an_entry_says_transport_and_next_hop_or_leaves_them_open() {
         ("discard:", "discard "),
         ("smtp:unix:/run/x", "4.3.5 bad next hop \"unix:/run/x\": SMTP does not go over unix-domain sockets"),
         ("smtp:[mx", "4.3.5 bad next hop \"[mx\": brackets do not match in next hop \"[mx\""),
-        ("local:", "4.3.5 transport \"local\" is none of smtp, relay, lmtp, error, retry and discard"),
+        ("local:", "4.3.5 transport \"local\" is none of lmtp, relay, smtp, error, retry and discard"),
     ];
     let settings = Settings { relayhost: vec!["[relay.example.org]".parse().unwrap()], ..settings() };
     for (value, expected) in table {
@@ -120,6 +121,150 @@ fn without_an_entry_the_relayhost_or_the_domain_gets_the_mail() {
     assert!(shown(route(&settings(), "postmaster", &[]).0).starts_with("4.3.5 the recipient has no domain"));
     let named = Settings { hostname: Some(Domain::new("host.example.com").unwrap()), ..settings() };
     assert_eq!(shown(route(&named, "postmaster", &[]).0), "smtp host.example.com");
+}
+
+#[test]
+fn default_transport_says_how_mail_without_entry_goes() {
+    let with = |transport: &str, relayhost: &[&str]| Settings {
+        default_transport: transport.into(),
+        relayhost: relayhost.iter().map(|hop| hop.parse().unwrap()).collect(),
+        ..settings()
+    };
+    let table: &[(&str, &[&str], &str)] = &[
+        ("smtp", &[], "smtp example.com"),
+        ("smtp:", &["[r.test]"], "smtp [r.test]"),
+        // Its next hop comes before relayhost.
+        ("smtp:[gw.test]:587", &["[r.test]"], "smtp [gw.test]:587"),
+        ("relay", &[], "smtp example.com"),
+        ("lmtp:unix:/run/lmtp", &[], "lmtp unix:/run/lmtp"),
+        ("lmtp:inet:localhost:24", &[], "lmtp localhost:24"),
+        ("error:5.1.2 closed", &["[r.test]"], "error 5.1.2 closed"),
+        ("retry:later", &[], "retry 4.0.0 later"),
+        ("discard", &[], "discard "),
+        ("slow", &[], "4.3.5 transport \"slow\" is none of lmtp, relay, smtp, error, retry and discard"),
+    ];
+    for (transport, relayhost, expected) in table {
+        let settings = with(transport, relayhost);
+        assert_eq!(shown(route(&settings, "a@example.com", &[]).0), *expected, "{transport}");
+        let good = check_transport(&settings, transport);
+        assert_eq!(good.is_err(), expected.starts_with("4.3.5"), "{transport}");
+        // transport(5): a null transport and a null next hop change nothing.
+        let entry = route(&settings, "a@example.com", &[("example.com", ":")]).0;
+        assert_eq!(shown(entry), *expected, "{transport}");
+    }
+    // A null transport with a next hop changes only that.
+    let lmtp = with("lmtp:inet:localhost:24", &[]);
+    let entry = |value| shown(route(&lmtp, "a@example.com", &[("example.com", value)]).0);
+    assert_eq!(
+        (entry(":b.test:2424"), entry("smtp:")),
+        ("lmtp b.test:2424".into(), "smtp example.com".into())
+    );
+}
+
+#[test]
+fn relay_domains_have_a_transport_of_their_own() {
+    let mut settings = Settings {
+        relay_transport: "lmtp:unix:/run/lmtp".into(),
+        relayhost: vec!["[r.test]".parse().unwrap()],
+        ..settings()
+    };
+    settings.relay_domains.names = vec![Domain::new("named.test").unwrap()];
+    settings.relay_domains.tables = vec![TableName::new("t")];
+    let entries = &[("tabled.test", "anything")];
+    let table = [
+        ("a@named.test", "lmtp unix:/run/lmtp"),
+        ("a@sub.Named.test", "lmtp unix:/run/lmtp"),
+        ("a@unnamed.test", "smtp [r.test]"),
+        ("a@sub.tabled.test", "lmtp unix:/run/lmtp"),
+        ("a@tabled.test.example", "smtp [r.test]"),
+        ("a@[192.0.2.1]", "smtp [r.test]"),
+    ];
+    settings.transport_maps = Vec::new();
+    for (to, expected) in table {
+        assert_eq!(shown(route(&settings, to, entries).0), expected, "{to}");
+    }
+    // A table that fails is not one without the domain.
+    let mut lookup = RouteLookup::new(&settings, &Mailbox::new("a@example.com").unwrap());
+    assert!(matches!(lookup.step(), Step::NeedKey { key: "example.com", .. }));
+    lookup.answer(TableAnswer::TempFail("gone".into()));
+    assert!(matches!(lookup.step(), Step::Done(Err(_))));
+    // As long as both come to the same, nobody asks.
+    settings.relay_transport = "relay".into();
+    assert_eq!(route(&settings, "a@tabled.test", entries), route(&settings, "a@tabled.test", &[]));
+}
+
+#[test]
+fn fallback_relays_are_the_last_alternatives() {
+    let mut settings = settings();
+    settings.smtp.fallback_relay = vec!["[f.test]".parse().unwrap()];
+    settings.lmtp.fallback_relay = vec!["[l.test]".parse().unwrap()];
+    let entry = |value| shown(route(&settings, "a@example.com", &[("example.com", value)]).0);
+    assert_eq!(entry("smtp:a.test, b.test"), "smtp a.test b.test [f.test]");
+    assert_eq!(entry("smtp:[f.test]"), "smtp [f.test]");
+    assert_eq!(entry("lmtp:inet:a.test"), "lmtp a.test [l.test]");
+    assert_eq!(entry("lmtp:unix:/run/lmtp"), "lmtp unix:/run/lmtp", "as Postfix, which says so in a warning");
+}
+
+#[test]
+fn a_service_that_cannot_be_carried_out_parks_its_mail() {
+    let mut settings = settings();
+    settings.transports.insert("slow".into(), Transport::Deliver(Protocol::Smtp));
+    settings.transports.insert("relay".into(), Transport::Refused("it has a policy of its own".into()));
+    let entry = |value| shown(route(&settings, "a@example.com", &[("example.com", value)]).0);
+    assert_eq!(entry("slow:b.test"), "smtp b.test");
+    assert_eq!(entry("relay:b.test"), "4.3.5 it has a policy of its own");
+}
+
+/// trivial-rewrite/transport.in and .ref: the channels of the reference are names of transports here.
+#[test]
+fn the_reference_of_transport_agrees() {
+    let shared = std::env::var("LAB_SHARED")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").to_owned());
+    let read = |end: &str| {
+        let path = format!("{shared}/data/postfix-refs/postfix/src/trivial-rewrite/transport.{end}");
+        std::fs::read_to_string(path)
+    };
+    let (Ok(input), Ok(reference)) = (read("in"), read("ref")) else {
+        assert!(std::env::var_os("CI").is_none(), "{shared} is missing");
+        println!("skipped: {shared} is missing");
+        return;
+    };
+    let mut expected = reference.lines().filter(|line| line.contains(" -> "));
+    let (mut table, mut asked): (Vec<(String, String)>, usize) = (Vec::new(), 0);
+    for line in input.lines() {
+        if let Some((_, rest)) = line.split_once("'inline:{") {
+            let entries = rest.split_once("}'").unwrap().0;
+            let entry =
+                |word: &str| word.split_once('=').map(|(k, v)| (k.trim().to_owned(), v.trim().to_owned()));
+            table = entries.split(',').filter_map(entry).collect();
+        } else if let Some((to, _)) = line.split_once(':').filter(|(to, _)| to.contains('@')) {
+            let mut settings = settings();
+            let channels = ["channel0", "channel1", "channel2", "channel3"];
+            settings
+                .transports
+                .extend(channels.map(|name| (name.to_owned(), Transport::Refused(name.to_owned()))));
+            let entries: Vec<(&str, &str)> =
+                table.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+            let (got, _) = route(&settings, to, &entries);
+            let domain = to.split_once('@').unwrap().1;
+            let found = got.as_ref().is_ok_and(|route| route.origin.is_some());
+            let got = match got.map(|route| route.kind) {
+                Ok(RouteKind::Deliver { nexthop, .. }) if found => format!("DEFAULT:{nexthop}"),
+                Ok(_) => "(not found)".to_owned(),
+                // A channel; the next hop is taken from a transport that is known.
+                Err(error) => {
+                    let known = Transport::Deliver(Protocol::Smtp);
+                    settings.transports.insert(error.reason.clone(), known);
+                    let hop = shown(route(&settings, to, &entries).0);
+                    format!("{}:{}", error.reason, hop.trim_start_matches("smtp "))
+                }
+            };
+            assert_eq!(format!("{to}:{domain} -> {got}"), expected.next().unwrap().trim_end());
+            asked += 1;
+        }
+    }
+    println!("transport: {asked} cases, {asked} agree");
+    assert!(asked == 16 && expected.next().is_none(), "{asked}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use waxseal_dns::Families;
-use waxseal_types::{Domain, Envelope, NextHop};
+use waxseal_types::{Domain, Envelope};
 
 /// Limits and times of the queue. `Default` is Waxseal's; the comments name the Postfix parameter (postconf(5)).
 #[derive(Debug, Clone)]
@@ -32,8 +32,6 @@ pub struct Settings {
     pub mx_address_limit: usize,
     /// Sessions begun in one attempt (`smtp_mx_session_limit`); 0 is no limit.
     pub mx_session_limit: usize,
-    /// Tried when the destination cannot be reached (`smtp_fallback_relay`).
-    pub fallback_relay: Vec<NextHop>,
     /// Address families (`inet_protocols`).
     pub families: Families,
     /// Default remote port.
@@ -78,7 +76,6 @@ impl Default for Settings {
             active_limit: 1000,
             mx_address_limit: 5,
             mx_session_limit: 2,
-            fallback_relay: Vec::new(),
             families: Families::Both,
             port: 25,
             lmtp_port: 24,

@@ -75,13 +75,14 @@ struct World {
     entries: HashMap<String, String>,
     servers: HashMap<IpAddr, VecDeque<(Server, Says)>>,
     down: Option<&'static str>,
+    alternatives: Vec<waxseal_types::NextHop>,
     log: Vec<String>,
     judged_until: Vec<Option<UnixTime>>,
 }
 
 impl World {
     fn new(level: TlsLevel) -> Self {
-        let mut policy = PolicySettings { built_levels: TlsLevel::ALL.to_vec(), ..PolicySettings::default() };
+        let mut policy = PolicySettings::default();
         policy.smtp.level = level;
         policy.smtp.policy_maps = vec![TableName::new("texthash:/t")];
         policy.smtp.dane_blind = None;
@@ -248,7 +249,7 @@ impl World {
     fn run_with(&mut self, settings: Settings, nexthop: &str, recipients: usize, age: Duration) -> Account {
         let order = Order {
             destination: Destination { protocol: Protocol::Smtp, nexthop: nexthop.parse().unwrap() },
-            alternatives: Vec::new(),
+            alternatives: self.alternatives.clone(),
             envelope: Arc::new(envelope(recipients)),
             recipients: (0..recipients).collect(),
             body: bytes::Bytes::from_static(b"Subject: x\r\n\r\nx\r\n"),
@@ -557,9 +558,8 @@ fn the_fallback_relay_has_a_policy_of_its_own() {
         Ok(answer(Lookup::Found(vec!["192.0.2.9".parse().unwrap()]), Proof::Insecure)),
     );
     world.servers.insert("192.0.2.9".parse().unwrap(), [(Server::NoStarttls, takes as Says)].into());
-    let settings =
-        Settings { fallback_relay: vec!["[relay.example.net]".parse().unwrap()], ..Settings::default() };
-    let account = world.run_with(settings, "example.com", 1, Duration::ZERO);
+    world.alternatives = vec!["[relay.example.net]".parse().unwrap()];
+    let account = world.run();
     assert_eq!(words(&account), ["sent"]);
     assert_eq!(account.policies.len(), 2);
     assert_eq!(account.connections[1].level, TlsLevel::May);

@@ -147,6 +147,8 @@ impl FromStr for NextHop {
             (plain_target(&text[..end])?, &text[end..], false)
         };
         let port = match rest.strip_prefix(':') {
+            // As in Postfix's host_port, an empty port is the default one. Like the dot below, it must not lead past a policy.
+            Some("") => None,
             Some(port) => Some(parse_port(port)?),
             None if rest.is_empty() => None,
             None => return Err(InvalidNextHop::Brackets(text.to_owned())),
@@ -154,6 +156,7 @@ impl FromStr for NextHop {
         let name = &text[..text.len() - rest.len()];
         // A trailing dot must not lead past a policy: `example.com.` is `example.com`.
         let name = if bracketed { name.replace(".]", "]") } else { name.trim_end_matches('.').to_owned() };
+        let rest = if port.is_some() { rest } else { "" };
         Ok(Self { text: format!("{name}{rest}").to_lowercase().into(), target, port })
     }
 }
@@ -227,6 +230,8 @@ impl fmt::Debug for NextHop {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
     use alloc::string::ToString;
 
@@ -245,6 +250,8 @@ mod tests {
             ("[192.0.2.1]", "[192.0.2.1]", None),
             ("[IPv6:2001:DB8::1]:2525", "[ipv6:2001:db8::1]:2525", Some(2525)),
             ("unix:/run/lmtp", "unix:/run/lmtp", None),
+            ("example.com:", "example.com", None),
+            ("[mx.example.com]:", "[mx.example.com]", None),
         ];
         for (text, expected, port) in table {
             let hop: NextHop = text.parse().unwrap();
@@ -254,6 +261,8 @@ mod tests {
         }
         for bad in [
             "",
+            ":",
+            "[]:",
             "[",
             "[mx.example.com",
             "[mx.example.com]x",
@@ -266,5 +275,49 @@ mod tests {
         ] {
             assert!(bad.parse::<NextHop>().is_err(), "{bad}");
         }
+    }
+
+    /// util/host_port.in and .ref: `host` and `port`, or a complaint. Where an answer differs, `why` says so.
+    #[test]
+    fn the_reference_of_host_port_agrees() {
+        let shared = std::env::var("LAB_SHARED")
+            .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").into());
+        let path = format!("{shared}/data/postfix-refs/postfix/src/util/host_port.ref");
+        let Ok(reference) = std::fs::read_to_string(path) else {
+            assert!(std::env::var_os("CI").is_none(), "{shared} is missing");
+            std::println!("skipped: {shared} is missing");
+            return;
+        };
+        let why = |text: &str| match text {
+            "hhh:ppp" | "[hhh]:ppp" => {
+                Some("/etc/services is not consulted: a port by name is one of mail's")
+            }
+            "[hh.]" | "hh." => Some("a trailing dot is taken off, so that it leads past no policy"),
+            _ => None,
+        };
+        let mut lines = reference.lines().peekable();
+        let (mut agree, mut differ) = (0, 0);
+        while let Some(line) = lines.next() {
+            let Some(text) = line.strip_prefix(">> ").filter(|text| !text.starts_with('#')) else { continue };
+            let expected = lines.peek().and_then(|line| line.strip_prefix("host ")).map(|line| {
+                let (host, port) = line.split_once(" port ").unwrap();
+                (host.to_string(), port == "default-service")
+            });
+            let got = text.parse::<NextHop>().ok().map(|hop| {
+                let host = match hop.target() {
+                    Target::Mx(name) | Target::Host(name) => name.to_string(),
+                    Target::Address(address) => address.to_string(),
+                    Target::Unix(path) => path.to_string(),
+                };
+                (host, hop.port().is_none())
+            });
+            match why(text) {
+                None => assert_eq!(got, expected, "{text}"),
+                Some(why) => assert_ne!(got, expected, "{text}: no longer differs: {why}"),
+            }
+            if why(text).is_some() { differ += 1 } else { agree += 1 }
+        }
+        std::println!("host_port: {agree} agree, {differ} differ on purpose");
+        assert_eq!((agree, differ), (10, 4));
     }
 }

@@ -99,8 +99,9 @@ async fn serve(arguments: &Arguments, config: Arc<Config>) -> io::Result<()> {
     let (mut term, mut int, mut hup) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
     let listener = Listener::bind(&arguments.listen, arguments.mode).await?;
-    for line in config.warnings.iter().chain(&answer::left_out(&config)) {
-        complain(Printable(line));
+    let warnings = config.warnings.iter().map(ToString::to_string);
+    for line in warnings.chain(answer::left_out(&config)) {
+        complain(Printable(&line));
     }
     complain(format_args!("ready: policies are told on {} (process {})", listener.place()?, process::id()));
     let (oracle, permits) = (Oracle::new(Arc::clone(&config)), Arc::new(Semaphore::new(CONNECTIONS)));

@@ -4,7 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use waxseal_dns::{DnssecMode, Families, Settings as DnsSettings};
 use waxseal_intake::{ListenAddr, Settings as IntakeSettings};
-use waxseal_policy::Settings as PolicySettings;
 use waxseal_queue::Settings as QueueSettings;
 use waxseal_transport::Settings as TransportSettings;
 use waxseal_types::{Domain, NextHop};
@@ -69,12 +68,7 @@ impl Build<'_> {
         settings
     }
 
-    pub(super) fn queue(
-        &mut self,
-        hostname: &Domain,
-        intake: &IntakeSettings,
-        policy: &PolicySettings,
-    ) -> QueueSettings {
+    pub(super) fn queue(&mut self, hostname: &Domain, intake: &IntakeSettings) -> QueueSettings {
         let (raw, transport) = (self.raw.queue.clone(), self.raw.transport.clone());
         let mut settings =
             QueueSettings { hostname: hostname.as_str().to_owned(), ..QueueSettings::default() };
@@ -101,7 +95,6 @@ impl Build<'_> {
         set(&mut settings.mx_session_limit, count(&transport.mx_session_limit));
         let bounce_size = raw.bounce_size_limit.map(|size| usize::try_from(size.0).unwrap_or(usize::MAX));
         set(&mut settings.bounce_size_limit, bounce_size);
-        settings.fallback_relay.clone_from(&policy.smtp.fallback_relay);
         settings.families = self.families();
         set(&mut settings.port, self.port("port", transport.port.as_ref()));
         set(&mut settings.lmtp_port, self.port("lmtp_port", transport.lmtp_port.as_ref()));

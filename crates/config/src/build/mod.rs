@@ -9,9 +9,9 @@ use std::{path::PathBuf, sync::Arc};
 use waxseal_types::Domain;
 
 use crate::{
-    Config, LogKeys, TableSet, TelemetryKeys,
+    Config, LogKeys, TableSet, TelemetryKeys, TransportService, check,
     layer::{Stack, path},
-    problem::{Place, Problem},
+    problem::{Gravity, Place, Problem},
     raw::Raw,
     values::{Count, Flag, Span, Text},
 };
@@ -24,13 +24,16 @@ pub(crate) struct Build<'a> {
     pub(crate) configured: bool,
     pub(crate) system_hostname: String,
     pub(crate) problems: Vec<Problem>,
-    pub(crate) warnings: Vec<String>,
+    /// What is odd, but no error.
+    pub(crate) warnings: Vec<Problem>,
+    /// What the services of a `master.cf` mean.
+    pub(crate) services: Vec<TransportService>,
     pub(crate) tables: TableSet,
 }
 
 impl Build<'_> {
-    /// The configuration, or nothing where `problems` has any.
-    pub(crate) fn finish(mut self) -> (Option<Config>, Vec<Problem>) {
+    /// The configuration, or nothing where there is an error; and all that was found, in order. With `entries`, each entry of each table is looked at, too.
+    pub(crate) fn finish(mut self, entries: bool) -> (Option<Config>, Vec<Problem>) {
         let hostname = self.hostname();
         let stale_limit = self.raw.tables.stale_limit.as_ref().map(|span| span.0);
         self.tables.set_stale_limit(stale_limit);
@@ -40,11 +43,18 @@ impl Build<'_> {
         let (intake, admin) = (self.intake(&hostname), self.admin());
         let spool = self.spool(&intake);
         let transport = self.transport(&hostname);
-        let queue = self.queue(&hostname, &intake, &policy);
+        let queue = self.queue(&hostname, &intake);
         let (log, telemetry) = (self.log(), self.telemetry());
-        self.warnings.extend(self.tables.complaints());
-        if !self.problems.is_empty() {
-            return (None, in_order(self.problems));
+        let complaints = self.tables.complaints();
+        self.warnings.extend(complaints.iter().map(|text| Problem::of_text(Gravity::Warning, text)));
+        let usable = self.problems.is_empty();
+        self.problems.extend(self.warnings);
+        if entries {
+            self.problems.extend(check::entries(&policy, &self.tables));
+        }
+        let found = in_order(self.problems);
+        if !usable {
+            return (None, found);
         }
         let config = Config {
             hostname,
@@ -60,9 +70,9 @@ impl Build<'_> {
             telemetry,
             tables: Arc::new(self.tables),
             user: self.raw.process.user.map(|user| user.0).filter(|user| !user.is_empty()),
-            warnings: self.warnings,
+            warnings: found.iter().filter(|one| one.gravity != Gravity::Error).cloned().collect(),
         };
-        (Some(config), Vec::new())
+        (Some(config), found)
     }
 
     /// Where a key stands and how it is called there. `[lmtp_tls]` inherits from `[tls]`.
@@ -79,7 +89,7 @@ impl Build<'_> {
 
     fn warning(&mut self, section: &str, key: &str, what: &str) {
         let (place, name) = self.place(section, key);
-        let warning = format!("{place}: {name}: {what}");
+        let warning = Problem::warning(place, &name, what, "");
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
@@ -199,14 +209,14 @@ impl Build<'_> {
     }
 }
 
-/// By file and line, each once. What a default inherits from a wrong value is not said again.
+/// The gravest first, then by file and line, each once. What a default inherits from a wrong value is not said again.
 fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
-    let key = |problem: &Problem| match &problem.place {
+    let place = |problem: &Problem| match &problem.place {
         Place::File { file, line } => (0, file.to_string(), *line),
         Place::Environment(name) => (1, name.to_string(), 0),
         Place::Default => (2, String::new(), 0),
     };
-    problems.sort_by_key(key);
+    problems.sort_by_key(|problem| (problem.gravity, place(problem)));
     let mut seen: Vec<Problem> = Vec::with_capacity(problems.len());
     for problem in problems {
         let inherited =

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use waxseal_dns::{DnssecMode, Settings as DnsSettings};
 use waxseal_policy::{
     ClientSettings, Exclusions, Grade, HandshakeSettings, InsecureMx, MatchNames, Protocols, ServerName,
-    Settings, TableName, parse_digest_name, parse_fingerprints,
+    Settings, TableName, check_transport, parse_digest_name, parse_fingerprints,
 };
 use waxseal_trust::{Settings as TrustSettings, StoreSettings};
 use waxseal_types::{Domain, NextHop, Strength, TlsLevel};
@@ -39,7 +39,63 @@ impl Build<'_> {
         settings.lmtp.fallback_relay =
             self.next_hops("lmtp_fallback_relay", transport.lmtp_fallback_relay.as_ref());
         set(&mut settings.recipient_delimiter, transport.recipient_delimiter.map(|text| text.0));
+        let services = self.services.iter().map(|service| (service.name.clone(), service.transport.clone()));
+        settings.transports.extend(services);
+        let given = |text: Option<Text>| text.map(|text| text.0).filter(|text| !text.is_empty());
+        set(&mut settings.default_transport, given(transport.default_transport));
+        set(&mut settings.relay_transport, given(transport.relay_transport));
+        self.relay_domains(&mut settings, transport.relay_domains.as_ref());
+        self.check_transports(&settings);
         settings
+    }
+
+    /// postconf(5), `relay_domains`: names, tables, and files with names; `!` is not supported.
+    fn relay_domains(&mut self, settings: &mut Settings, words: Option<&Words>) {
+        let key = ("transport", "relay_domains");
+        // Where both transports come to the same, nobody asks for these domains: what is wrong with them is not worth a word.
+        let plain = |text: &str, name: &str| text == name || text.strip_suffix(':') == Some(name);
+        if settings.default_transport == settings.relay_transport
+            || (plain(&settings.default_transport, "smtp")
+                && plain(&settings.relay_transport, "relay")
+                && settings.transports.get("smtp") == settings.transports.get("relay"))
+        {
+            return;
+        }
+        for word in words.map(|words| words.0.clone()).unwrap_or_default() {
+            if word.contains(':') {
+                let one = Words(vec![word]);
+                settings.relay_domains.tables.extend(self.table_names(key.0, key.1, Some(&one)));
+            } else if word.starts_with(['/', '!']) {
+                let what = format!("{word:?} is not supported: only names and tables are read");
+                self.problem(
+                    key.0,
+                    key.1,
+                    what,
+                    "write the names, or a table such as texthash:/etc/waxseal/relay_domains",
+                );
+            } else {
+                let name = word.trim_start_matches('.');
+                match Domain::new(name) {
+                    Ok(name) => settings.relay_domains.names.push(name),
+                    Err(error) => self.problem(key.0, key.1, format!("{word:?}: {error}"), ""),
+                }
+            }
+        }
+    }
+
+    /// A transport that does not exist, or cannot be carried out: its mail waits, so it is no reason not to start where a `main.cf` says so.
+    fn check_transports(&mut self, settings: &Settings) {
+        for (key, text) in [
+            ("default_transport", &settings.default_transport),
+            ("relay_transport", &settings.relay_transport),
+        ] {
+            let Err(what) = check_transport(settings, text) else { continue };
+            if self.is_postfix("transport", key) {
+                self.warning("transport", key, &format!("{what}; mail that needs it waits"));
+            } else {
+                self.problem("transport", key, what, "write smtp, lmtp:unix:/path, error:text or the like");
+            }
+        }
     }
 
     fn next_hops(&mut self, key: &str, words: Option<&Words>) -> Vec<NextHop> {

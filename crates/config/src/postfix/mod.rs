@@ -1,11 +1,16 @@
-//! Postfix's `main.cf`.
+//! Postfix's `main.cf` and `master.cf`.
 //!
-//! `file` reads lines, `expand` knows `$name`, `parameters` says which parameter is which key, with Postfix's defaults, and `unsupported` lists
-//! those that are not implemented although they matter.
+//! `file` reads the lines of the one, `master` those of the other, `expand` knows `$name`, `table` says what becomes of each parameter, with
+//! Postfix's defaults, `layers` makes keys of them, and `remarks` tells what is not honoured or odd.
 
 mod expand;
 mod file;
-mod parameters;
-mod unsupported;
+mod layers;
+mod master;
+mod page;
+mod remarks;
+mod table;
 
 pub(crate) use file::MainCf;
+pub use file::main_cf_values;
+pub use page::{Parameter, parameters, parameters_page};

@@ -46,7 +46,7 @@ pub fn of_detours(
                 lowered(&ours, theirs).map(|levels| to_relay(Some(origin), &origin.key, relay, &levels)),
             );
         }
-        findings.extend(by_route(protocol, origin, &hop, &ours, ask));
+        findings.extend(by_route((protocol, &relays), origin, &hop, &ours, ask));
     }
     findings
 }
@@ -61,9 +61,10 @@ fn remedy(hop: &NextHop) -> String {
     format!("give {hop} an entry that demands as much")
 }
 
-/// Only a domain can be that of a recipient; another next hop is named by the route itself.
+/// Only a domain can be that of a recipient; another next hop is named by the route itself. The fallback relays, which are the last alternatives of each route, are
+/// told of already.
 fn by_route(
-    protocol: Protocol,
+    (protocol, relays): (Protocol, &[(NextHop, Found)]),
     origin: &Origin,
     hop: &NextHop,
     ours: &Found,
@@ -79,8 +80,10 @@ fn by_route(
     }
     let by = by.map_or_else(|| "relayhost".into(), |by| format!("{by}"));
     let mut findings = Vec::new();
-    for other in
-        core::iter::once(&nexthop).chain(&alternatives).filter(|other| other.domain() != hop.domain())
+    for other in core::iter::once(&nexthop)
+        .chain(&alternatives)
+        .filter(|other| other.domain() != hop.domain())
+        .filter(|other| relays.iter().all(|(relay, _)| relay != *other))
     {
         if let Some(levels) = lowered(ours, &ask.policy(other)) {
             let text = format!("mail for {} goes to {other} ({by}): {levels}", origin.key);

@@ -115,13 +115,9 @@ impl Plan {
     /// A plan for `order`; nothing happens before the first [`Plan::poll`].
     #[must_use]
     pub fn new(settings: Arc<Settings>, order: Order, now: UnixTime) -> Self {
-        let mut sites = VecDeque::with_capacity(1 + settings.fallback_relay.len());
+        let mut sites = VecDeque::with_capacity(1 + order.alternatives.len());
         sites.push_back(order.destination.nexthop.clone());
         sites.extend(order.alternatives.iter().cloned());
-        // postconf(5) smtp_fallback_relay; LMTP has one of its own, which is empty.
-        if order.destination.protocol == waxseal_types::Protocol::Smtp {
-            sites.extend(settings.fallback_relay.iter().cloned());
-        }
         let account = Box::new(Account {
             envelope: Arc::clone(&order.envelope),
             destination: order.destination.clone(),
