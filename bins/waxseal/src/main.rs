@@ -12,6 +12,7 @@ mod queue;
 mod send;
 mod serve;
 mod settings;
+mod spool;
 mod submit;
 mod terminal;
 
@@ -44,6 +45,7 @@ enum Command {
     Queue(queue::Arguments),
     Demo(demo::Arguments),
     Explain(explain::Arguments),
+    Spool(spool::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Queue(arguments) => queue::run(&arguments, &mut terminal),
         Command::Demo(arguments) => demo::run(&arguments, &mut terminal),
         Command::Explain(arguments) => explain::run(&arguments, &mut terminal),
+        Command::Spool(arguments) => spool::run(&arguments, &mut terminal),
     };
     terminal.finish(status)
 }

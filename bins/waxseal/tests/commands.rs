@@ -40,7 +40,7 @@ fn write(path: &Path, text: &str) -> String {
 
 #[test]
 fn every_command_has_help_with_an_example_and_a_version() {
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 19] = [
         &[],
         &["check"],
         &["policy"],
@@ -54,6 +54,12 @@ fn every_command_has_help_with_an_example_and_a_version() {
         &["queue", "remove"],
         &["demo"],
         &["explain"],
+        &["spool"],
+        &["spool", "verify"],
+        &["spool", "dump"],
+        &["spool", "repair"],
+        &["spool", "export"],
+        &["spool", "import"],
     ];
     for command in commands {
         says(&[command, &["--help"]].concat(), 0, &["Example:", "waxseal"]);
@@ -75,6 +81,8 @@ fn wrong_words_end_with_64() {
         &["queue", "show", "A!"],
         &["queue", "retry"],
         &["explain", "a b@c.test"],
+        &["spool"],
+        &["spool", "export"],
     ] {
         says(words, 64, &[]);
     }

@@ -54,7 +54,10 @@ pub(crate) struct Sealed {
 
 impl Sink {
     pub(crate) fn create(storage: &dyn Storage, id: u64) -> Result<Self, Error> {
-        let file = storage.create(&body_name(id)).map_err(failed("create", id))?;
+        let file = storage.create(&body_name(id)).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Error::Duplicate(QueueId::from_u64(id)),
+            _ => failed("create", id)(error),
+        })?;
         Ok(Self { id, file, length: 0, table: Vec::new(), crc: 0 })
     }
 

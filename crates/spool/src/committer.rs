@@ -194,7 +194,7 @@ impl Inbox {
 
 /// Drives the engine, with a thread or by hand.
 pub(crate) struct Committer {
-    engine: Engine,
+    pub(crate) engine: Engine,
     inbox: Arc<Inbox>,
     /// Marks that could not be written.
     again: Vec<Request>,

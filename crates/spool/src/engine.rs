@@ -316,6 +316,17 @@ impl Engine {
         drop(index);
     }
 
+    /// The segments with damage.
+    pub(crate) fn damaged(&self) -> Vec<u32> {
+        let index = self.index.lock();
+        index.segments.iter().filter(|(_, segment)| segment.damaged).map(|(number, _)| *number).collect()
+    }
+
+    /// Has what lives in a segment copied out of it.
+    pub(crate) fn evacuate(&mut self, segment: u32) {
+        self.copying = Some((segment, self.index.lock().residents(segment)));
+    }
+
     /// A segment counts as gone only when its removal is durable: its marks may go next, and it must not come back without them.
     fn remove(&mut self, numbers: &[u32]) -> bool {
         let mut gone = Vec::new();

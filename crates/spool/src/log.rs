@@ -17,6 +17,7 @@ use crate::{
     committer::{Committer, Inbox},
     disk::RealDisk,
     engine::Engine,
+    format::segment_name,
     metrics::Counters,
     pool::Pool,
     read::{Reader, must_wait},
@@ -79,7 +80,7 @@ pub fn open(settings: Settings) -> Result<(Log, Recovery), Error> {
 pub fn open_on(storage: Arc<dyn Storage>, settings: Settings) -> Result<(Log, Recovery), Error> {
     let failed = |e| Error::Io { doing: "start", name: "spool-io".into(), source: Arc::new(e) };
     let (pool, pool_threads) = Pool::start().map_err(failed)?;
-    let prepared = prepare(storage, settings, pool.clone());
+    let prepared = prepare(storage, settings, pool.clone(), Mode::Own);
     if prepared.is_err() {
         pool.close();
     }
@@ -103,16 +104,27 @@ pub fn open_stepped(
     storage: Arc<dyn Storage>,
     settings: Settings,
 ) -> Result<(Log, Recovery, Stepper), Error> {
-    let (inner, recovery, committer) = prepare(storage, settings, Pool::inline())?;
+    let (inner, recovery, committer) = prepare(storage, settings, Pool::inline(), Mode::Own)?;
     Ok((Log(Arc::new(inner)), recovery, Stepper(committer)))
+}
+
+/// Opens a spool to mend it: as [`open_stepped`], with every record checked.
+pub(crate) fn mend(
+    storage: Arc<dyn Storage>,
+    settings: Settings,
+) -> Result<(Log, Reader, Report, Stepper), Error> {
+    let (inner, recovery, committer) = prepare(storage, settings, Pool::inline(), Mode::Mend)?;
+    let reader = inner.reader.clone();
+    Ok((Log(Arc::new(inner)), reader, recovery.report, Stepper(committer)))
 }
 
 fn prepare(
     storage: Arc<dyn Storage>,
     settings: Settings,
     pool: Pool,
+    mode: Mode,
 ) -> Result<(Inner, Recovery, Committer), Error> {
-    let found = recover(&*storage, Mode::Own, &mut |_, _, _| ())?;
+    let found = recover(&*storage, mode, &mut |_, _, _| ())?;
     for damage in &found.report.damage {
         tracing::error!(segment = damage.segment, offset = damage.offset, length = damage.length, id = ?damage.id, "damage in the spool");
     }
@@ -314,6 +326,15 @@ impl Stepper {
     /// Commits all that was asked for up to now; `false` if there was nothing to do.
     pub fn step(&mut self) -> bool {
         self.0.step()
+    }
+
+    /// Copies what lives in damaged segments out of them; the names of those that are needed all the same.
+    pub(crate) fn evacuate(&mut self) -> Vec<String> {
+        for number in self.0.engine.damaged() {
+            self.0.engine.evacuate(number);
+            while self.0.step() {}
+        }
+        self.0.engine.damaged().into_iter().map(segment_name).collect()
     }
 
     /// The orderly end.

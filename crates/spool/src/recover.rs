@@ -77,6 +77,8 @@ struct Opened {
 pub(crate) enum Mode {
     /// It is ours: what a crash left unfinished goes.
     Own,
+    /// The same, and every record is read and checked.
+    Mend,
     /// Nothing: somebody else may be writing. Every record is read and checked.
     Look,
 }
@@ -113,7 +115,7 @@ pub(crate) fn recover(storage: &dyn Storage, mode: Mode, each: &mut Each<'_>) ->
     }
     found.bodies(storage, names.iter().filter_map(|name| body_id(name)))?;
     // What was renamed or removed before a crash stays so from here on: spares are written over.
-    if mode == Mode::Own {
+    if mode != Mode::Look {
         storage.sync_dir().map_err(|e| io_error("sync", &storage.describe(), e))?;
     }
     found.report.messages = found.index.len();
@@ -166,14 +168,16 @@ impl Found {
 
     fn discard(&self, storage: &dyn Storage, name: &str) -> Result<Option<Opened>, Error> {
         match self.mode {
-            Mode::Own => storage.remove(name).map(|()| None).map_err(|e| io_error("remove", name, e)),
+            Mode::Own | Mode::Mend => {
+                storage.remove(name).map(|()| None).map_err(|e| io_error("remove", name, e))
+            }
             Mode::Look => Ok(None),
         }
     }
 
     fn quarantine(&self, storage: &dyn Storage, name: &str) -> Result<Option<Opened>, Error> {
         match self.mode {
-            Mode::Own => {
+            Mode::Own | Mode::Mend => {
                 let renamed = storage.rename(name, &format!("{name}.bad"));
                 renamed.map(|()| None).map_err(|e| io_error("rename", name, e))
             }
@@ -235,7 +239,7 @@ impl Found {
     fn bodies(&mut self, storage: &dyn Storage, files: impl Iterator<Item = u64>) -> Result<(), Error> {
         let mut files: HashSet<u64> = files.collect();
         let missing: Vec<_> = self.index.external().filter(|(id, _)| !files.remove(id)).collect();
-        let unfinished = if self.mode == Mode::Own { files } else { HashSet::new() };
+        let unfinished = if self.mode != Mode::Look { files } else { HashSet::new() };
         for id in unfinished {
             let name = body_name(id);
             storage.remove(&name).map_err(|e| io_error("remove", &name, e))?;

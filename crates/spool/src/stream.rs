@@ -40,6 +40,8 @@ pub struct BodyWriter {
 struct State {
     waiting: VecDeque<Bytes>,
     sink: Option<Sink>,
+    /// There is a file, and it is ours.
+    created: bool,
     broken: Option<Error>,
 }
 
@@ -66,6 +68,7 @@ impl State {
             Some(sink) => sink,
             None => Sink::create(&*backing.storage.upgrade().ok_or(Error::Closed)?, id)?,
         };
+        self.created = true;
         while let Some(octets) = self.waiting.pop_front() {
             let size = sink.length() + octets.len() as u64;
             if size > backing.limit {
@@ -109,7 +112,10 @@ impl BodyWriter {
         let since = Instant::now();
         let (id, shared, backing) = (self.id, Arc::clone(&self.shared), self.backing.clone());
         self.backing.pool.run(move || {
-            let prepared = shared.lock().finish(&envelope, &backing);
+            let mut state = shared.lock();
+            let prepared = state.finish(&envelope, &backing);
+            let created = state.created;
+            drop(state);
             match (prepared, backing.inbox.upgrade()) {
                 (Ok(prepared), Some(inbox)) => {
                     inbox.push(Request::new(Work::Put(prepared), Some(promise.hand_on()), since));
@@ -117,7 +123,9 @@ impl BodyWriter {
                 // The log closed when its last handle went: nobody commits any more.
                 (Ok(_), None) => remove(id, &backing.storage),
                 (Err(error), _) => {
-                    remove(id, &backing.storage);
+                    if created {
+                        remove(id, &backing.storage);
+                    }
                     promise.keep(Err(error));
                 }
             }
@@ -135,7 +143,7 @@ impl Drop for BodyWriter {
         self.backing.pool.run(move || {
             let mut state = shared.lock();
             state.broken = Some(Error::Closed);
-            if state.sink.take().is_some() {
+            if state.created {
                 remove(id, &storage);
             }
         });

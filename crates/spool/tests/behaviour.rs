@@ -123,6 +123,36 @@ fn a_spool_of_a_newer_format_is_left_alone() {
     assert_eq!(std::fs::read(name).unwrap(), header);
 }
 
+/// The upgrade path: what format 1 wrote is read, what is written is format 2.
+#[test]
+fn a_spool_of_format_1_goes_on_as_one_of_format_2() {
+    let disk = SimDisk::new(1);
+    let life = live(&disk, small()).unwrap();
+    drop(life.log.put(put(1, 1, 100)));
+    drop(life.log.put(put(2, 1, 100)));
+    let mut stepper = life.stepper;
+    stepper.step();
+    drop((life.log, stepper));
+    let name = "0000000000000001.seg";
+    let mut header = vec![0; 512];
+    let file = disk.open(name).unwrap();
+    file.read_at(&mut header, 0).unwrap();
+    assert_eq!(header[8], 2);
+    header[8] = 1;
+    header[40..508].fill(0);
+    let crc = crc32c::crc32c(&header[..508]);
+    header[508..].copy_from_slice(&crc.to_le_bytes());
+    let both = header.repeat(2);
+    file.write_at(&mut [std::io::IoSlice::new(&both)], 0).unwrap();
+    let life = live(&disk, small()).unwrap();
+    drop(done(&life.log, 1));
+    drop(life.log.put(put(3, 1, 100)));
+    life.stepper.end();
+    let (_, recovery, _) = open_stepped(Arc::new(disk), small()).unwrap();
+    let found: Vec<_> = recovery.map(|message| message.unwrap().envelope.id.as_u64()).collect();
+    assert_eq!(found, [2, 3]);
+}
+
 #[test]
 fn foreign_files_and_links_are_not_touched() {
     let folder = tempfile::tempdir().unwrap();
