@@ -332,14 +332,12 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(3600);
 /// Tells when the resolver cannot do DNSSEC. It only alarms: what weakens `dane` is configuration alone (design §5.4).
 async fn watch_dnssec(resolver: Resolver) {
     loop {
-        match resolver.probe().await {
+        let health = resolver.probe().await;
+        match &health {
             DnssecHealth::Capable | DnssecHealth::Off => {}
-            DnssecHealth::Blind { reason } => {
-                tracing::error!(
-                    "DANE blind: {reason}; mail at dane and dane-only waits until the resolver can do DNSSEC"
-                );
+            DnssecHealth::Blind { .. } | DnssecHealth::Unreachable { .. } => {
+                tracing::error!("{health}; mail at dane and dane-only waits until that is mended");
             }
-            DnssecHealth::Unreachable { reason } => tracing::warn!("DNS: {reason}"),
         }
         tokio::time::sleep(PROBE_INTERVAL).await;
     }

@@ -16,7 +16,7 @@ use hickory_proto::{
     serialize::txt::trust_anchor::{Entry, Parser},
 };
 
-use crate::{Error, answer::records_at, trouble::Trouble};
+use crate::{Error, answer::records_at, records::printable};
 
 /// Signatures over one DNSKEY RRset that are tried with each key (threat D15; the validator's own limit).
 const MAX_SIGNATURES: usize = 8;
@@ -44,30 +44,30 @@ impl Anchor {
     }
 
     /// The keys of the zone, where `message` has its DNSKEY RRset signed by a trusted key; and for how long.
-    pub(crate) fn keys_in(&self, message: &Message, now: u32) -> Result<(Vec<DNSKEY>, Duration), Trouble> {
+    pub(crate) fn keys_in(&self, message: &Message, now: u32) -> Result<(Vec<DNSKEY>, Duration), Flaw> {
         let set: Vec<Record> =
             records_at(&message.answers, &self.zone, RecordType::DNSKEY).take(MAX_KEYS).cloned().collect();
         let keys: Vec<DNSKEY> = set.iter().filter_map(dnskey).filter(usable).collect();
-        if !keys.iter().any(|key| self.trusts(key)) {
-            return Err(Trouble::bogus(format!("no key of {} is the trust anchor", self.zone)));
+        if set.is_empty() {
+            return Err(Flaw::NoKeys);
         }
-        let signed = message
+        let signatures: Vec<&RRSIG> = message
             .answers
             .iter()
             .filter(|record| record.name == self.zone)
             .filter_map(signature)
             .filter(|signature| signature.input().type_covered == RecordType::DNSKEY)
             .take(MAX_SIGNATURES)
-            .any(|signature| {
-                keys.iter()
-                    .filter(|key| self.trusts(key))
-                    .any(|key| self.is_signed(&set, key, signature, now))
-            });
-        if !signed {
-            return Err(Trouble::bogus(format!(
-                "the keys of {} are not signed by the trust anchor, or the signature expired",
-                self.zone
-            )));
+            .collect();
+        if signatures.is_empty() {
+            return Err(Flaw::Unsigned);
+        }
+        if !keys.iter().any(|key| self.trusts(key)) {
+            return Err(Flaw::NotAnchored);
+        }
+        let mut trusted = keys.iter().filter(|key| self.trusts(key));
+        if !trusted.any(|key| signatures.iter().any(|signature| self.is_signed(&set, key, signature, now))) {
+            return Err(Flaw::of(&signatures, now));
         }
         let ttl = set.iter().map(|record| u64::from(record.ttl)).min().unwrap_or(0);
         Ok((keys, Duration::from_secs(ttl.clamp(*REFRESH.start(), *REFRESH.end()))))
@@ -82,6 +82,56 @@ impl Anchor {
             && input.num_labels == self.zone.num_labels()
             && is_current(signature, now)
             && key.verify_rrsig(&self.zone, DNSClass::IN, signature, set.iter()).is_ok()
+    }
+}
+
+/// Why a reply does not give the keys of an anchored zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// There are none in it: the resolver does not know what they are, or leaves them out.
+    NoKeys,
+    /// Keys without signatures: somebody strips them.
+    Unsigned,
+    /// Other keys than the trusted one.
+    NotAnchored,
+    /// All signatures ended, the last one this many seconds ago.
+    Expired(u32),
+    /// All signatures are still to begin, the first one in this many seconds.
+    NotYet(u32),
+    /// A signature is wrong.
+    Wrong,
+}
+
+impl Flaw {
+    /// What is wrong with signatures of which none is good.
+    fn of(signatures: &[&RRSIG], now: u32) -> Self {
+        let ended = |signature: &&RRSIG| now.wrapping_sub(signature.input().sig_expiration.get());
+        let to_begin = |signature: &&RRSIG| signature.input().sig_inception.get().wrapping_sub(now);
+        if signatures.iter().all(|signature| is_expired(signature, now)) {
+            return Self::Expired(signatures.iter().map(ended).min().unwrap_or(0));
+        }
+        if !signatures.iter().any(|signature| starts_by(signature, now)) {
+            return Self::NotYet(signatures.iter().map(to_begin).min().unwrap_or(0));
+        }
+        Self::Wrong
+    }
+
+    /// In the operator's words.
+    pub(crate) fn words(self, zone: &Name) -> String {
+        let zone = if zone.is_root() { "the root".to_owned() } else { printable(zone) };
+        let days = |seconds: u32| f64::from(seconds / 8640) / 10.0;
+        match self {
+            Self::NoKeys => format!("the resolver gives no keys of {zone}"),
+            Self::Unsigned => format!("the resolver gives the keys of {zone} without signatures"),
+            Self::NotAnchored => format!("no key of {zone} is the trust anchor"),
+            Self::Expired(ago) => {
+                format!("all signatures over the keys of {zone} ended, {} days ago", days(ago))
+            }
+            Self::NotYet(ahead) => {
+                format!("all signatures over the keys of {zone} are still to begin, in {} days", days(ahead))
+            }
+            Self::Wrong => format!("the keys of {zone} are not signed by the trust anchor"),
+        }
     }
 }
 

@@ -31,6 +31,19 @@ pub(crate) struct Entry {
     pub(crate) expires: Instant,
 }
 
+impl Entry {
+    /// About what it holds in memory, its place in the map included.
+    fn octets(&self) -> usize {
+        const PLACE: usize = 256;
+        let held = match &self.outcome {
+            Ok(Answer { lookup: Lookup::Found(records), .. }) => records.octets(),
+            Ok(Answer { lookup: Lookup::NoData | Lookup::NxDomain, .. }) => 0,
+            Err(trouble) => trouble.detail.len(),
+        };
+        PLACE + held
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) lookup: Lookup<Records>,
@@ -40,7 +53,13 @@ pub(crate) struct Answer {
 
 /// Empty while the first to ask waits for the answer; everybody else waits for the cell.
 type Cell = Arc<OnceCell<Arc<Entry>>>;
-type Shard = HashMap<Question, Cell>;
+
+#[derive(Debug, Default)]
+struct Shard {
+    cells: HashMap<Question, Cell>,
+    /// Of what came in since it was last counted, and of what was there then: never less than what is there.
+    octets: usize,
+}
 
 /// Locks are held for a look at a map, never while somebody waits.
 #[derive(Debug)]
@@ -48,6 +67,7 @@ pub(crate) struct AnswerCache {
     shards: Vec<Mutex<Shard>>,
     hasher: RandomState,
     entries_per_shard: usize,
+    octets_per_shard: usize,
     limits: CacheSettings,
     deadline: Duration,
     counters: Arc<Counters>,
@@ -59,14 +79,20 @@ impl AnswerCache {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             entries_per_shard: limits.entries.div_ceil(SHARDS).max(1),
+            octets_per_shard: limits.octets.div_ceil(SHARDS),
             limits,
             deadline,
             counters,
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    /// Answers, and about their octets.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let sizes = self.shards.iter().map(|shard| {
+            let shard = lock(shard);
+            (shard.cells.len(), shard.octets)
+        });
+        sizes.fold((0, 0), |(cells, octets), (more, further)| (cells + more, octets + further))
     }
 
     pub(crate) async fn ask(&self, backend: &Backend, question: Question) -> Arc<Entry> {
@@ -86,23 +112,38 @@ impl AnswerCache {
             .await;
         let counter = if asked { &self.counters.misses } else { &self.counters.joined };
         counter.fetch_add(1, Ordering::Relaxed);
+        if asked {
+            self.account(&question, entry.octets());
+        }
         Arc::clone(entry)
+    }
+
+    /// Counts what a question brought in; where that is too much, others go.
+    fn account(&self, question: &Question, octets: usize) {
+        let mut shard = lock(self.shard(question));
+        shard.octets = shard.octets.saturating_add(octets);
+        if shard.octets > self.octets_per_shard {
+            make_room(&mut shard, Instant::now(), self.entries_per_shard, self.octets_per_shard);
+        }
+    }
+
+    fn shard(&self, question: &Question) -> &Mutex<Shard> {
+        &self.shards[self.hasher.hash_one(question) as usize % SHARDS]
     }
 
     /// The cell of a question: the one that holds, or is being filled; a new one otherwise.
     fn cell(&self, question: &Question) -> Cell {
-        let at = self.hasher.hash_one(question) as usize % SHARDS;
-        let mut shard = lock(&self.shards[at]);
+        let mut shard = lock(self.shard(question));
         let now = Instant::now();
-        match shard.get(question) {
+        match shard.cells.get(question) {
             Some(cell) if holds(cell, now) => return Arc::clone(cell),
             Some(_) | None => {}
         }
-        if shard.len() >= self.entries_per_shard {
-            make_room(&mut shard, now, self.entries_per_shard);
+        if shard.cells.len() >= self.entries_per_shard {
+            make_room(&mut shard, now, self.entries_per_shard, self.octets_per_shard);
         }
         let cell = Cell::default();
-        shard.insert(question.clone(), Arc::clone(&cell));
+        shard.cells.insert(question.clone(), Arc::clone(&cell));
         cell
     }
 
@@ -145,15 +186,29 @@ fn holds(cell: &Cell, now: Instant) -> bool {
 }
 
 /// Drops what has expired; where that is not enough, every eighth of the rest, whichever it is: an answer that is
-/// needed is soon back, and keeping account of use would cost every hit.
-fn make_room(shard: &mut Shard, now: Instant, limit: usize) {
-    shard.retain(|_, cell| holds(cell, now));
-    if shard.len() >= limit {
+/// needed is soon back, and keeping account of use would cost every hit. Where octets are what is too many, one answer
+/// may be most of them: then every answer goes that would fill more than its share.
+fn make_room(shard: &mut Shard, now: Instant, entries: usize, octets: usize) {
+    shard.cells.retain(|_, cell| holds(cell, now));
+    if shard.cells.len() >= entries {
         let mut at = 0_usize;
-        shard.retain(|_, _| {
+        shard.cells.retain(|_, _| {
             at += 1;
-            !at.is_multiple_of(8) && at < limit
+            !at.is_multiple_of(8) && at < entries
         });
+    }
+    // A cell that is being filled is counted when it is full.
+    let weigh = |cell: &Cell| cell.get().map_or(0, |entry| entry.octets());
+    shard.octets = shard.cells.values().map(weigh).sum();
+    if shard.octets > octets {
+        let mut left = octets / 8 * 7;
+        shard.cells.retain(|_, cell| {
+            let weight = weigh(cell);
+            let stays = weight <= left;
+            left -= if stays { weight } else { 0 };
+            stays
+        });
+        shard.octets = shard.cells.values().map(weigh).sum();
     }
 }
 

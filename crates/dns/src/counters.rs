@@ -12,6 +12,8 @@ pub(crate) struct Counters {
     pub(crate) udp: AtomicU64,
     pub(crate) tcp: AtomicU64,
     pub(crate) timeouts: AtomicU64,
+    pub(crate) probes: AtomicU64,
+    pub(crate) blind: AtomicU64,
 }
 
 /// What the resolver has done since it was made.
@@ -33,12 +35,18 @@ pub struct Statistics {
     pub tcp: u64,
     /// Waits for a server that ended without an answer.
     pub timeouts: u64,
+    /// Probes of the resolver's DNSSEC.
+    pub probes: u64,
+    /// Of these, the ones that found DANE blind, for whatever cause.
+    pub blind: u64,
     /// Answers in the cache.
     pub entries: usize,
+    /// About the octets that these answers and the chain of trust hold in memory.
+    pub octets: u64,
 }
 
 impl Counters {
-    pub(crate) fn read(&self, entries: usize) -> Statistics {
+    pub(crate) fn read(&self, entries: usize, octets: u64) -> Statistics {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Statistics {
             hits: get(&self.hits),
@@ -49,7 +57,10 @@ impl Counters {
             udp: get(&self.udp),
             tcp: get(&self.tcp),
             timeouts: get(&self.timeouts),
+            probes: get(&self.probes),
+            blind: get(&self.blind),
             entries,
+            octets,
         }
     }
 }

@@ -239,6 +239,10 @@ fn broken(server: SocketAddr, problem: &str) -> Refusal {
     Refusal::Told(Trouble::malformed(format!("malformed reply from {server}: {problem}")))
 }
 
+/// RFC 8914 §4.8 and §4.9, in words.
+pub(crate) const SIGNATURE_EXPIRED: &str = "signature expired";
+pub(crate) const SIGNATURE_TO_COME: &str = "signature not yet valid";
+
 /// RFC 8914: the resolver's own explanation. The registered meaning only; its free text stays outside.
 fn extended_error(message: &Message) -> Option<&'static str> {
     use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
@@ -250,8 +254,8 @@ fn extended_error(message: &Message) -> Option<&'static str> {
         2 => Some("unsupported DS digest"),
         5 => Some("DNSSEC indeterminate"),
         6 => Some("DNSSEC bogus"),
-        7 => Some("signature expired"),
-        8 => Some("signature not yet valid"),
+        7 => Some(SIGNATURE_EXPIRED),
+        8 => Some(SIGNATURE_TO_COME),
         9 => Some("DNSKEY missing"),
         10 => Some("signatures missing"),
         11 => Some("no zone key"),

@@ -14,7 +14,7 @@
 //!
 //! [`DnssecMode::Off`] asks for no DNSSEC, and every answer is insecure. Aliases are followed, at most ten, and the
 //! proof is that of the weakest step. Above all that is one cache: TTLs within bounds, absences by their SOA record,
-//! failures for seconds, one question at a time for each name.
+//! failures for seconds, one question at a time for each name, and no more octets than it may hold.
 //!
 //! The crate refuses to know what the answers are for: which host comes first, which base domain counts, whether an
 //! insecure answer is good enough. It is the only one that names its DNS library.
@@ -51,6 +51,7 @@ mod answer;
 mod cache;
 mod chase;
 mod counters;
+mod dname;
 mod error;
 mod exchange;
 mod health;
@@ -68,6 +69,6 @@ mod wire;
 
 pub use counters::Statistics;
 pub use error::Error;
-pub use health::DnssecHealth;
+pub use health::{BlindCause, DnssecHealth};
 pub use resolver::Resolver;
 pub use settings::{CacheSettings, DnssecMode, Families, Settings};

@@ -37,6 +37,23 @@ pub(crate) enum Records {
     Tlsa(Vec<Tlsa>),
 }
 
+impl Records {
+    /// About what they hold in memory.
+    pub(crate) fn octets(&self) -> usize {
+        match self {
+            Self::Addresses(addresses) => size_of_val(addresses.as_slice()),
+            Self::Mx(hosts) => {
+                let names = hosts.iter().filter_map(|host| host.host.as_ref());
+                size_of_val(hosts.as_slice()) + names.map(|name| name.as_str().len()).sum::<usize>()
+            }
+            Self::Alias(target) => target.as_str().len(),
+            Self::Tlsa(records) => {
+                size_of_val(records.as_slice()) + records.iter().map(|tlsa| tlsa.data.len()).sum::<usize>()
+            }
+        }
+    }
+}
+
 impl Question {
     /// The name that goes on the wire, always absolute.
     pub(crate) fn wire_name(&self) -> Result<Name, Trouble> {

@@ -1,10 +1,9 @@
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
-use hickory_proto::rr::{Name, RecordType};
-use waxseal_types::{DnsAnswer, DnsFailure, DnsFailureKind, Domain, Lookup, MxHost, Proof, Tlsa};
+use waxseal_types::{DnsAnswer, DnsFailure, DnsFailureKind, Domain, Lookup, MxHost, Tlsa};
 
 use crate::{
     DnssecHealth, DnssecMode, Error, Families, Settings, Statistics, anchors,
@@ -68,7 +67,7 @@ impl Resolver {
                     Some(path) => anchors::read(path)?,
                     None => anchors::iana(),
                 };
-                Backend::Validate(Validator::new(exchange, anchors))
+                Backend::Validate(Validator::new(exchange, anchors, settings.cache.octets / 2))
             }
         };
         let cache = AnswerCache::new(settings.cache, settings.deadline, Arc::clone(&counters));
@@ -142,22 +141,17 @@ impl Resolver {
     ///
     /// Not cached. A private trust anchor below the root is asked for instead of the root.
     pub async fn probe(&self) -> DnssecHealth {
-        let (name, kind) = match &self.shared.backend {
-            Backend::Stub(_) => (Name::root(), RecordType::NS),
-            Backend::Validate(validator) => (validator.probe_zone(), RecordType::DNSKEY),
+        let counters = &self.shared.counters;
+        counters.probes.fetch_add(1, Ordering::Relaxed);
+        let health = match (&self.shared.backend, self.shared.mode) {
+            (_, DnssecMode::Off) => DnssecHealth::Off,
+            (Backend::Stub(stub), _) => stub.probe().await,
+            (Backend::Validate(validator), _) => validator.probe().await,
         };
-        let outcome = self.shared.backend.chase(&name, kind).await;
-        match (self.shared.mode, outcome) {
-            (DnssecMode::Off, _) => DnssecHealth::Off,
-            (_, Ok(chased)) if chased.proof == Proof::Secure => DnssecHealth::Capable,
-            (_, Ok(_)) => DnssecHealth::Blind {
-                reason: format!("the answer of {} for {name} {kind} is not secure", self.server_words()),
-            },
-            (_, Err(trouble)) if trouble.failure == DnsFailureKind::Bogus => {
-                DnssecHealth::Blind { reason: trouble.detail }
-            }
-            (_, Err(trouble)) => DnssecHealth::Unreachable { reason: trouble.detail },
+        if health.is_blind() {
+            counters.blind.fetch_add(1, Ordering::Relaxed);
         }
+        health
     }
 
     /// What the operator should know of the settings, a sentence each.
@@ -181,7 +175,12 @@ impl Resolver {
     /// Hits, misses, queries, failures: for the metrics.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        self.shared.counters.read(self.shared.cache.len())
+        let (entries, octets) = self.shared.cache.size();
+        let links = match &self.shared.backend {
+            Backend::Stub(_) => 0,
+            Backend::Validate(validator) => validator.octets(),
+        };
+        self.shared.counters.read(entries, octets as u64 + links)
     }
 
     async fn family(&self, host: &Domain, asked: Asked) -> Result<DnsAnswer<Vec<IpAddr>>, DnsFailure> {
@@ -195,11 +194,6 @@ impl Resolver {
         let question = Question { name: name.clone(), asked };
         let entry = self.shared.cache.ask(&self.shared.backend, question.clone()).await;
         Outcome { question, entry }
-    }
-
-    fn server_words(&self) -> String {
-        let words: Vec<String> = self.shared.servers.iter().map(ToString::to_string).collect();
-        words.join(", ")
     }
 }
 

@@ -26,6 +26,9 @@ pub struct Settings {
 pub struct CacheSettings {
     /// How many answers are kept.
     pub entries: usize,
+    /// How many octets of answers are kept, about; half as many again for the chain of trust. Most answers are small,
+    /// but a stranger decides that.
+    pub octets: usize,
     /// The longest time that records are believed, whatever their TTL says.
     pub positive: Duration,
     /// The longest time that an absence is believed, whatever the SOA record says (RFC 2308 §5).
@@ -77,6 +80,7 @@ impl Default for CacheSettings {
     fn default() -> Self {
         Self {
             entries: 50_000,
+            octets: 64 << 20,
             positive: Duration::from_secs(3600),
             negative: Duration::from_secs(300),
             failure: Duration::from_secs(5),

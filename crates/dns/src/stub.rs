@@ -6,11 +6,12 @@ use std::{
 };
 
 use hickory_proto::rr::{Name, RecordType};
-use waxseal_types::Proof;
+use waxseal_types::{DnsFailureKind, Proof};
 
 use crate::{
+    BlindCause, DnssecHealth,
     answer::{Reply, follow},
-    exchange::Exchange,
+    exchange::{Answered, Exchange, SIGNATURE_EXPIRED, SIGNATURE_TO_COME},
     trouble::Trouble,
     wire::Wanted,
 };
@@ -77,4 +78,44 @@ mod tests {
             assert_eq!(belief.proof(ad, server.parse().unwrap()), expected, "{server} {ad}");
         }
     }
+
+    /// Whether the resolver vouches for the root.
+    pub(crate) async fn probe(&self) -> DnssecHealth {
+        let blind = |cause, reason| DnssecHealth::Blind { cause, reason };
+        let Answered { message, server } =
+            match self.exchange.ask(&Name::root(), RecordType::NS, Wanted::Proof).await {
+                Ok(answered) => answered,
+                Err(trouble) => return unanswered(trouble),
+            };
+        if !self.belief.includes(server) {
+            return blind(BlindCause::Untrusted, format!("the AD bit of {server} is not believed"));
+        }
+        if !message.metadata.authentic_data {
+            let signed = message.answers.iter().any(|record| record.record_type() == RecordType::RRSIG);
+            let but = if signed { ", though it passes signatures on" } else { "" };
+            return blind(
+                BlindCause::NotValidating,
+                format!("{server} does not set the AD bit for the root{but}"),
+            );
+        }
+        DnssecHealth::Capable
+    }
+}
+
+/// What a failure to ask says of a resolver that validates.
+fn unanswered(trouble: Trouble) -> DnssecHealth {
+    let reason = trouble.detail;
+    let cause = match trouble.failure {
+        DnsFailureKind::Timeout => return DnssecHealth::Unreachable { reason },
+        DnsFailureKind::ServerFailure
+        | DnsFailureKind::Malformed
+        | DnsFailureKind::Bogus
+        | DnsFailureKind::AliasLoop
+        | DnsFailureKind::Unavailable => {
+            // The resolver's clock, by the codes of RFC 8914 §4.8 and §4.9.
+            let is_clock = [SIGNATURE_EXPIRED, SIGNATURE_TO_COME].iter().any(|hint| reason.contains(hint));
+            if is_clock { BlindCause::Clock } else { BlindCause::Refusing }
+        }
+    };
+    DnssecHealth::Blind { cause, reason }
 }

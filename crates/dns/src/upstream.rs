@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::{exchange::Exchange, trouble::Trouble, wire::Wanted};
 
-/// Zones whose chain of trust is kept: the names on the way to some ten thousand domains.
-const MAX_LINKS: u64 = 50_000;
+/// What a record takes in memory beside its data.
+const RECORD: usize = size_of::<hickory_proto::rr::Record>();
 /// How long a link is kept at least and at most. A link that turns out bogus is forgotten at once.
 const LINK_LIFE: std::ops::RangeInclusive<u64> = 1..=3600;
 
@@ -33,6 +33,8 @@ pub(crate) struct Upstream {
 struct Link {
     message: Message,
     expires: Instant,
+    /// About what it holds in memory.
+    octets: u32,
 }
 
 tokio::task_local! {
@@ -44,8 +46,16 @@ tokio::task_local! {
 const MAX_TROUBLES: usize = 4;
 
 impl Upstream {
-    pub(crate) fn new(exchange: Arc<Exchange>) -> Self {
-        Self { exchange, links: Cache::new(MAX_LINKS) }
+    /// Keeps about so many octets of the chain of trust: one link is some 2,000 of them, two or three links a domain.
+    pub(crate) fn new(exchange: Arc<Exchange>, octets: usize) -> Self {
+        let weigh = |_: &(Name, RecordType), link: &Arc<Link>| link.octets;
+        let links = Cache::builder().weigher(weigh).max_capacity(octets as u64).build();
+        Self { exchange, links }
+    }
+
+    /// About the octets that are kept.
+    pub(crate) fn octets(&self) -> u64 {
+        self.links.weighted_size()
     }
 
     /// Runs one validation, and gives the troubles met below it along with its result.
@@ -72,7 +82,13 @@ impl Upstream {
         let fetched = self.links.try_get_with(key, async {
             let message = self.ask(name, kind).await?;
             let expires = Instant::now() + life(&message);
-            Ok::<_, Trouble>(Arc::new(Link { message, expires }))
+            let records = message.all_sections().count().saturating_mul(RECORD);
+            let octets = message.to_vec().map_or(0, |octets| octets.len()).saturating_add(records);
+            Ok::<_, Trouble>(Arc::new(Link {
+                message,
+                expires,
+                octets: u32::try_from(octets).unwrap_or(u32::MAX),
+            }))
         });
         fetched.await.map(|link| link.message.clone()).map_err(|trouble| (*trouble).clone())
     }

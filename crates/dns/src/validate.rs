@@ -16,15 +16,17 @@ use futures_util::StreamExt;
 use hickory_proto::{
     dnssec::{Proof as Judged, rdata::DNSKEY},
     op::{DnsRequestOptions, DnsResponse, Message, Query, ResponseCode},
-    rr::{Name, RData, Record, RecordType},
+    rr::{Name, Record, RecordType},
 };
 use hickory_resolver::net::{DnsError, NetError, dnssec::DnssecDnsHandle, xfer::DnsHandle};
 use tokio::{sync::Mutex, time::Instant};
 use waxseal_types::{DnsFailureKind, Proof};
 
 use crate::{
-    anchors::{self, Anchor},
+    BlindCause, DnssecHealth,
+    anchors::{self, Anchor, Flaw},
     answer::{self, End, Reply, absence, alias_at, records_at},
+    dname,
     exchange::Exchange,
     trouble::Trouble,
     upstream::Upstream,
@@ -38,6 +40,9 @@ const ANCHOR_RETRY: Duration = Duration::from_secs(5);
 const MAX_CUTS: usize = 16;
 /// RRsets whose verdict is kept (the library's own default is a million, a gigabyte).
 const MAX_VERDICTS: usize = 20_000;
+/// NSEC3 iterations beyond which a denial proves nothing (RFC 9276 §3.2; the number is unbound's and BIND's), and
+/// beyond which it is refused outright: nobody has that many in good faith.
+pub(crate) const NSEC3_ITERATIONS: (u16, u16) = (150, 500);
 
 pub(crate) struct Validator {
     upstream: Upstream,
@@ -55,8 +60,14 @@ struct Primed {
 }
 
 impl Validator {
-    pub(crate) fn new(exchange: Arc<Exchange>, anchors: Vec<Anchor>) -> Self {
-        Self { upstream: Upstream::new(exchange), anchors, primed: Mutex::new(None) }
+    /// `octets` bounds what is kept of the chain of trust.
+    pub(crate) fn new(exchange: Arc<Exchange>, anchors: Vec<Anchor>, octets: usize) -> Self {
+        Self { upstream: Upstream::new(exchange, octets), anchors, primed: Mutex::new(None) }
+    }
+
+    /// About the octets that are kept of the chain of trust.
+    pub(crate) fn octets(&self) -> u64 {
+        self.upstream.octets()
     }
 
     /// One step: the records at `name`, or the alias there, or the proof that there is neither.
@@ -82,9 +93,31 @@ impl Validator {
         }
     }
 
-    /// A zone that is signed for sure: the first that is anchored.
-    pub(crate) fn probe_zone(&self) -> Name {
-        self.anchors.first().map_or_else(Name::root, |anchor| anchor.zone.clone())
+    /// Whether the keys of the first anchored zone can be had, and its own records proven with them.
+    pub(crate) async fn probe(&self) -> DnssecHealth {
+        let Some(anchor) = self.anchors.first() else { return DnssecHealth::Capable };
+        self.upstream.forget(&anchor.zone).await;
+        let message = match self.upstream.fetch(&anchor.zone, RecordType::DNSKEY).await {
+            Ok(message) => message,
+            Err(trouble) => return unanswered(trouble),
+        };
+        if let Err(flaw) = anchor.keys_in(&message, now()) {
+            let cause = match flaw {
+                Flaw::NoKeys | Flaw::Unsigned => BlindCause::Stripping,
+                Flaw::Expired(_) | Flaw::NotYet(_) => BlindCause::Clock,
+                Flaw::NotAnchored => BlindCause::Anchor,
+                Flaw::Wrong => BlindCause::Forged,
+            };
+            return DnssecHealth::Blind { cause, reason: flaw.words(&anchor.zone) };
+        }
+        match self.ask(&anchor.zone, RecordType::SOA).await {
+            Ok(reply) if reply.proof == Proof::Secure => DnssecHealth::Capable,
+            Ok(_) => DnssecHealth::Blind {
+                cause: BlindCause::Stripping,
+                reason: format!("the SOA record of {} comes out unsigned", anchor.zone),
+            },
+            Err(trouble) => unanswered(trouble),
+        }
     }
 
     /// The nearest anchored zone at or above `name`.
@@ -110,21 +143,24 @@ impl Validator {
         for anchor in &self.anchors {
             self.upstream.forget(&anchor.zone).await;
             let found = match self.upstream.fetch(&anchor.zone, RecordType::DNSKEY).await {
-                Ok(message) => anchor.keys_in(&message, now()),
-                Err(trouble) => Err(trouble),
+                Ok(message) => anchor.keys_in(&message, now()).map_err(|flaw| {
+                    Trouble::bogus(format!("trust anchor of {}: {}", anchor.zone, flaw.words(&anchor.zone)))
+                }),
+                // Nothing is wrong with the anchor: nobody answers, or not with an answer.
+                Err(mut trouble) => {
+                    trouble.detail =
+                        format!("the keys of {} cannot be fetched: {}", anchor.zone, trouble.detail);
+                    Err(trouble)
+                }
             };
             match found {
                 Ok((found, ttl)) => {
                     life = life.min(ttl);
                     keys.push((anchor.zone.clone(), found));
                 }
-                Err(mut trouble) => {
+                Err(trouble) => {
                     life = life.min(ANCHOR_RETRY);
-                    trouble.detail = format!("trust anchor of {}: {}", anchor.zone, trouble.detail);
-                    tracing::warn!(
-                        detail = trouble.detail,
-                        "a trust anchor cannot be used: answers below it are bogus"
-                    );
+                    tracing::warn!(detail = trouble.detail, "nothing below {} can be validated", anchor.zone);
                     failed.push((anchor.zone.clone(), trouble));
                 }
             }
@@ -135,6 +171,7 @@ impl Validator {
                 let store = Arc::new(anchors::store(keys.clone()));
                 DnssecDnsHandle::with_trust_anchor(self.upstream.clone(), store)
                     .validation_cache_size(MAX_VERDICTS)
+                    .nsec3_iteration_limits(Some(NSEC3_ITERATIONS.0), Some(NSEC3_ITERATIONS.1))
             }
         };
         Primed { handle, keys, failed, until: Instant::now() + life }
@@ -146,6 +183,9 @@ async fn step(handle: &DnssecDnsHandle<Upstream>, name: &Name, kind: RecordType)
         Verdict::Proven(message) => read(&message, name, kind, Proof::Secure),
         Verdict::Unprovable(message) => read(&message, name, kind, Proof::Insecure),
         Verdict::Bogus(message) if wildcard::is_proven(&message, name, kind) => {
+            read(&message, name, kind, Proof::Secure)
+        }
+        Verdict::Bogus(message) if dname::denies_beside(&message, name, kind) => {
             read(&message, name, kind, Proof::Secure)
         }
         Verdict::Bogus(message) if kind != RecordType::CNAME && has_alias(&message, name) => {
@@ -281,34 +321,15 @@ fn redirected(message: &Message, name: &Name, cap: Proof) -> Result<Reply, Troub
     let proof = match signed {
         Some(proof) => proof,
         // RFC 6672 §5.3.1: the CNAME made from a DNAME is not signed; the DNAME is, and must give this target.
-        None => by_dname(message, name, target)
+        None => dname::redirects(message, name, target)
             .ok_or_else(|| Trouble::bogus(why(message, name, RecordType::CNAME, now())))?,
     };
+    let cap = if wildcard::is_opted_out(message, name, RecordType::CNAME) { Proof::Insecure } else { cap };
     Ok(Reply { aliases: vec![target.clone()], end: End::Elsewhere, proof: proof.and(cap), ttl: record.ttl })
 }
 
-/// The proof of the DNAME that turns `name` into `target` (RFC 6672 §2.2).
-fn by_dname(message: &Message, name: &Name, target: &Name) -> Option<Proof> {
-    message.answers.iter().find_map(|record| {
-        let RData::Unknown { code: RecordType::DNAME, rdata } = &record.data else { return None };
-        if record.name == *name || !record.name.zone_of(name) {
-            return None;
-        }
-        let end = uncompressed(&rdata.anything)?;
-        let kept = usize::from(name.num_labels() - record.name.num_labels());
-        let made = Name::from_labels(name.iter().take(kept)).ok()?.append_domain(&end).ok()?;
-        if &made == target { weakest(std::iter::once(record)) } else { None }
-    })
-}
-
-/// A name as RFC 3597 §4 wants it in the data of newer types: without compression.
-fn uncompressed(octets: &[u8]) -> Option<Name> {
-    use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
-    Name::read(&mut BinDecoder::new(octets)).ok()
-}
-
 /// The AND of records' proofs; `None` when one is bogus.
-fn weakest<'a>(records: impl Iterator<Item = &'a Record>) -> Option<Proof> {
+pub(crate) fn weakest<'a>(records: impl Iterator<Item = &'a Record>) -> Option<Proof> {
     let mut proof = Proof::Secure;
     for record in records {
         match record.proof {
@@ -348,6 +369,20 @@ fn denial(message: &Message, name: &Name) -> Option<Proof> {
             .all(|record| record.name.zone_of(name))
             .then_some(Proof::Insecure),
     }
+}
+
+/// What a failure to ask says of the resolver.
+fn unanswered(trouble: Trouble) -> DnssecHealth {
+    let reason = trouble.detail;
+    let cause = match trouble.failure {
+        DnsFailureKind::Timeout => return DnssecHealth::Unreachable { reason },
+        DnsFailureKind::Bogus => BlindCause::Forged,
+        DnsFailureKind::ServerFailure
+        | DnsFailureKind::Malformed
+        | DnsFailureKind::AliasLoop
+        | DnsFailureKind::Unavailable => BlindCause::Refusing,
+    };
+    DnssecHealth::Blind { cause, reason }
 }
 
 /// RFC 4034 §3.1.5: seconds since 1970, modulo 2^32.

@@ -23,18 +23,27 @@ fn expansion<'a>(message: &'a Message, name: &Name, kind: RecordType) -> Option<
         .find(|signature| signature.input().num_labels < name.num_labels())
 }
 
-/// Whether the records come from a wildcard, and the name itself is denied by a zone that leaves out unsigned
-/// delegations (RFC 5155 §9.2: such an answer is not authentic).
+/// Whether the records come from a wildcard of a zone that leaves out unsigned delegations when it denies the name itself
+/// (RFC 5155 §9.2: such an answer is not authentic).
 pub(crate) fn is_opted_out(message: &Message, name: &Name, kind: RecordType) -> bool {
-    expansion(message, name, kind).is_some() && has_opt_out(message)
+    let Some(signature) = expansion(message, name, kind) else { return false };
+    // Behind an alias the reply may have denials of other zones; an NSEC3 record stands right below its zone's name.
+    message
+        .authorities
+        .iter()
+        .any(|record| opts_out(record) && record.name.base_name() == signature.input().signer_name)
 }
 
 /// Whether a denial has the Opt-Out flag (RFC 5155 §3.1.2.1).
 pub(crate) fn has_opt_out(message: &Message) -> bool {
-    message.authorities.iter().any(|record| match &record.data {
+    message.authorities.iter().any(opts_out)
+}
+
+fn opts_out(record: &Record) -> bool {
+    match &record.data {
         RData::DNSSEC(DNSSECRData::NSEC3(nsec3)) => nsec3.opt_out(),
         _ => false,
-    })
+    }
 }
 
 /// Whether the records come from a wildcard and nothing secure denies the name.

@@ -1,23 +1,27 @@
-//! A resolver that lies: `validate` is never fooled, whatever comes (RFC 7672 §2.1.1; threats D2, D13, D15, D16).
+//! A resolver that lies: `validate` is never fooled, whatever comes (RFC 7672 §2.1.1; threats D2, D13, D16).
 
 mod common;
 
 use std::{
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use common::{ask, domain, settings, trusting, validating};
 use hickory_proto::{
+    dnssec::{
+        Algorithm,
+        rdata::{DNSSECRData, RRSIG, SigInput},
+    },
     op::{Message, ResponseCode},
     rr::{
-        Name, RData, Record, RecordType,
+        Name, RData, Record, RecordType, SerialNumber,
         rdata::{A, CNAME, SOA},
     },
 };
 use waxseal_dns::{DnssecMode, Families, Resolver};
 use waxseal_testbed::dns::{DnsServer, Zone};
-use waxseal_types::Lookup;
+use waxseal_types::{Lookup, Proof};
 
 const TRUE: [u8; 4] = [127, 0, 0, 1];
 const FORGED: [u8; 4] = [6, 6, 6, 6];
@@ -55,6 +59,16 @@ const SIGNED: &[(&str, &str)] = &[
     ("A", "nothing.sub.signed.test"),
     ("MX", "nothing"),
     ("MX", "test"),
+];
+
+/// What nothing protects: a lie may come through, but never as secure.
+const UNSIGNED: &[(&str, &str)] = &[
+    ("MX", "plain.test"),
+    ("A", "mx.plain.test"),
+    ("TLSA", "mx.plain.test"),
+    ("A", "alias.plain.test"),
+    ("A", "nothing.plain.test"),
+    ("A", "any.wild.plain.test"),
 ];
 
 type Lie = (&'static str, fn(&mut Message));
@@ -120,6 +134,32 @@ const LIES: &[Lie] = &[
             reply.answers.retain(|record| record.record_type() != RecordType::CNAME);
         }
     }),
+    ("AD set on forged records", |reply| {
+        reply.metadata.authentic_data = true;
+        if is_mail(reply) {
+            let owner = reply.queries[0].name().clone();
+            reply.answers = vec![Record::from_rdata(owner, 60, RData::A(A(FORGED.into())))];
+            strip(reply, &[RecordType::RRSIG, RecordType::NSEC]);
+        }
+    }),
+    ("AD set on an absence without proof", |reply| {
+        reply.metadata.authentic_data = true;
+        if is_mail(reply) {
+            absent_by(reply, "signed.test.");
+        }
+    }),
+    ("signatures in another zone's name", |reply| {
+        change_signatures(reply, |input| input.signer_name = name("plain.test."));
+    }),
+    ("signatures that claim a wildcard", |reply| {
+        change_signatures(reply, |input| input.num_labels = input.num_labels.saturating_sub(1));
+    }),
+    ("signatures without end", |reply| {
+        change_signatures(reply, |input| input.sig_expiration = SerialNumber::new(u32::MAX / 2));
+    }),
+    ("signatures by an algorithm that nobody has", |reply| {
+        change_signatures(reply, |input| input.algorithm = Algorithm::Unknown(200));
+    }),
     ("answers denied by the zone above", |reply| {
         if is_mail(reply) {
             reply.answers.clear();
@@ -144,6 +184,16 @@ fn strip(reply: &mut Message, kinds: &[RecordType]) {
     reply.authorities.retain(|record| !kinds.contains(&record.record_type()));
 }
 
+fn change_signatures(reply: &mut Message, change: fn(&mut SigInput)) {
+    for record in reply.answers.iter_mut().chain(&mut reply.authorities) {
+        if let RData::DNSSEC(DNSSECRData::RRSIG(signature)) = &record.data {
+            let mut input = signature.input().clone();
+            change(&mut input);
+            record.data = RData::DNSSEC(DNSSECRData::RRSIG(RRSIG::from_sig(input, signature.sig().to_vec())));
+        }
+    }
+}
+
 fn soa(owner: &str) -> Record {
     let owner = name(owner);
     let soa = SOA::new(owner.clone(), owner.clone(), 1, 3600, 600, 86400, 60);
@@ -158,6 +208,7 @@ fn absent_by(reply: &mut Message, owner: &str) {
     }
 }
 
+/// Each lie about each question: the truth may come through; anything else must be a failure, never an answer.
 #[tokio::test]
 async fn no_lie_about_a_signed_zone_is_believed() {
     let truth = DnsServer::forwarder(zone()).await.unwrap();
@@ -171,16 +222,39 @@ async fn no_lie_about_a_signed_zone_is_believed() {
             let (expected, _) = ask(&honest, kind, name).await;
             let (got, _) = ask(&resolver, kind, name).await;
             cases += 1;
-            // The truth may come through; anything else must be a failure, never an answer.
             if got != expected && got != "bogus" {
                 fooled.push(format!("{lie}: {kind} {name}: {got} instead of {expected}"));
+            }
+        }
+        for (kind, name) in UNSIGNED {
+            let (got, _) = ask(&resolver, kind, name).await;
+            cases += 1;
+            if got.starts_with("secure") {
+                fooled.push(format!("{lie}: {kind} {name}: {got}, and nothing there is signed"));
             }
         }
         let host = resolver.addresses(&domain("mx.signed.test"), Families::V4).await;
         assert!(!matches!(host, Ok(answer) if answer.lookup == Lookup::Found(vec![FORGED.into()])), "{lie}");
     }
+    println!("{} lies, {cases} cases, {} believed", LIES.len(), fooled.len());
+    assert_eq!(cases, LIES.len() * (SIGNED.len() + UNSIGNED.len()));
     assert!(cases >= 200, "{cases}");
     assert!(fooled.is_empty(), "{} of {cases}:\n{}", fooled.len(), fooled.join("\n"));
+}
+
+/// RFC 4035 §5.3.3: the signature covers the TTL of the zone, and no reply may draw it out.
+#[tokio::test]
+async fn a_ttl_cannot_be_drawn_out() {
+    let server = DnsServer::forwarder(zone()).await.unwrap();
+    server.twist(|reply| {
+        for record in reply.answers.iter_mut().chain(&mut reply.authorities) {
+            record.ttl = 604_800;
+        }
+    });
+    let resolver = validating(&server);
+    let answer = resolver.tlsa(&domain("mx.signed.test"), 25).await.unwrap();
+    assert_eq!(answer.proof, Proof::Secure);
+    assert!(answer.ttl <= Duration::from_secs(300), "{:?}", answer.ttl);
 }
 
 /// A wildcard's signature is good for any name below it, and must not replace one that exists (RFC 4035 §5.3.4).
@@ -248,50 +322,4 @@ async fn two_aliases_at_one_name_are_malformed() {
         reply.add_answer(Record::from_rdata(owner, 60, RData::CNAME(CNAME(name("zz.plain.test.")))));
     });
     assert_eq!(ask(&trusting(&server), "A", "two.plain.test").await.0, "malformed");
-}
-
-/// Threat D15: hundreds of signatures or keys are not even looked at; dozens cost little; others are not held up.
-#[tokio::test]
-async fn a_flood_of_keys_and_signatures_ends_soon() {
-    for (copies, expected) in [(7, "bogus"), (14, "bogus"), (60, "malformed")] {
-        let server = DnsServer::forwarder(zone()).await.unwrap();
-        server.twist(move |reply| {
-            let name_of_flood = reply.queries[0].name().clone();
-            if name_of_flood != name("mx.signed.test.") && name_of_flood != name("signed.test.") {
-                return;
-            }
-            let of = |kind: RecordType| -> Vec<Record> {
-                reply.answers.iter().filter(|record| record.record_type() == kind).cloned().collect()
-            };
-            let (signatures, keys) = (of(RecordType::RRSIG), of(RecordType::DNSKEY));
-            for _ in 0..copies {
-                reply.answers.splice(0..0, signatures.iter().map(spoil));
-                reply.answers.extend(keys.iter().cloned());
-            }
-        });
-        let resolver = validating(&server);
-        let began = Instant::now();
-        let (got, why) = ask(&resolver, "A", "mx.signed.test").await;
-        assert!(got == expected || copies == 7 && got == "secure found", "{copies}: {got} {why}");
-        assert_eq!(ask(&resolver, "A", "mx.plain.test").await.0, "insecure found");
-        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
-    }
-}
-
-/// Threat D15, CVE-2023-50868: hashing without end is refused; it defers, where unbound would take it for insecure.
-#[tokio::test]
-async fn thousands_of_nsec3_iterations_are_not_computed() {
-    let zone = zone().secure("costly.test").nsec3("costly.test", 2500).a("mx.costly.test", TRUE);
-    let server = DnsServer::forwarder(zone).await.unwrap();
-    let resolver = validating(&server);
-    assert_eq!(ask(&resolver, "A", "mx.costly.test").await.0, "secure found");
-    assert_eq!(ask(&resolver, "A", "a.b.c.d.e.f.nothing.costly.test").await.0, "bogus");
-}
-
-fn spoil(record: &Record) -> Record {
-    use hickory_proto::dnssec::rdata::{DNSSECRData, RRSIG};
-    let RData::DNSSEC(DNSSECRData::RRSIG(signature)) = &record.data else { return record.clone() };
-    let octets = signature.sig().iter().map(|octet| !octet).collect();
-    let wrong = RRSIG::from_sig(signature.input().clone(), octets);
-    Record::from_rdata(record.name.clone(), record.ttl, RData::DNSSEC(DNSSECRData::RRSIG(wrong)))
 }

@@ -26,7 +26,7 @@ fn zone() -> Zone {
         .nsec3("hashed.test", 5)
         .insecure("plain.hashed.test")
         .secure("costly.test")
-        .nsec3("costly.test", 101)
+        .nsec3("costly.test", 151)
         .secure("optout.test")
         .opt_out("optout.test")
         .insecure("plain.optout.test")

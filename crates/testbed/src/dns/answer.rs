@@ -92,7 +92,7 @@ impl Answer {
     /// The `kind` records of `source` under the name that was asked, with their signature.
     fn add(&mut self, world: &World, part: &Part, (owner, source): (&Name, &Name), kind: RecordType) {
         let Some(set) = part.names.get(source).and_then(|sets| sets.get(&kind)) else { return };
-        if world.tampered.iter().any(|(name, of)| name == source && *of == kind) {
+        if world.is_tampered(source, kind) {
             self.health = self.health.min(if part.health == Health::Insecure {
                 Health::Insecure
             } else {
@@ -119,9 +119,7 @@ impl Answer {
             self.health = self.health.min(Health::Insecure);
         }
         for record in denial.records {
-            let tampered =
-                world.tampered.iter().any(|(of, kind)| *of == record.name && *kind == RecordType::NSEC);
-            if tampered {
+            if world.is_tampered(&record.name, RecordType::NSEC) {
                 self.health = self.health.min(Health::Bogus);
             }
             let set = Set { ttl: record.ttl, data: vec![record.data.clone()] };
@@ -138,7 +136,7 @@ fn signed(world: &World, part: &Part, (owner, source): (&Name, &Name), set: &Set
     let delegation = kind == RecordType::NS && *owner != part.apex;
     if is_signed(part) && !delegation {
         let signature = signature(part, &records, source.num_labels());
-        let tampered = world.tampered.iter().any(|(name, of)| name == source && *of == kind);
+        let tampered = world.is_tampered(source, kind);
         records.extend(signature.map(|record| if tampered { spoiled(&record) } else { record }));
     }
     records

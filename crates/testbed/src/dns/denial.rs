@@ -15,8 +15,8 @@ use super::{
     zone::Hashing,
 };
 
-/// RFC 9276 §3.2: above this, validators take an absence as unproven, not as wrong.
-const ITERATIONS_BELIEVED: u16 = 100;
+/// RFC 9276 §3.2: above this, validators take an absence as unproven, not as wrong; the number is unbound's.
+const ITERATIONS_BELIEVED: u16 = 150;
 const TTL: u32 = 60;
 
 /// What is not there.

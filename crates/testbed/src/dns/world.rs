@@ -48,7 +48,7 @@ pub(super) struct Part {
 #[derive(Debug)]
 pub(super) struct World {
     parts: BTreeMap<Name, Part>,
-    pub(super) tampered: Vec<(Name, RecordType)>,
+    tampered: Vec<(Name, RecordType)>,
     faults: Vec<(Name, Option<RecordType>, Fault)>,
     negative_ttl: u32,
 }
@@ -67,9 +67,10 @@ impl World {
             negative_ttl: zone.negative_ttl,
         };
         for (apex, cut) in cuts(&zone.cuts, &zone.records) {
+            let algorithm = zone.algorithms.get(&apex).copied().unwrap_or(Algorithm::ECDSAP256SHA256);
             let keys = match old.remove(&apex) {
-                Some(part) => part.keys,
-                None => Keys::generate()?,
+                Some(part) if part.keys.algorithm == algorithm => part.keys,
+                Some(_) | None => Keys::generate(algorithm)?,
             };
             world.delegate(apex, cut, keys)?;
         }
@@ -88,6 +89,7 @@ impl World {
     fn delegate(&mut self, apex: Name, cut: Cut, keys: Keys) -> Result<(), String> {
         let above = self.part(&apex).map(|part| (part.apex.clone(), part.health));
         let health = match (above.as_ref().map_or(Health::Secure, |(_, health)| *health), cut) {
+            (Health::Secure, Cut::Secure) if self.is_tampered(&apex, RecordType::DNSKEY) => Health::Bogus,
             (Health::Secure, Cut::Secure) => Health::Secure,
             (Health::Secure, Cut::Insecure | Cut::Broken(Break::UnknownAlgorithm)) => Health::Insecure,
             (Health::Secure, Cut::Broken(_)) => Health::Bogus,
@@ -157,6 +159,10 @@ impl World {
             .map(|(.., fault)| *fault)
     }
 
+    pub(super) fn is_tampered(&self, owner: &Name, kind: RecordType) -> bool {
+        self.tampered.iter().any(|(name, of)| name == owner && *of == kind)
+    }
+
     pub(super) fn root_keys(&self) -> Option<&Keys> {
         self.parts.get(&Name::root()).map(|part| &part.keys)
     }
@@ -172,10 +178,11 @@ fn ds(apex: &Name, cut: Cut, keys: &Keys) -> Result<Option<DS>, String> {
         Cut::Broken(Break::UnknownAlgorithm) => Some(DS::new(4711, UNKNOWN, DigestType::SHA256, digest)),
         Cut::Broken(Break::WrongDs) => {
             let wrong = digest.iter().map(|octet| !octet).collect();
-            Some(DS::new(keys.tag()?, Algorithm::ECDSAP256SHA256, DigestType::SHA256, wrong))
+            Some(DS::new(keys.tag()?, keys.algorithm, DigestType::SHA256, wrong))
         }
-        Cut::Secure | Cut::Broken(Break::Expired | Break::NotYetValid | Break::Unsigned) => {
-            Some(DS::new(keys.tag()?, Algorithm::ECDSAP256SHA256, DigestType::SHA256, digest))
+        Cut::Secure
+        | Cut::Broken(Break::Expired | Break::NotYetValid | Break::SoonValid | Break::Unsigned) => {
+            Some(DS::new(keys.tag()?, keys.algorithm, DigestType::SHA256, digest))
         }
     })
 }

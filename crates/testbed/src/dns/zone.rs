@@ -1,8 +1,14 @@
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
-use hickory_proto::rr::{
-    Name, RData, RecordType,
-    rdata::{A, AAAA, CNAME, MX, NULL, TLSA, TXT},
+use hickory_proto::{
+    dnssec::Algorithm,
+    rr::{
+        Name, RData, RecordType,
+        rdata::{A, AAAA, CNAME, MX, NULL, TLSA, TXT},
+    },
 };
 
 /// What the test wants the name space to hold. Names are absolute, with or without the last dot.
@@ -18,6 +24,7 @@ pub struct Zone {
     pub(super) tampered: Vec<(Name, RecordType)>,
     pub(super) faults: Vec<(Name, Option<RecordType>, Fault)>,
     pub(super) hashing: Vec<(Name, Hashing)>,
+    pub(super) algorithms: BTreeMap<Name, Algorithm>,
     pub(super) negative_ttl: u32,
     ttl: u32,
     pub(super) problem: Option<String>,
@@ -50,8 +57,10 @@ pub(super) enum Cut {
 pub enum Break {
     /// Its signatures have expired.
     Expired,
-    /// Its signatures begin tomorrow.
+    /// Its signatures begin in three days.
     NotYetValid,
+    /// Its signatures begin in ten minutes: to a validator that forgives clocks they are good.
+    SoonValid,
     /// The DS record above it is of another key.
     WrongDs,
     /// There is a DS record above it, but it is not signed.
@@ -107,6 +116,7 @@ impl Zone {
             tampered: Vec::new(),
             faults: Vec::new(),
             hashing: Vec::new(),
+            algorithms: BTreeMap::new(),
             negative_ttl: 60,
             ttl: 300,
             problem: None,
@@ -222,6 +232,14 @@ impl Zone {
     pub fn opt_out(mut self, apex: &str) -> Self {
         let apex = self.name(apex).to_lowercase();
         self.hashing.push((apex, Hashing { iterations: 0, opt_out: true }));
+        self
+    }
+
+    /// The zone at `apex` is signed with this algorithm: 8, 10, 13 (as others are), 14 or 15.
+    #[must_use]
+    pub fn algorithm(mut self, apex: &str, number: u8) -> Self {
+        let apex = self.name(apex).to_lowercase();
+        self.algorithms.insert(apex, Algorithm::from_u8(number));
         self
     }
 
