@@ -8,7 +8,7 @@ use std::{
 
 use actix::Addr;
 use actix_rt::Arbiter;
-use waxseal_dns::{DnssecHealth, Resolver};
+use waxseal_dns::Resolver;
 use waxseal_intake::{Intake, actor::IntakeActor};
 use waxseal_policy::{TableAnswer, TableName, Tables};
 use waxseal_queue::{
@@ -326,20 +326,23 @@ impl Engine {
     }
 }
 
-/// How often the resolver is asked whether it can do DNSSEC.
+/// How often the resolver is asked whether it can do DNSSEC; and how often while it cannot.
 const PROBE_INTERVAL: Duration = Duration::from_secs(3600);
+const BLIND_INTERVAL: Duration = Duration::from_secs(300);
 
-/// Tells when the resolver cannot do DNSSEC. It only alarms: what weakens `dane` is configuration alone (design §5.4).
+/// Tells when the resolver cannot do DNSSEC, and when it can again. It only alarms: what weakens `dane` is configuration
+/// alone (design §5.4).
 async fn watch_dnssec(resolver: Resolver) {
+    let mut was_blind = false;
     loop {
         let health = resolver.probe().await;
-        match &health {
-            DnssecHealth::Capable | DnssecHealth::Off => {}
-            DnssecHealth::Blind { .. } | DnssecHealth::Unreachable { .. } => {
-                tracing::error!("{health}; mail at dane and dane-only waits until that is mended");
-            }
+        if health.is_blind() {
+            tracing::error!("{health}; mail at dane and dane-only waits until that is mended");
+        } else if was_blind {
+            tracing::info!("{health} again; mail at dane and dane-only goes");
         }
-        tokio::time::sleep(PROBE_INTERVAL).await;
+        was_blind = health.is_blind();
+        tokio::time::sleep(if was_blind { BLIND_INTERVAL } else { PROBE_INTERVAL }).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::{cell::RefCell, sync::Arc, time::SystemTime};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use waxseal_config::Config;
-use waxseal_dns::Resolver;
+use waxseal_dns::{DnssecHealth, Resolver};
 use waxseal_policy::{Route, RouteKind, RouteLookup, Step, Tables};
 use waxseal_queue::{Account, Answer, Ask, Destination, Direct, Order, Plan, Services, drive};
 use waxseal_transport::{Connector, OpenRequest, Session, TlsUse};
@@ -13,6 +13,7 @@ use waxseal_trust::Store;
 use waxseal_types::{Mailbox, NextHop, Protocol, UnixTime};
 
 use crate::{
+    health,
     narrate::{self, row},
     settings::ConfigFiles,
     submit,
@@ -88,7 +89,7 @@ pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
         .map_err(|error| error.to_string())
         .and_then(|runtime| runtime.block_on(rehearse(&config, &way, arguments.no_connect)));
     match rehearsed {
-        Ok((account, calls)) => told(arguments, &way, &account, &calls, terminal),
+        Ok(rehearsed) => told(arguments, &way, &rehearsed, terminal),
         Err(error) => {
             complain(error);
             Status::Configuration
@@ -169,7 +170,16 @@ fn now() -> UnixTime {
     UnixTime::from_micros(u64::try_from(micros).unwrap_or_default())
 }
 
-async fn rehearse(config: &Config, way: &Way, no_connect: bool) -> Result<(Account, Vec<String>), String> {
+/// What the plan did.
+struct Rehearsed {
+    account: Account,
+    /// Calls that were not made.
+    calls: Vec<String>,
+    /// What the resolver can do, where the plan asked it anything.
+    dnssec: Option<DnssecHealth>,
+}
+
+async fn rehearse(config: &Config, way: &Way, no_connect: bool) -> Result<Rehearsed, String> {
     let services = Direct {
         resolver: Resolver::new(config.dns.clone()).map_err(|error| error.to_string())?,
         policy: Arc::clone(&config.policy),
@@ -191,17 +201,14 @@ async fn rehearse(config: &Config, way: &Way, no_connect: bool) -> Result<(Accou
     let plan = Plan::new(Arc::new(config.queue.clone()), order, now());
     let rehearsal = Rehearsal { services, no_connect, calls: RefCell::default() };
     let (account, _) = drive(plan, &rehearsal, now).await;
-    Ok((*account, rehearsal.calls.into_inner()))
+    let was_asked = rehearsal.services.resolver.statistics().misses > 0;
+    let dnssec = if was_asked { health::probe(&config.dns).await } else { None };
+    Ok(Rehearsed { account: *account, calls: rehearsal.calls.into_inner(), dnssec })
 }
 
 /// A rehearsal that came to the point where mail would be sent settles nobody.
-fn told(
-    arguments: &Arguments,
-    way: &Way,
-    account: &Account,
-    calls: &[String],
-    terminal: &mut Terminal,
-) -> Status {
+fn told(arguments: &Arguments, way: &Way, rehearsed: &Rehearsed, terminal: &mut Terminal) -> Status {
+    let Rehearsed { account, calls, dnssec } = rehearsed;
     let good = !calls.is_empty() || account.results.is_empty();
     if arguments.json {
         let mut value = narrate::to_json(account);
@@ -212,12 +219,16 @@ fn told(
         }
         value["route"] = json!({ "nexthop": way.nexthop.as_str(), "protocol": way.protocol.as_str(), "source": way.origin });
         value["calls"] = json!(calls);
+        value["dnssec"] = json!(dnssec.as_ref().map(DnssecHealth::as_str));
         value["ok"] = json!(good);
         terminal.json(&value);
         return if good { Status::Done } else { Status::No };
     }
     let source = way.origin.as_ref().map(|origin| format!(", from {origin}")).unwrap_or_default();
     row(terminal, "route", &[format!("{} to {}{source}", way.protocol.as_str(), way.nexthop)]);
+    if let Some(blind) = dnssec.as_ref().filter(|health| health.is_blind()) {
+        row(terminal, "dnssec", &[blind.to_string()]);
+    }
     if calls.is_empty() {
         narrate::tell(account, terminal);
         if good {

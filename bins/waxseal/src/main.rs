@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod explain;
 mod findings;
+mod health;
 mod letter;
 mod lookup;
 mod narrate;

@@ -9,7 +9,11 @@ use std::{
 };
 
 use serde_json::Value;
-use waxseal_testbed::{Peer, within};
+use waxseal_testbed::{
+    Peer,
+    dns::{Break, DnsServer, Fault, Zone},
+    within,
+};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -92,7 +96,7 @@ fn wrong_words_end_with_64() {
 fn check_tells_all_problems_with_file_line_and_key() {
     let folder = tempfile::tempdir().expect("a folder");
     let good = write(&folder.path().join("good.toml"), "hostname = \"mail.example.org\"\n");
-    says(&["check", "--config", &good], 0, &["mail.example.org", "All is well"]);
+    says(&["check", "--no-probe", "--config", &good], 0, &["mail.example.org", "All is well"]);
     let bad = write(
         &folder.path().join("bad.toml"),
         "[queue]\nminimal_backof = \"1s\"\n[tls]\nprotocols = \">=SSLv9\"\n",
@@ -105,13 +109,46 @@ fn check_tells_all_problems_with_file_line_and_key() {
     says(&["check", "--config", "/nowhere/waxseal.toml"], 78, &["/nowhere/waxseal.toml"]);
 }
 
+/// Three in the morning: each cause in its own words, by `check` and by `explain`.
+#[tokio::test(flavor = "multi_thread")]
+async fn dane_blindness_is_told_with_its_cause() {
+    let zone = || Zone::new().secure("b.test").mx("b.test", 10, "mx.b.test").a("mx.b.test", [127, 0, 0, 1]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let good = DnsServer::forwarder(zone()).await.expect("starts");
+    let stripping = DnsServer::forwarder(zone()).await.expect("starts");
+    stripping.twist(|reply| reply.answers.retain(|record| !record.record_type().is_rrsig()));
+    let refusing = DnsServer::forwarder(zone().fault_all(".", Fault::Refused)).await.expect("starts");
+    let clock = DnsServer::forwarder(zone().broken(".", Break::Expired)).await.expect("starts");
+    let silent = DnsServer::forwarder(zone().fault_all(".", Fault::Silent)).await.expect("starts");
+    for (server, anchor, word, phrase) in [
+        (&good, &good, "capable", "DNSSEC works"),
+        (&good, &clock, "anchor", "no key of the root is the trust anchor"),
+        (&stripping, &stripping, "stripping", "keys of the root without signatures"),
+        (&refusing, &refusing, "refusing", "REFUSED from 127.0.0.1"),
+        (&clock, &clock, "clock", "ended, 2 days ago"),
+        (&silent, &silent, "unreachable", "no resolver answers"),
+    ] {
+        let anchor = write(&folder.path().join("anchor"), &anchor.trust_anchor());
+        let config = format!("[dns]\nservers = [\"{}\"]\ntrust_anchor = \"{anchor}\"\n", server.addr());
+        let config = write(&folder.path().join("probe.toml"), &config);
+        says(&["check", "--config", &config], 0, &[phrase, "All is well"]);
+        let report: Value =
+            serde_json::from_slice(&waxseal(&["check", "--json", "--config", &config]).stdout).expect("JSON");
+        assert_eq!(report["dnssec"], word);
+        if word != "capable" && word != "unreachable" {
+            let explained = waxseal(&["explain", "--no-connect", "--config", &config, "u@b.test"]);
+            assert!(said(&explained).contains(phrase), "{}", said(&explained));
+        }
+    }
+}
+
 #[test]
 fn check_reads_each_entry_of_a_policy_table() {
     let folder = tempfile::tempdir().expect("a folder");
     let table =
         write(&folder.path().join("tls_policy"), "good.example may\nbad.example encrypt ciphers=strong\n");
     let config = write(&folder.path().join("main.cf"), &format!("smtp_tls_policy_maps = texthash:{table}\n"));
-    says(&["check", "--config", &config], 78, &["tls_policy:2", "strong", "would wait"]);
+    says(&["check", "--no-probe", "--config", &config], 78, &["tls_policy:2", "strong", "would wait"]);
 }
 
 #[test]
