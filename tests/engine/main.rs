@@ -4,3 +4,4 @@ mod bounces;
 mod crashes;
 mod lanes;
 mod restart;
+mod ttl;

@@ -5,6 +5,7 @@ mod replies;
 mod resumption;
 mod reuse;
 mod sealing;
+mod upstream;
 
 use std::time::Duration;
 

@@ -147,6 +147,7 @@ pub struct Engine {
     intake: Arc<Intake>,
     attendant: Attendant,
     store: Arc<Store>,
+    resolver: Resolver,
     front: Arbiter,
     grace: Duration,
 }
@@ -224,7 +225,10 @@ impl Engine {
                     waxseal_policy::actor::PolicyActor::new(Arc::clone(&policy), Arc::clone(&tables))
                 })
             },
-            dns: Box::new(move || waxseal_dns::actor::DnsActor::new(resolver.clone())),
+            dns: {
+                let resolver = resolver.clone();
+                Box::new(move || waxseal_dns::actor::DnsActor::new(resolver.clone()))
+            },
             trust: {
                 let store = Arc::clone(&store);
                 Box::new(move || waxseal_trust::TrustActor::new(Arc::clone(&store)))
@@ -250,7 +254,7 @@ impl Engine {
             context.into_future(manager).await;
         });
         let folder = settings.spool.path.clone();
-        let engine = Self { manager: address, life, intake, attendant, store, front, grace };
+        let engine = Self { manager: address, life, intake, attendant, store, resolver, front, grace };
         engine.wait_for_attendance().await?;
         if let Err(error) = crate::control::serve(&folder, engine.manager.clone()) {
             tracing::warn!(
@@ -270,6 +274,12 @@ impl Engine {
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    /// What the resolver has done since the start: hits, questions, failures, how often it found DANE blind.
+    #[must_use]
+    pub fn dns_statistics(&self) -> waxseal_dns::Statistics {
+        self.resolver.statistics()
     }
 
     /// The TCP addresses that mail is taken on.
@@ -342,6 +352,20 @@ async fn watch_dnssec(resolver: Resolver) {
             tracing::info!("{health} again; mail at dane and dane-only goes");
         }
         was_blind = health.is_blind();
+        let seen = resolver.statistics();
+        tracing::info!(
+            hits = seen.hits,
+            joined = seen.joined,
+            misses = seen.misses,
+            failures = seen.failures,
+            bogus = seen.bogus,
+            timeouts = seen.timeouts,
+            probes = seen.probes,
+            blind = seen.blind,
+            entries = seen.entries,
+            octets = seen.octets,
+            "dns since the start"
+        );
         tokio::time::sleep(if was_blind { BLIND_INTERVAL } else { PROBE_INTERVAL }).await;
     }
 }
