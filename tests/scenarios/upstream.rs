@@ -1,6 +1,6 @@
 //! A resolver that lies, and a delivery that validates: mail waits, and nobody is called (RFC 7672 §2.1.1; threat D2).
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::SystemTime};
 
 use sha2::{Digest as _, Sha256};
 use waxseal_dns::DnssecMode;
@@ -10,7 +10,7 @@ use waxseal_testbed::{
     dns::{Break, DnsServer, Fault, Zone},
 };
 use waxseal_tests::{Lane, Letter, deferred, delivered};
-use waxseal_types::TlsLevel;
+use waxseal_types::{TlsLevel, UnixTime};
 
 /// A domain with a server on this port, whose key is this.
 fn zone(port: u16, digest: &[u8]) -> Zone {
@@ -59,7 +59,10 @@ async fn a_stripped_or_forged_zone_defers() {
         ("the TLSA records' name is denied", good.clone().fault(&tlsa, "TLSA", Fault::NxDomain), false),
         ("the MX records are denied", good.clone().fault("b.test", "MX", Fault::NoData), false),
     ];
-    let letter = Letter::to(&["b@b.test"]);
+    let mut letter = Letter::to(&["b@b.test"]);
+    // A verdict by TLSA records ends with their TTL, by the clock on the wall.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is past 1970");
+    letter.envelope.arrived = UnixTime::from_secs(now.as_secs());
     for (what, zone, strips) in worlds {
         for level in [TlsLevel::Dane, TlsLevel::DaneOnly, TlsLevel::May] {
             let dns = DnsServer::forwarder(zone.clone()).await.expect("starts");

@@ -118,7 +118,7 @@ impl Flaw {
 
     /// In the operator's words.
     pub(crate) fn words(self, zone: &Name) -> String {
-        let zone = if zone.is_root() { "the root".to_owned() } else { printable(zone) };
+        let zone = printable(zone);
         let days = |seconds: u32| f64::from(seconds / 8640) / 10.0;
         match self {
             Self::NoKeys => format!("the resolver gives no keys of {zone}"),

@@ -16,6 +16,9 @@
 //! proof is that of the weakest step. Above all that is one cache: TTLs within bounds, absences by their SOA record,
 //! failures for seconds, one question at a time for each name, and no more octets than it may hold.
 //!
+//! [`Resolver::probe`] tells whether DNSSEC works here at all, and if not, what keeps it from that: a [`BlindCause`]. It
+//! alarms and changes no answer. [`Resolver::statistics`] counts.
+//!
 //! The crate refuses to know what the answers are for: which host comes first, which base domain counts, whether an
 //! insecure answer is good enough. It is the only one that names its DNS library.
 //!

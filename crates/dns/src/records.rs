@@ -171,5 +171,8 @@ fn host_name(name: &Name) -> Option<Domain> {
 
 /// A stranger's name for a log line: escaped by `to_ascii`, and what that leaves by us.
 pub(crate) fn printable(name: &Name) -> String {
+    if name.is_root() {
+        return "the root".to_owned();
+    }
     name.to_ascii().trim_end_matches('.').escape_default().to_string()
 }
