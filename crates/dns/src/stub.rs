@@ -55,29 +55,6 @@ impl Stub {
         let proof = self.belief.proof(answered.message.metadata.authentic_data, answered.server);
         follow(&answered.message, name, kind, proof)
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// RFC 7672 §2.1.1, RFC 6698 §4.1.
-    #[test]
-    fn ad_counts_from_loopback_and_from_whom_the_operator_trusts() {
-        let trusting = Belief::LoopbackAnd(vec!["192.0.2.53".parse().unwrap()]);
-        for (belief, server, ad, expected) in [
-            (&trusting, "127.0.0.1:53", true, Proof::Secure),
-            (&trusting, "[::1]:53", true, Proof::Secure),
-            (&trusting, "192.0.2.53:53", true, Proof::Secure),
-            (&trusting, "127.0.0.1:53", false, Proof::Insecure),
-            (&trusting, "192.0.2.54:53", true, Proof::Insecure),
-            (&trusting, "10.0.0.53:53", true, Proof::Insecure),
-            (&trusting, "[2001:db8::53]:53", true, Proof::Insecure),
-            (&Belief::Nobody, "127.0.0.1:53", true, Proof::Insecure),
-        ] {
-            assert_eq!(belief.proof(ad, server.parse().unwrap()), expected, "{server} {ad}");
-        }
-    }
 
     /// Whether the resolver vouches for the root.
     pub(crate) async fn probe(&self) -> DnssecHealth {
@@ -118,4 +95,27 @@ fn unanswered(trouble: Trouble) -> DnssecHealth {
         }
     };
     DnssecHealth::Blind { cause, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7672 §2.1.1, RFC 6698 §4.1.
+    #[test]
+    fn ad_counts_from_loopback_and_from_whom_the_operator_trusts() {
+        let trusting = Belief::LoopbackAnd(vec!["192.0.2.53".parse().unwrap()]);
+        for (belief, server, ad, expected) in [
+            (&trusting, "127.0.0.1:53", true, Proof::Secure),
+            (&trusting, "[::1]:53", true, Proof::Secure),
+            (&trusting, "192.0.2.53:53", true, Proof::Secure),
+            (&trusting, "127.0.0.1:53", false, Proof::Insecure),
+            (&trusting, "192.0.2.54:53", true, Proof::Insecure),
+            (&trusting, "10.0.0.53:53", true, Proof::Insecure),
+            (&trusting, "[2001:db8::53]:53", true, Proof::Insecure),
+            (&Belief::Nobody, "127.0.0.1:53", true, Proof::Insecure),
+        ] {
+            assert_eq!(belief.proof(ad, server.parse().unwrap()), expected, "{server} {ad}");
+        }
+    }
 }
