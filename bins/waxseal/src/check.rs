@@ -62,8 +62,7 @@ pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
         behind::inspect(config, &mut found);
     }
     // The state of the network is no mistake of the configuration: it is told, and changes no exit status.
-    let dnssec =
-        config.as_ref().filter(|_| !arguments.no_probe).and_then(|config| health::ask(&config.dns));
+    let dnssec = config.as_ref().filter(|_| !arguments.no_probe).and_then(|config| health::ask(&config.dns));
     found.extend(dnssec.as_ref().and_then(health::problem).map(Found::from));
     // The gravest first, and otherwise as they stand in the files.
     found.sort_by_key(|found| found.problem.gravity);
