@@ -291,7 +291,12 @@ impl Engine {
 
     /// Removes what nothing needs; begins to copy forward what little is alive in the oldest segment.
     pub(crate) fn reclaim(&mut self) {
-        self.errands.look(self.writer.begun);
+        if self.errands.look(self.writer.begun) {
+            let index = self.index.lock();
+            self.counters.segments.set(index.segments.len() as u64);
+            self.counters.disk_bytes.set(index.disk_bytes());
+            self.counters.index_bytes.set(index.memory());
+        }
         if !std::mem::take(&mut self.reclaim_due) {
             return;
         }
@@ -312,7 +317,6 @@ impl Engine {
         self.counters.live.set(index.len() as u64);
         self.counters.segments.set(index.segments.len() as u64);
         self.counters.disk_bytes.set(index.disk_bytes());
-        self.counters.index_bytes.set(index.memory());
         drop(index);
     }
 

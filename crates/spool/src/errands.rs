@@ -17,6 +17,8 @@ pub(crate) struct Errands {
     writing: Arc<AtomicBool>,
     /// Segments begun when the last one was.
     written_at: u64,
+    /// Segments begun at the last look.
+    seen: u64,
     from: usize,
     every: u64,
 }
@@ -34,6 +36,8 @@ impl Errands {
             pool,
             writing: Arc::default(),
             written_at: 0,
+            // The first look finds something new in any case.
+            seen: u64::MAX,
             from: settings.checkpoint_from,
             every: settings.checkpoint_segments.max(1),
         }
@@ -50,8 +54,16 @@ impl Errands {
         });
     }
 
-    /// Begins a checkpoint if it is time.
-    pub(crate) fn look(&mut self, begun: u64) {
+    /// Begins a checkpoint if it is time; whether a segment was begun since the last look.
+    pub(crate) fn look(&mut self, begun: u64) -> bool {
+        if std::mem::replace(&mut self.seen, begun) == begun {
+            return false;
+        }
+        self.checkpoint(begun);
+        true
+    }
+
+    fn checkpoint(&mut self, begun: u64) {
         if begun < self.written_at + self.every
             || self.reader.len() < self.from
             || self.writing.swap(true, Ordering::AcqRel)
