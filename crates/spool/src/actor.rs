@@ -3,7 +3,7 @@
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use waxseal_types::QueueId;
 
-use crate::{BodyWriter, Done, Error, Log, Put, Spool, Stored, Streamed, Update};
+use crate::{Done, Error, Log, Put, Spool, Stored, Update};
 
 /// Owns the log.
 #[derive(Debug)]
@@ -32,16 +32,6 @@ pub struct PutMsg(pub Put);
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Stored, Error>")]
 pub struct ReadMsg(pub QueueId);
-
-/// [`Log::read_streamed`].
-#[derive(Debug, Message)]
-#[rtype(result = "Result<Streamed, Error>")]
-pub struct ReadStreamedMsg(pub QueueId);
-
-/// [`Log::body_writer`].
-#[derive(Debug, Message)]
-#[rtype(result = "Result<BodyWriter, Error>")]
-pub struct BodyWriterMsg(pub QueueId);
 
 /// [`Spool::update`].
 #[derive(Debug, Message)]
@@ -87,22 +77,6 @@ impl Handler<ReadMsg> for SpoolActor {
 
     fn handle(&mut self, message: ReadMsg, _: &mut Self::Context) -> Self::Result {
         self.log.read(message.0)
-    }
-}
-
-impl Handler<ReadStreamedMsg> for SpoolActor {
-    type Result = ResponseFuture<Result<Streamed, Error>>;
-
-    fn handle(&mut self, message: ReadStreamedMsg, _: &mut Self::Context) -> Self::Result {
-        self.log.read_streamed(message.0)
-    }
-}
-
-impl Handler<BodyWriterMsg> for SpoolActor {
-    type Result = Result<BodyWriter, Error>;
-
-    fn handle(&mut self, message: BodyWriterMsg, _: &mut Self::Context) -> Self::Result {
-        Ok(self.log.body_writer(message.0))
     }
 }
 
