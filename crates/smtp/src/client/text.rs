@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use memchr::{memchr_iter, memmem, memrchr};
+use memchr::{memchr_iter, memrchr};
 
 /// The end of mail data (RFC 5321 §4.1.1.4), behind a text that ends in CRLF.
 const END: &[u8] = b".\r\n";
@@ -112,26 +112,17 @@ impl DataText {
 }
 
 /// Whether a text can go as it is, as nearly all can: each line ends in CRLF, none starts with a dot, none is too long. This looks at blocks of octets and
-/// not at lines, which is several times faster; a text that it does not like is looked through line by line.
+/// not at lines; a text that it does not like is looked through line by line.
 fn is_plain(body: &[u8], line_limit: usize) -> bool {
-    let ends = memchr_iter(b'\n', body).count();
-    ends == memchr_iter(b'\r', body).count()
-        && ends == line_ends(body)
-        && body.first() != Some(&b'.')
-        && memmem::find(body, b"\n.").is_none()
-        && (line_limit == 0 || lines_fit(body, line_limit))
-}
-
-/// How many CRLF there are.
-fn line_ends(body: &[u8]) -> usize {
-    let Some(seconds) = body.get(1..) else { return 0 };
-    // Sums of fewer than 256 fit an octet, and so the compiler adds many octets at once.
-    let pairs = body.chunks(255).zip(seconds.chunks(255));
-    pairs
-        .map(|(a, b)| {
-            usize::from(a.iter().zip(b).map(|(a, b)| u8::from(*a == b'\r' && *b == b'\n')).sum::<u8>())
-        })
-        .sum()
+    let (Some(first), Some(last)) = (body.first(), body.last()) else { return true };
+    if matches!(first, b'.' | b'\n') || *last == b'\r' {
+        return false;
+    }
+    // CR and LF come in pairs, and no dot comes behind them. Without a branch, so that the compiler takes many octets at once.
+    let odd = body.iter().zip(&body[1..]).fold(0u8, |odd, (a, b)| {
+        odd | u8::from((*a == b'\r') != (*b == b'\n')) | u8::from((*a == b'\n') & (*b == b'.'))
+    });
+    odd == 0 && (line_limit == 0 || lines_fit(body, line_limit))
 }
 
 /// Whether no line is longer than `limit`, its end not counted.
