@@ -100,6 +100,11 @@ async fn a_second_process_on_one_spool_is_refused() {
 }
 
 /// Sets the format of a segment's two headers, with their checksums (CRC-32C over the first 508 octets of each).
+fn format_of(segment: &Path) -> u32 {
+    let octets = std::fs::read(segment).expect("the segment is there");
+    u32::from_le_bytes(octets[8..12].try_into().expect("four octets"))
+}
+
 fn set_format(segment: &Path, format: u32) {
     let mut octets = std::fs::read(segment).expect("the segment is there");
     for header in octets.chunks_exact_mut(512).take(2) {
@@ -131,9 +136,10 @@ async fn a_spool_of_a_newer_format_is_left_alone_and_nothing_is_lost() {
         let paths = entries.map(|entry| entry.expect("an entry").path());
         paths.filter(|path| path.extension().is_some_and(|end| end == "seg")).collect::<Vec<_>>()
     };
-    segments().iter().for_each(|segment| set_format(segment, 2));
-    refused(folder.path(), &config, &["format 2", "format", "seg"]).await;
-    segments().iter().for_each(|segment| set_format(segment, 1));
+    let current = format_of(&segments()[0]);
+    segments().iter().for_each(|segment| set_format(segment, current + 1));
+    refused(folder.path(), &config, &[&format!("format {}", current + 1), "format", "seg"]).await;
+    segments().iter().for_each(|segment| set_format(segment, current));
     let _daemon = Daemon::start(folder.path(), &config).await;
     assert_eq!(within(LIMIT, peer.wait_for(1)).await[0].recipients, ["b@b.test"]);
 }
