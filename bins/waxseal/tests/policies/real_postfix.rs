@@ -267,7 +267,7 @@ fn random_entry(state: &mut u64) -> String {
         "may",
         "MAY",
         "encrypt",
-        "dane-only",
+        "dane",
         "fingerprint",
         "verify",
         "secure",
