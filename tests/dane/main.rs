@@ -3,6 +3,7 @@
 //! `requirements.tsv` names each requirement and its tests; `tests/tidy` holds that table against the functions. Every delivery here is
 //! made twice: with signatures validated in process, and with the AD bit of a resolver that validates. Both must come to the same end.
 
+mod account;
 mod candidates;
 mod destinations;
 mod errors;

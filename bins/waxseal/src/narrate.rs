@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use waxseal_queue::{Account, AccountStep, Connection, Fact, Failure, Outcome};
+use waxseal_queue::{Account, AccountStep, Connection, Fact, Failure, Outcome, Standing, TlsaFact};
 use waxseal_types::{Proof, TlsFacts, TlsLevel, TlsStatus};
 
 use crate::terminal::{Printable, Terminal};
@@ -65,10 +65,23 @@ fn failed(failure: &Failure) -> Vec<String> {
     lines
 }
 
-const fn proven(proof: Proof) -> &'static str {
-    match proof {
-        Proof::Secure => "secure by DNSSEC",
-        Proof::Insecure => "not secured by DNSSEC",
+/// `secure by DNSSEC`; where it is not, why; and what an alias stands for.
+fn proven(standing: &Standing) -> String {
+    let mut text = match (standing.proof, &standing.why) {
+        (Proof::Secure, _) => "secure by DNSSEC".to_owned(),
+        (Proof::Insecure, None) => "not secured by DNSSEC".to_owned(),
+        (Proof::Insecure, Some(why)) => format!("not secured by DNSSEC: {why}"),
+    };
+    if let Some(canonical) = &standing.canonical {
+        text.push_str(&format!("; an alias of {canonical}"));
+    }
+    text
+}
+
+fn record(record: &TlsaFact) -> String {
+    match &record.unusable {
+        None => record.text.clone(),
+        Some(why) => format!("{}, unusable: {why}", record.text),
     }
 }
 
@@ -82,23 +95,32 @@ fn fact(account: &Account, step: &AccountStep) -> (&'static str, Vec<String>) {
             }),
         ),
         Fact::PolicyFailed(reason) => ("policy", one(reason.clone())),
-        Fact::Mx { domain, hosts, proof } => {
+        Fact::Mx { domain, hosts, standing } => {
             let host = |(preference, host): &(u16, Option<waxseal_types::Domain>)| {
                 format!("{preference} {}", host.as_ref().map_or(".", |host| host.as_str()))
             };
             let hosts: Vec<String> = hosts.iter().map(host).collect();
-            ("mail hosts", one(format!("{domain} has MX {}; {}", hosts.join(", "), proven(*proof))))
+            ("mail hosts", one(format!("{domain} has MX {}; {}", hosts.join(", "), proven(standing))))
         }
-        Fact::Addresses { host, addresses, proof } => {
+        Fact::Addresses { host, addresses, standing } => {
             let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            ("addresses", one(format!("{host} is at {}; {}", addresses.join(", "), proven(*proof))))
+            ("addresses", one(format!("{host} is at {}; {}", addresses.join(", "), proven(standing))))
         }
-        Fact::Tlsa { base, records, proof } => {
-            let mut lines = one(format!("{base} has TLSA records; {}", proven(*proof)));
-            lines.extend(records.iter().cloned());
+        Fact::Alias { name, target, standing } => {
+            ("alias", one(format!("{name} is an alias of {target}; the alias is {}", proven(standing))))
+        }
+        Fact::Tlsa { base, port, records, standing } => {
+            let mut lines = one(format!("{base} has TLSA records for port {port}; {}", proven(standing)));
+            lines.extend(records.iter().map(record));
             ("tlsa", lines)
         }
-        Fact::Absent { what, proof } => ("absent", one(format!("{what} does not exist; {}", proven(*proof)))),
+        Fact::Lowered { host, level, reason } => {
+            let host = host.as_ref().map_or("this address", |host| host.as_str());
+            ("level", one(format!("{level} for {host}: {reason}")))
+        }
+        Fact::Absent { what, standing } => {
+            ("absent", one(format!("{what} does not exist; {}", proven(standing))))
+        }
         Fact::DnsFailed(failure) => ("dns failed", one(failure.to_string())),
         Fact::Skipped { host, reason } => ("passed over", one(format!("{host}: {reason}"))),
         Fact::Unavailable(service) => ("missing", one(format!("the service {service} did not answer"))),
@@ -219,6 +241,7 @@ fn connection_to_json(account: &Account, connection: &Connection) -> Value {
         "policy": policy.map(|policy| policy.level.as_str()),
         "policy_source": policy.map(|policy| policy.source.to_string()),
         "level": connection.level.as_str(),
+        "lowered": connection.lowered.as_deref(),
         "tls": connection.tls.as_ref().map(|facts| json!({
             "protocol": facts.protocol,
             "cipher": facts.cipher,

@@ -48,6 +48,7 @@ impl Entry {
 pub(crate) struct Answer {
     pub(crate) lookup: Lookup<Records>,
     pub(crate) proof: Proof,
+    pub(crate) why: Option<Arc<str>>,
     pub(crate) canonical: Option<Domain>,
 }
 
@@ -216,5 +217,6 @@ async fn look_up(backend: &Backend, question: &Question) -> Result<(Answer, u32)
     let chased = backend.chase(&question.wire_name()?, question.wire_kind()).await?;
     let lookup = question.translate(&chased)?;
     let canonical = question.canonical(&chased)?;
-    Ok((Answer { lookup, proof: chased.proof, canonical }, chased.ttl))
+    let why = chased.why.map(Arc::from);
+    Ok((Answer { lookup, proof: chased.proof, why, canonical }, chased.ttl))
 }

@@ -5,6 +5,7 @@ use waxseal_types::{Lookup, Proof};
 
 use crate::{
     answer::{End, MAX_ALIASES, Reply, alias_loop, too_many_aliases},
+    records::printable,
     stub::Stub,
     trouble::Trouble,
     validate::Validator,
@@ -24,6 +25,8 @@ pub(crate) enum Backend {
 pub(crate) struct Chased {
     pub(crate) lookup: Lookup<Vec<RData>>,
     pub(crate) proof: Proof,
+    /// Of the first step that is not secure.
+    pub(crate) why: Option<String>,
     /// The last alias, where there was any.
     pub(crate) canonical: Option<Name>,
     /// Seconds.
@@ -41,9 +44,13 @@ impl Backend {
     /// RFC 7672 §2.1.3: an error anywhere fails the whole, and one insecure step makes the whole insecure.
     pub(crate) async fn chase(&self, asked: &Name, kind: RecordType) -> Result<Chased, Trouble> {
         let mut path: Vec<Name> = Vec::new();
-        let (mut proof, mut ttl) = (Proof::Secure, u32::MAX);
+        let (mut proof, mut ttl, mut why) = (Proof::Secure, u32::MAX, None);
         loop {
-            let reply = self.ask(path.last().unwrap_or(asked), kind).await?;
+            let name = path.last().unwrap_or(asked);
+            let reply = self.ask(name, kind).await?;
+            if reply.proof == Proof::Insecure && why.is_none() {
+                why = Some(self.why_insecure(name, kind, &reply.end));
+            }
             proof = proof.and(reply.proof);
             ttl = ttl.min(reply.ttl);
             for alias in reply.aliases {
@@ -61,7 +68,27 @@ impl Backend {
                 End::NxDomain => Lookup::NxDomain,
                 End::Elsewhere => continue,
             };
-            return Ok(Chased { lookup, proof, canonical: path.pop(), ttl });
+            return Ok(Chased { lookup, proof, why, canonical: path.pop(), ttl });
+        }
+    }
+
+    /// Why one step is not secure, in the operator's words. A validator knows the name at which the chain of trust has ended; a resolver
+    /// that is believed says no more than that it does not vouch.
+    fn why_insecure(&self, name: &Name, kind: RecordType, end: &End) -> String {
+        let name = printable(name);
+        match (self, end) {
+            (Self::Stub(stub), _) if stub.belief.is_nobody() => "DNSSEC is off".to_owned(),
+            (Self::Stub(_), _) => format!(
+                "no resolver that is believed vouches for {name}: it, or what it stands for, lies in a zone without signatures"
+            ),
+            (Self::Validate(_), End::Found(_) | End::Elsewhere) => {
+                format!("the zone of {name} is not signed")
+            }
+            (Self::Validate(_), End::NoData | End::NxDomain) => {
+                format!(
+                    "the absence of {kind} at {name} is not proven: its zone is not signed, or leaves such names out (opt-out)"
+                )
+            }
         }
     }
 }

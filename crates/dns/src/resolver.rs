@@ -212,7 +212,8 @@ impl Outcome {
             Lookup::NxDomain => Lookup::NxDomain,
         };
         let ttl = self.entry.expires.saturating_duration_since(tokio::time::Instant::now());
-        Ok(DnsAnswer { lookup, proof: answer.proof, canonical: answer.canonical.clone(), ttl })
+        let (why, canonical) = (answer.why.clone(), answer.canonical.clone());
+        Ok(DnsAnswer { lookup, proof: answer.proof, why, canonical, ttl })
     }
 }
 
@@ -271,35 +272,24 @@ fn merge(v6: Addresses, v4: Addresses) -> Addresses {
 }
 
 fn both(v6: DnsAnswer<Vec<IpAddr>>, v4: DnsAnswer<Vec<IpAddr>>) -> DnsAnswer<Vec<IpAddr>> {
-    let ttl = v6.ttl.min(v4.ttl);
-    match (v6.lookup, v4.lookup) {
+    let (lookup, proof) = match (v6.lookup, v4.lookup) {
         (Lookup::Found(mut addresses), Lookup::Found(more)) => {
             addresses.extend(more);
-            DnsAnswer {
-                lookup: Lookup::Found(addresses),
-                proof: v6.proof.max(v4.proof),
-                canonical: v6.canonical.or(v4.canonical),
-                ttl,
-            }
+            (Lookup::Found(addresses), v6.proof.max(v4.proof))
         }
-        (Lookup::Found(found), _) => {
-            DnsAnswer { lookup: Lookup::Found(found), proof: v6.proof, canonical: v6.canonical, ttl: v6.ttl }
+        // What one family has stands for itself.
+        (Lookup::Found(found), Lookup::NoData | Lookup::NxDomain) => {
+            return DnsAnswer { lookup: Lookup::Found(found), ..v6 };
         }
-        (_, Lookup::Found(found)) => {
-            DnsAnswer { lookup: Lookup::Found(found), proof: v4.proof, canonical: v4.canonical, ttl: v4.ttl }
+        (Lookup::NoData | Lookup::NxDomain, Lookup::Found(found)) => {
+            return DnsAnswer { lookup: Lookup::Found(found), ..v4 };
         }
         // NXDOMAIN for one type is NXDOMAIN for all (RFC 8020 §2); servers that differ have the name.
-        (Lookup::NxDomain, Lookup::NxDomain) => DnsAnswer {
-            lookup: Lookup::NxDomain,
-            proof: v6.proof.and(v4.proof),
-            canonical: v6.canonical.or(v4.canonical),
-            ttl,
-        },
-        (Lookup::NoData | Lookup::NxDomain, Lookup::NoData | Lookup::NxDomain) => DnsAnswer {
-            lookup: Lookup::NoData,
-            proof: v6.proof.and(v4.proof),
-            canonical: v6.canonical.or(v4.canonical),
-            ttl,
-        },
-    }
+        (Lookup::NxDomain, Lookup::NxDomain) => (Lookup::NxDomain, v6.proof.and(v4.proof)),
+        (Lookup::NoData | Lookup::NxDomain, Lookup::NoData | Lookup::NxDomain) => {
+            (Lookup::NoData, v6.proof.and(v4.proof))
+        }
+    };
+    let why = if proof == Proof::Secure { None } else { v6.why.or(v4.why) };
+    DnsAnswer { lookup, proof, why, canonical: v6.canonical.or(v4.canonical), ttl: v6.ttl.min(v4.ttl) }
 }

@@ -32,6 +32,10 @@ pub(crate) enum Belief {
 }
 
 impl Belief {
+    pub(crate) fn is_nobody(&self) -> bool {
+        matches!(self, Self::Nobody)
+    }
+
     pub(crate) fn includes(&self, server: SocketAddr) -> bool {
         match self {
             Self::Nobody => false,

@@ -24,7 +24,7 @@ fn policy(level: TlsLevel, insecure_mx: InsecureMx, blind: Option<&str>) -> TlsP
 }
 
 fn answer<T>(lookup: Lookup<T>, proof: Proof, canonical: Option<&str>) -> DnsAnswer<T> {
-    DnsAnswer { lookup, proof, canonical: canonical.map(domain), ttl: Duration::from_secs(60) }
+    DnsAnswer { lookup, proof, why: None, canonical: canonical.map(domain), ttl: Duration::from_secs(60) }
 }
 
 fn found(records: &[Tlsa]) -> Tlsas {

@@ -7,8 +7,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use waxseal_policy::PolicySource;
 use waxseal_types::{
-    ConnectionId, DnsFailure, Domain, EnhancedStatus, Envelope, Mailbox, Proof, Reply, TlsFacts, TlsLevel,
-    TlsStatus, UnixTime,
+    ConnectionId, DnsAnswer, DnsFailure, Domain, EnhancedStatus, Envelope, Mailbox, Proof, Reply, TlsFacts,
+    TlsLevel, TlsStatus, UnixTime,
 };
 
 use crate::{Destination, plan::Downgrade};
@@ -47,6 +47,32 @@ pub struct Step {
     pub fact: Fact,
 }
 
+/// What DNSSEC says of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The state.
+    pub proof: Proof,
+    /// Why it is not secure, as far as the resolver can tell.
+    pub why: Option<Arc<str>>,
+    /// What the name stands for behind its aliases, where it is one.
+    pub canonical: Option<Domain>,
+}
+
+impl Standing {
+    pub(crate) fn of<T>(answer: &DnsAnswer<T>) -> Self {
+        Self { proof: answer.proof, why: answer.why.clone(), canonical: answer.canonical.clone() }
+    }
+}
+
+/// One TLSA record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsaFact {
+    /// As written.
+    pub text: String,
+    /// Why it cannot be used, where it cannot.
+    pub unusable: Option<String>,
+}
+
 /// What a step learnt.
 #[derive(Debug, Clone)]
 pub enum Fact {
@@ -61,7 +87,7 @@ pub enum Fact {
         /// `preference host`, as published.
         hosts: Vec<(u16, Option<Domain>)>,
         /// Of the answer.
-        proof: Proof,
+        standing: Standing,
     },
     /// Addresses of one host.
     Addresses {
@@ -70,23 +96,34 @@ pub enum Fact {
         /// What it has.
         addresses: Vec<IpAddr>,
         /// Of the answer.
-        proof: Proof,
+        standing: Standing,
+    },
+    /// An alias, asked for as such (RFC 7672 §2.1.3).
+    Alias {
+        /// The name that was asked.
+        name: Domain,
+        /// What its own CNAME record says.
+        target: Domain,
+        /// Of the answer.
+        standing: Standing,
     },
     /// TLSA records of one candidate base domain.
     Tlsa {
         /// The candidate.
         base: Domain,
-        /// The records as written.
-        records: Vec<String>,
+        /// The port.
+        port: u16,
+        /// The records.
+        records: Vec<TlsaFact>,
         /// Of the answer.
-        proof: Proof,
+        standing: Standing,
     },
     /// A name or record does not exist.
     Absent {
         /// `MX example.com`, ...
         what: String,
         /// Of the denial.
-        proof: Proof,
+        standing: Standing,
     },
     /// A lookup failed.
     DnsFailed(DnsFailure),
@@ -96,6 +133,15 @@ pub enum Fact {
         host: String,
         /// Why.
         reason: String,
+    },
+    /// Less is demanded of a host than the policy's level would have: `dane` without TLSA records, and so on.
+    Lowered {
+        /// Which; `None` for an address literal.
+        host: Option<Domain>,
+        /// The level in effect.
+        level: TlsLevel,
+        /// Why.
+        reason: Arc<str>,
     },
     /// A service was not there: restarting, or too late with its answer.
     Unavailable(&'static str),
@@ -129,6 +175,8 @@ pub struct Connection {
     pub policy: usize,
     /// The level in effect: `may` for `dane` without TLSA records, and so on.
     pub level: TlsLevel,
+    /// Why that is not the policy's level, where it is not.
+    pub lowered: Option<Arc<str>>,
     /// Its identity, where it came about.
     pub id: Option<ConnectionId>,
     /// Whether it came from the pool.

@@ -42,7 +42,8 @@ mod settings;
 mod sink;
 
 pub use account::{
-    Account, Connection, Fact, Failure, Outcome, PolicyFact, RecipientResult, Step as AccountStep, Times,
+    Account, Connection, Fact, Failure, Outcome, PolicyFact, RecipientResult, Standing, Step as AccountStep,
+    Times, TlsaFact,
 };
 pub use ask::{Answer, Ask, Release, TrustAnswer};
 pub use drive::{Direct, Services, drive};

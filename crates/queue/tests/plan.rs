@@ -34,7 +34,7 @@ fn reply(code: u16, text: &str) -> Reply {
 }
 
 fn answer<T>(lookup: Lookup<T>, proof: Proof) -> DnsAnswer<T> {
-    DnsAnswer { lookup, proof, canonical: None, ttl: Duration::from_secs(300) }
+    DnsAnswer { lookup, proof, why: None, canonical: None, ttl: Duration::from_secs(300) }
 }
 
 fn servfail(name: &str, kind: RecordKind) -> DnsFailure {

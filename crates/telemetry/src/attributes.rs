@@ -5,8 +5,8 @@
 use std::net::IpAddr;
 
 use opentelemetry::{Array, KeyValue, StringValue, Value};
-use waxseal_queue::{Account, Connection, Outcome, RecipientResult};
-use waxseal_types::{Domain, Envelope, Proof, RecordKind, Reply, TlsLevel};
+use waxseal_queue::{Account, Connection, Outcome, RecipientResult, Standing, TlsaFact};
+use waxseal_types::{Domain, Envelope, RecordKind, Reply, TlsLevel};
 
 use crate::events::{Policy, count};
 
@@ -115,44 +115,77 @@ pub(crate) fn lookup(name: &str, kind: &RecordKind) -> Vec<KeyValue> {
     ]
 }
 
+/// What DNSSEC says of an answer, and why.
+fn standing(attributes: &mut Vec<KeyValue>, standing: &Standing) {
+    attributes.push(KeyValue::new("waxseal.dns.security", standing.proof.as_str()));
+    if let Some(why) = &standing.why {
+        attributes.push(KeyValue::new("waxseal.dns.why", why.to_string()));
+    }
+    if let Some(canonical) = &standing.canonical {
+        attributes.push(KeyValue::new("waxseal.dns.canonical", canonical.to_string()));
+    }
+}
+
 fn answer(
     question: (&str, &'static str),
     answers: impl Iterator<Item = String>,
-    proof: Proof,
+    of: &Standing,
 ) -> Vec<KeyValue> {
     let (name, kind) = question;
-    vec![
+    let mut attributes = vec![
         KeyValue::new("dns.question.name", name.to_owned()),
         KeyValue::new("waxseal.dns.type", kind),
         list("dns.answers", answers),
-        KeyValue::new("waxseal.dns.security", proof.as_str()),
-    ]
+    ];
+    standing(&mut attributes, of);
+    attributes
 }
 
-pub(crate) fn mx(domain: &Domain, hosts: &[(u16, Option<Domain>)], proof: Proof) -> Vec<KeyValue> {
+pub(crate) fn mx(domain: &Domain, hosts: &[(u16, Option<Domain>)], standing: &Standing) -> Vec<KeyValue> {
     let answers = hosts.iter().map(|(preference, host)| {
         // The root: a null MX (RFC 7505 §3).
         format!("{preference} {}", host.as_ref().map_or(".", |host| host.as_str()))
     });
-    answer((domain.as_str(), "MX"), answers, proof)
+    answer((domain.as_str(), "MX"), answers, standing)
 }
 
-pub(crate) fn addresses(host: &Domain, addresses: &[IpAddr], proof: Proof) -> Vec<KeyValue> {
-    answer((host.as_str(), "A/AAAA"), addresses.iter().map(ToString::to_string), proof)
+pub(crate) fn addresses(host: &Domain, addresses: &[IpAddr], standing: &Standing) -> Vec<KeyValue> {
+    answer((host.as_str(), "A/AAAA"), addresses.iter().map(ToString::to_string), standing)
 }
 
-pub(crate) fn tlsa(base: &Domain, records: &[String], proof: Proof) -> Vec<KeyValue> {
-    answer((base.as_str(), "TLSA"), records.iter().cloned(), proof)
+pub(crate) fn alias(name: &Domain, target: &Domain, standing: &Standing) -> Vec<KeyValue> {
+    answer((name.as_str(), "CNAME"), std::iter::once(target.to_string()), standing)
 }
 
-pub(crate) fn absent(what: &str, proof: Proof) -> Vec<KeyValue> {
+pub(crate) fn tlsa(place: &str, records: &[TlsaFact], standing: &Standing) -> Vec<KeyValue> {
+    let mut attributes = answer((place, "TLSA"), records.iter().map(|record| record.text.clone()), standing);
+    let unusable = |record: &TlsaFact| Some(format!("{}: {}", record.text, record.unusable.as_ref()?));
+    if records.iter().any(|record| record.unusable.is_some()) {
+        attributes.push(list("waxseal.tlsa.unusable", records.iter().filter_map(unusable)));
+    }
+    attributes
+}
+
+pub(crate) fn absent(what: &str, of: &Standing) -> Vec<KeyValue> {
     let (kind, name) = what.split_once(' ').unwrap_or(("", what));
-    vec![
+    let mut attributes = vec![
         KeyValue::new("dns.question.name", name.to_owned()),
         KeyValue::new("waxseal.dns.type", kind.to_owned()),
         KeyValue::new("waxseal.dns.absent", true),
-        KeyValue::new("waxseal.dns.security", proof.as_str()),
-    ]
+    ];
+    standing(&mut attributes, of);
+    attributes
+}
+
+/// Less is demanded of a host than its policy would have.
+pub(crate) fn lowered(host: Option<&Domain>, level: TlsLevel, reason: &str) -> Vec<KeyValue> {
+    let mut attributes = Vec::new();
+    if let Some(host) = host {
+        attributes.push(KeyValue::new("server.address", host.to_string()));
+    }
+    attributes.push(KeyValue::new("waxseal.tls.level", level.as_str()));
+    attributes.push(KeyValue::new("waxseal.reason", reason.to_owned()));
+    attributes
 }
 
 /// On every span of a connection.
@@ -181,6 +214,9 @@ pub(crate) fn security(account: &Account, connection: &Connection) -> Vec<KeyVal
         attributes.push(KeyValue::new("waxseal.tls.policy_source", policy.source.to_string()));
     }
     attributes.push(KeyValue::new("waxseal.tls.level", TlsLevel::as_str(connection.level)));
+    if let Some(reason) = &connection.lowered {
+        attributes.push(KeyValue::new("waxseal.tls.lowered", reason.to_string()));
+    }
     attributes.push(KeyValue::new("waxseal.tls.status", connection.status.as_str()));
     if let Some(facts) = &connection.tls {
         attributes.push(KeyValue::new("tls.protocol.name", "tls"));

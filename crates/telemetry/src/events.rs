@@ -174,6 +174,7 @@ fn security(object: &mut Object<'_>, policy: &Policy<'_>, connection: Option<&Co
     object.text("level", connection.map_or(policy.level, |connection| connection.level).as_str());
     object.text("status", connection.map_or(TlsStatus::None, |connection| connection.status).as_str());
     let Some(connection) = connection else { return };
+    object.maybe("lowered", connection.lowered.as_deref());
     if let Some(facts) = &connection.tls {
         object.text("protocol", facts.protocol);
         object.text("cipher", facts.cipher);

@@ -36,12 +36,12 @@
 //! | --- | --- | --- | --- |
 //! | `intake` | none | arrived, queued | `messaging.system`, `messaging.message.id` (queue id), `messaging.operation.name`, `messaging.operation.type`, `messaging.message.body.size`, `messaging.message.conversation_id` (Message-ID), `client.address`, `waxseal.recipients` |
 //! | `queue` | `intake` | arrived, attempt begun | `messaging.system`, `messaging.message.id`, `messaging.destination.name` (next hop), `waxseal.attempt` |
-//! | `attempt` | `intake` | begun, ended | those of `queue`, `messaging.operation.*`, `waxseal.recipients.{delivered,deferred,bounced}`; events `skipped`, `unavailable`, `recipient` |
+//! | `attempt` | `intake` | begun, ended | those of `queue`, `messaging.operation.*`, `waxseal.recipients.{delivered,deferred,bounced}`; events `skipped`, `lowered`, `unavailable`, `recipient` |
 //! | `settle` | `intake` | one moment | recipients settled without an attempt: `waxseal.outcome`, `waxseal.attempt` |
 //! | `policy` | `attempt` | asked, answered | `waxseal.tls.policy`, `waxseal.tls.policy_source`, `messaging.destination.name` |
-//! | `dns` | `attempt` | asked, answered | `dns.question.name`, `waxseal.dns.type`, `dns.answers` or `waxseal.dns.absent`, `waxseal.dns.security` |
+//! | `dns` | `attempt` | asked, answered | `dns.question.name`, `waxseal.dns.type`, `dns.answers` or `waxseal.dns.absent`, `waxseal.dns.security`, `waxseal.dns.why` (it is not secure), `waxseal.dns.canonical` (behind aliases), `waxseal.tlsa.unusable` (each record and why) |
 //! | `connect` | `attempt` | asked, EHLO answered | `server.address`, `server.port`, `network.peer.address`, `network.peer.port`, `waxseal.connection.id`, `waxseal.connection.pooled` |
-//! | `tls` | `attempt` | STARTTLS, second EHLO | those of `connect`, `tls.protocol.name`, `tls.protocol.version`, `tls.cipher`, `tls.curve`, `tls.resumed`, `tls.client.server_name`, `waxseal.tls.{policy,policy_source,level,status,matched,downgrade,injected,chain}` |
+//! | `tls` | `attempt` | STARTTLS, second EHLO | those of `connect`, `tls.protocol.name`, `tls.protocol.version`, `tls.cipher`, `tls.curve`, `tls.resumed`, `tls.client.server_name`, `waxseal.tls.{policy,policy_source,level,lowered,status,matched,downgrade,injected,chain}` |
 //! | `transaction` | `attempt` | MAIL, last reply | those of `connect` and `tls`, `messaging.*`, `waxseal.reply` |
 //!
 //! A span that failed has the status `error` with the account's sentence, `error.type` (the enhanced status code, or the kind of the

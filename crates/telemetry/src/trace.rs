@@ -199,16 +199,21 @@ impl<'a> Trace<'a> {
         let draft = match &step.fact {
             Fact::Policy(number) => policy(attribute::policy(account, *number)),
             Fact::PolicyFailed(reason) => policy(Vec::new()).broken("policy", reason),
-            Fact::Mx { domain, hosts, proof } => dns(attribute::mx(domain, hosts, *proof)),
-            Fact::Addresses { host, addresses, proof } => dns(attribute::addresses(host, addresses, *proof)),
-            Fact::Tlsa { base, records, proof } => dns(attribute::tlsa(base, records, *proof)),
-            Fact::Absent { what, proof } => dns(attribute::absent(what, *proof)),
+            Fact::Mx { domain, hosts, standing } => dns(attribute::mx(domain, hosts, standing)),
+            Fact::Addresses { host, addresses, standing } => {
+                dns(attribute::addresses(host, addresses, standing))
+            }
+            Fact::Alias { name, target, standing } => dns(attribute::alias(name, target, standing)),
+            Fact::Tlsa { base, port, records, standing } => {
+                dns(attribute::tlsa(&format!("_{port}._tcp.{base}"), records, standing))
+            }
+            Fact::Absent { what, standing } => dns(attribute::absent(what, standing)),
             Fact::DnsFailed(failure) => {
                 let kind = format!("{:?}", failure.failure).to_lowercase();
                 dns(attribute::lookup(&failure.name, &failure.kind)).broken(&kind, &failure.to_string())
             }
             // Events of the attempt: they took no time of their own.
-            Fact::Skipped { .. } | Fact::Unavailable(_) => return,
+            Fact::Skipped { .. } | Fact::Lowered { .. } | Fact::Unavailable(_) => return,
             // From the connection itself, which knows more.
             Fact::Connection(_) => return,
         };
@@ -286,11 +291,15 @@ fn events(account: &Account) -> Vec<SpanEvent> {
     let steps = account.steps.iter().filter_map(|step| {
         let (name, attributes) = match &step.fact {
             Fact::Skipped { host, reason } => ("skipped", attribute::skipped(host, reason)),
+            Fact::Lowered { host, level, reason } => {
+                ("lowered", attribute::lowered(host.as_ref(), *level, reason))
+            }
             Fact::Unavailable(service) => ("unavailable", vec![KeyValue::new("waxseal.service", *service)]),
             Fact::Policy(_)
             | Fact::PolicyFailed(_)
             | Fact::Mx { .. }
             | Fact::Addresses { .. }
+            | Fact::Alias { .. }
             | Fact::Tlsa { .. }
             | Fact::Absent { .. }
             | Fact::DnsFailed(_)

@@ -180,7 +180,12 @@ fn spans_carry_what_the_account_knows() {
         (one("dns", 0), "waxseal.dns.security", "secure"),
         (one("dns", 1), "error.type", "timeout"),
         (one("dns", 3), "waxseal.dns.absent", "true"),
-        (one("dns", 4), "dns.answers", "3 1 1 0123ABCD"),
+        (one("dns", 2), "waxseal.dns.security", "insecure"),
+        (one("dns", 2), "waxseal.dns.why", "the zone of host.example.net is not signed"),
+        (one("dns", 2), "waxseal.dns.canonical", "host.example.net"),
+        (one("dns", 4), "dns.question.name", "_25._tcp.mx1.example.com"),
+        (one("dns", 4), "dns.answers", "3 1 1 0123ABCD; 1 1 1 4567CDEF"),
+        (one("dns", 4), "waxseal.tlsa.unusable", "1 1 1 4567CDEF: usage 1 is not for SMTP (RFC 7672 §3.1.3)"),
         (one("connect", 0), "server.address", "mx1.example.com"),
         (one("connect", 0), "network.peer.address", "192.0.2.1"),
         (one("connect", 0), "error.type", "4.4.1"),
@@ -197,7 +202,7 @@ fn spans_carry_what_the_account_knows() {
     }
     let attempt = spans.iter().find(|span| span.name == "attempt").unwrap();
     let events: Vec<_> = attempt.events.iter().map(|event| event.name.as_str()).collect();
-    assert_eq!(events, ["skipped", "unavailable", "recipient", "recipient"]);
+    assert_eq!(events, ["skipped", "lowered", "unavailable", "recipient", "recipient"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! DNS answers with their DNSSEC proof.
 
-use alloc::string::String;
+use alloc::{string::String, sync::Arc};
 use core::{fmt, time::Duration};
 
 use crate::Domain;
@@ -83,6 +83,8 @@ pub struct DnsAnswer<T> {
     pub lookup: Lookup<T>,
     /// The AND of all steps, aliases included.
     pub proof: Proof,
+    /// Why it is not secure, as far as the resolver can tell; `None` where it is.
+    pub why: Option<Arc<str>>,
     /// Whether the name that was asked is an alias, and what it stands for in the end.
     pub canonical: Option<Domain>,
     /// How long this may be believed: the smallest TTL and signature life on the way.

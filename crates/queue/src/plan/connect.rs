@@ -248,10 +248,11 @@ impl Plan {
             Ok(clearance) => self.send(clearance, now),
             Err(refused) => {
                 if refused.kind == RefusedKind::NothingToMatch && self.step_down_to_encrypt() {
-                    if let Some(level) = self.guard.security.as_ref().map(|security| security.level)
+                    if let Some(security) = self.guard.security.clone()
                         && let Some(connection) = self.current_connection()
                     {
-                        connection.level = level;
+                        connection.level = security.level;
+                        connection.lowered.clone_from(&security.lowered);
                     }
                     return self.judge(now);
                 }
@@ -312,6 +313,7 @@ fn new_connection(
         port,
         policy,
         level: security.level,
+        lowered: security.lowered.clone(),
         id: None,
         pooled: false,
         tls: None,

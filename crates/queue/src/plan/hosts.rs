@@ -12,7 +12,7 @@ use waxseal_types::{
 use super::{Plan, State};
 use crate::{
     Ask,
-    account::Fact,
+    account::{Fact, Standing},
     disposition::{self, Consequence},
 };
 
@@ -123,19 +123,20 @@ impl Plan {
                 return;
             }
         };
+        let standing = Standing::of(&answer);
         self.site.expanded.clone_from(&answer.canonical);
         self.site.mx_proof = Some(answer.proof);
         self.site.mx_ttl = Some(answer.ttl);
         match answer.lookup {
-            Lookup::Found(hosts) => self.take_mx(&domain, hosts, answer.proof, now),
+            Lookup::Found(hosts) => self.take_mx(&domain, hosts, standing, now),
             Lookup::NoData => {
                 // RFC 5321 §5.1: without MX records the domain itself is the host.
-                self.note(Fact::Absent { what: format!("MX {domain}"), proof: answer.proof }, now);
+                self.note(Fact::Absent { what: format!("MX {domain}"), standing }, now);
                 self.site.groups.push_back(vec![domain]);
                 self.next_group();
             }
             Lookup::NxDomain => {
-                self.note(Fact::Absent { what: format!("MX {domain}"), proof: answer.proof }, now);
+                self.note(Fact::Absent { what: format!("MX {domain}"), standing }, now);
                 self.fail_all(
                     &disposition::no_such_host(&domain, "Host not found (NXDOMAIN)"),
                     Consequence::NextHost,
@@ -145,11 +146,11 @@ impl Plan {
         }
     }
 
-    fn take_mx(&mut self, domain: &Domain, mut hosts: Vec<MxHost>, proof: Proof, now: UnixTime) {
+    fn take_mx(&mut self, domain: &Domain, mut hosts: Vec<MxHost>, standing: Standing, now: UnixTime) {
         hosts.sort_by_key(|mx| mx.preference);
         let names: Vec<_> =
             hosts.iter().take(HOST_LIMIT).map(|mx| (mx.preference, mx.host.clone())).collect();
-        self.note(Fact::Mx { domain: domain.clone(), hosts: names, proof }, now);
+        self.note(Fact::Mx { domain: domain.clone(), hosts: names, standing }, now);
         // RFC 7505 §3: a null MX stands alone; beside others "." is a mistake and is passed over.
         if hosts.iter().all(|mx| mx.host.is_none()) {
             self.fail_all(&disposition::null_mx(domain), Consequence::Bounce);
@@ -199,33 +200,41 @@ impl Plan {
         now: UnixTime,
     ) {
         let Some(host) = self.site.group.pop_front() else { return };
-        match result {
+        let answer = match result {
+            Ok(answer) => answer,
             Err(error) => {
                 self.fail_all(&disposition::dns_failed(&error), Consequence::NextHost);
                 self.note(Fact::DnsFailed(error), now);
+                return self.next_addresses();
             }
-            Ok(DnsAnswer { lookup: Lookup::Found(addresses), proof, canonical, ttl }) => {
-                self.note(Fact::Addresses { host: host.clone(), addresses: addresses.clone(), proof }, now);
+        };
+        let standing = Standing::of(&answer);
+        match answer.lookup {
+            Lookup::Found(addresses) => {
+                let found = Fact::Addresses { host: host.clone(), addresses: addresses.clone(), standing };
+                self.note(found, now);
                 if self.is_self(&host, &addresses) {
                     self.found_self(&host);
                     return;
                 }
-                let answer = DnsAnswer { lookup: Lookup::Found(()), proof, canonical, ttl };
                 let endpoints = addresses.into_iter().map(|a| HostEndpoint::Inet(self.at_port(a))).collect();
+                let answer = DnsAnswer {
+                    lookup: Lookup::Found(()),
+                    proof: answer.proof,
+                    why: answer.why,
+                    canonical: answer.canonical,
+                    ttl: answer.ttl,
+                };
                 self.site.ready.push_back(Candidate { name: Some(host), endpoints, addresses: Some(answer) });
             }
-            Ok(DnsAnswer { lookup: Lookup::NoData, proof, .. }) => {
-                self.no_address(&host, "no address records", proof, now)
-            }
-            Ok(DnsAnswer { lookup: Lookup::NxDomain, proof, .. }) => {
-                self.no_address(&host, "Host not found (NXDOMAIN)", proof, now)
-            }
+            Lookup::NoData => self.no_address(&host, "no address records", standing, now),
+            Lookup::NxDomain => self.no_address(&host, "Host not found (NXDOMAIN)", standing, now),
         }
         self.next_addresses();
     }
 
-    fn no_address(&mut self, host: &Domain, why: &str, proof: Proof, now: UnixTime) {
-        self.note(Fact::Absent { what: format!("A/AAAA {host}"), proof }, now);
+    fn no_address(&mut self, host: &Domain, why: &str, standing: Standing, now: UnixTime) {
+        self.note(Fact::Absent { what: format!("A/AAAA {host}"), standing }, now);
         // A permanent failure of one host must not turn a temporary one of another into a bounce.
         let soft = |last: &Option<(crate::account::Failure, Option<usize>)>| {
             last.as_ref()

@@ -16,7 +16,7 @@ use waxseal_types::{
 use super::{Plan, State};
 use crate::{
     Ask, TrustAnswer,
-    account::{Fact, Failure, PolicyFact},
+    account::{Fact, Failure, PolicyFact, Standing, TlsaFact},
     disposition::{self, Consequence},
 };
 
@@ -50,11 +50,23 @@ pub(super) struct Security {
     pub(super) demand: Arc<TlsDemand>,
     /// The level in effect.
     pub(super) level: TlsLevel,
+    /// Why that is less than the policy's, where it is.
+    pub(super) lowered: Option<Arc<str>>,
     shape: TlsShape,
     /// What keys and signatures must be.
     pub(super) strength: Strength,
     /// The end of the DNS data that it rests on.
     pub(super) expires: Option<UnixTime>,
+}
+
+/// A demand, and what led to it.
+struct Decision<'a> {
+    demand: TlsDemand,
+    level: TlsLevel,
+    /// Why the level is less than the policy's.
+    lowered: Option<Arc<str>>,
+    /// The TLSA base domain, and how long DNS says so.
+    dane: Option<(&'a Domain, UnixTime)>,
 }
 
 impl Security {
@@ -171,7 +183,9 @@ impl Plan {
         }
         let host = self.site.host.as_ref().and_then(|host| host.name.clone());
         match policy.demand_for(&nexthop, host.as_ref()) {
-            Ok(demand) => self.secured(&policy, demand, policy.level, None),
+            Ok(demand) => {
+                self.secured(&policy, Decision { demand, level: policy.level, lowered: None, dane: None });
+            }
             Err(error) => self.site_broken(disposition::policy_failed(&error)),
         }
     }
@@ -185,9 +199,12 @@ impl Plan {
         if policy.level != TlsLevel::Dane || !matches!(*security.demand, TlsDemand::Dane(_)) {
             return false;
         }
+        let reason: Arc<str> = "TLSA records unusable".into();
+        self.note_lowered(TlsLevel::Encrypt, &reason);
         self.guard.security = Some(Arc::new(Security {
             demand: Arc::new(TlsDemand::Encrypted),
             level: TlsLevel::Encrypt,
+            lowered: Some(reason),
             shape: security.shape.clone(),
             strength: security.strength,
             expires: security.expires,
@@ -195,15 +212,13 @@ impl Plan {
         true
     }
 
-    fn secured(
-        &mut self,
-        policy: &TlsPolicy,
-        demand: TlsDemand,
-        level: TlsLevel,
-        dane: Option<(&Domain, UnixTime)>,
-    ) {
+    fn secured(&mut self, policy: &TlsPolicy, decision: Decision<'_>) {
+        let Decision { demand, level, lowered, dane } = decision;
         let host = self.site.host.as_ref().and_then(|host| host.name.clone());
         let Some(nexthop) = self.site.nexthop.clone() else { return };
+        if let Some(reason) = &lowered {
+            self.note_lowered(level, reason);
+        }
         let mandatory = !matches!(level, TlsLevel::None | TlsLevel::May);
         let client = Arc::clone(&self.guard.client);
         let shape = match dane {
@@ -214,11 +229,18 @@ impl Plan {
         self.guard.security = Some(Arc::new(Security {
             demand: Arc::new(demand),
             level,
+            lowered,
             shape,
             strength: policy.strength,
             expires,
         }));
         self.state = State::Address;
+    }
+
+    /// Took no time: it follows from the answer before.
+    fn note_lowered(&mut self, level: TlsLevel, reason: &Arc<str>) {
+        let host = self.site.host.as_ref().and_then(|host| host.name.clone());
+        self.note(Fact::Lowered { host, level, reason: Arc::clone(reason) }, self.asked_at);
     }
 
     /// What DNSSEC says of the way to the hosts; what the operator configured is secure from the start (RFC 7672 §2.2.1).
@@ -235,8 +257,9 @@ impl Plan {
         }
         match dane::destination(policy, self.mx_proof()) {
             Err(error) => self.site_broken(disposition::dane_failed(&error)),
-            Ok(dane::Destination::May(_)) => {
-                self.secured(policy, TlsDemand::Opportunistic, TlsLevel::May, None)
+            Ok(dane::Destination::May(reason)) => {
+                let (demand, level) = (TlsDemand::Opportunistic, TlsLevel::May);
+                self.secured(policy, Decision { demand, level, lowered: Some(reason.into()), dane: None });
             }
             Ok(dane::Destination::Dane) => self.find_bases(None),
         }
@@ -279,9 +302,22 @@ impl Plan {
 
     pub(super) fn got_cname(&mut self, result: Result<DnsAnswer<Domain>, DnsFailure>, now: UnixTime) {
         match result {
-            Ok(alias) => self.find_bases(Some(&alias)),
+            Ok(alias) => {
+                self.note_alias(&alias, now);
+                self.find_bases(Some(&alias));
+            }
             Err(error) => self.tlsa_failed(error, now),
         }
+    }
+
+    fn note_alias(&mut self, alias: &DnsAnswer<Domain>, now: UnixTime) {
+        let Some(name) = self.site.host.as_ref().and_then(|host| host.name.clone()) else { return };
+        let standing = Standing::of(alias);
+        let fact = match &alias.lookup {
+            Lookup::Found(target) => Fact::Alias { name, target: target.clone(), standing },
+            Lookup::NoData | Lookup::NxDomain => Fact::Absent { what: format!("CNAME {name}"), standing },
+        };
+        self.note(fact, now);
     }
 
     /// RFC 7672 §2.1.2: an error is never "there is none".
@@ -305,13 +341,13 @@ impl Plan {
             Ok(answer) => answer,
             Err(error) => return self.tlsa_failed(error, now),
         };
+        let (standing, port) = (Standing::of(&answer), self.dane_port());
         let fact = match &answer.lookup {
             Lookup::Found(records) => {
-                let records = records.iter().map(ToString::to_string).collect();
-                Fact::Tlsa { base: base.clone(), records, proof: answer.proof }
+                Fact::Tlsa { base: base.clone(), port, records: self.told(records), standing }
             }
             Lookup::NoData | Lookup::NxDomain => {
-                Fact::Absent { what: format!("TLSA _{}._tcp.{base}", self.dane_port()), proof: answer.proof }
+                Fact::Absent { what: format!("TLSA _{port}._tcp.{base}"), standing }
             }
         };
         self.note(fact, now);
@@ -323,6 +359,17 @@ impl Plan {
             Some(found) => self.conclude_dane(found, now + ttl),
             None => self.next_base(now),
         }
+    }
+
+    /// Each record, and why it cannot be used where it cannot.
+    fn told(&self, records: &[Tlsa]) -> Vec<TlsaFact> {
+        let digests =
+            self.guard.policy.as_ref().map(|policy| policy.dane_digests.clone()).unwrap_or_default();
+        let told = |record: &Tlsa| TlsaFact {
+            text: record.to_string(),
+            unusable: waxseal_verify::usability(record, &digests).err().map(|why| why.to_string()),
+        };
+        records.iter().map(told).collect()
     }
 
     /// All is known that DNS says of this host; `until` is how long it says so.
@@ -343,7 +390,8 @@ impl Plan {
                     TlsDemand::Fingerprint(_) | TlsDemand::Names(_) | TlsDemand::Dane(_) => policy.level,
                 };
                 let dane = conclusion.base.as_ref().map(|base| (base, until));
-                self.secured(&policy, conclusion.demand, level, dane);
+                let lowered = conclusion.reason.map(Arc::from);
+                self.secured(&policy, Decision { demand: conclusion.demand, level, lowered, dane });
             }
             Err(error) => self.host_broken(&disposition::dane_failed(&error), until),
         }
