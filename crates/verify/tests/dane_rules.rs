@@ -239,6 +239,12 @@ fn rfc7671_5_2_1_the_anchor_s_own_limits_count() {
     let (stranger, real) = (root("Stranger"), site());
     let mixed = [stranger.leaf(&[HOST]), real.intermediate.der.clone(), real.root.der.clone()];
     assert_eq!(check(&anchor(&real.root), &mixed), Err(DaneFailure::NoMatch(1)));
+    // Nor does one whose issuer only bears the anchor's name.
+    let namesake = root("Root").intermediate(authority("Intermediate"));
+    let forged = [namesake.leaf(&[HOST]), real.intermediate.der.clone(), real.root.der.clone()];
+    for ca in [&real.intermediate, &real.root] {
+        assert_eq!(problem(&anchor(ca), &forged), Problem::BadSignature);
+    }
 }
 
 /// RFC 7672 §3.2.3; threats D6.
