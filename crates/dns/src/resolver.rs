@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use waxseal_types::{DnsAnswer, DnsFailure, DnsFailureKind, Domain, Lookup, MxHost, Tlsa};
+use waxseal_types::{DnsAnswer, DnsFailure, DnsFailureKind, Domain, Lookup, MxHost, Proof, Tlsa};
 
 use crate::{
     DnssecHealth, DnssecMode, Error, Families, Settings, Statistics, anchors,
