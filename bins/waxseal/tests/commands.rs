@@ -156,6 +156,26 @@ fn check_reads_each_entry_of_a_policy_table() {
 }
 
 #[test]
+fn check_says_what_becomes_of_each_parameter() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config =
+        write(&folder.path().join("main.cf"), "myhostname = a.example.com\nrelayhost = [$mydomain]\n");
+    says(
+        &["check", "--parameters"],
+        0,
+        &["key tls.policy_maps", "smtp_sasl_auth_enable = no", "not implemented"],
+    );
+    let output = waxseal(&["check", "--parameters", "--json", "--config", &config]);
+    let all: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let relayhost = all.as_array().expect("a list").iter().find(|one| one["parameter"] == "relayhost");
+    let relayhost = relayhost.expect("it is there");
+    assert_eq!(
+        (&relayhost["key"], &relayhost["value"]),
+        (&Value::from("transport.relayhost"), &Value::from("[example.com]"))
+    );
+}
+
+#[test]
 fn check_names_the_lines_of_dangerous_entries() {
     let folder = tempfile::tempdir().expect("a folder");
     let table = write(

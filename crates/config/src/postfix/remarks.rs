@@ -72,7 +72,8 @@ fn not_implemented(
         return;
     }
     let what = format!("is not implemented: {meaning}");
-    all.push(Problem::warning(definition.place.clone(), name, what, ""));
+    let remedy = "leave it out, or keep the mail that needs it with Postfix";
+    all.push(Problem::warning(definition.place.clone(), name, what, remedy));
 }
 
 /// What it means that a parameter is not obeyed, where that matters.
@@ -139,7 +140,8 @@ fn other_service(cf: &MainCf, service: &Service, all: &mut Vec<Problem>) {
         all.push(Problem::warning(service.place.clone(), &service.name, what, remedy));
     }
     if !light.is_empty() {
-        let what = format!("its own {light} are not honoured: it goes by those of {main}");
+        let what =
+            format!("it differs from {main} in {light}, which is not honoured: it goes by those of {main}");
         all.push(Problem::warning(
             service.place.clone(),
             &service.name,

@@ -1,0 +1,119 @@
+//! `master.cf` beside `main.cf`: whose options hold, and what is said of the others.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::{fs, time::Duration};
+
+use waxseal_config::{Config, Gravity, Problems};
+use waxseal_dns::Families;
+use waxseal_policy::Transport;
+use waxseal_types::{Protocol, TlsLevel};
+
+fn load(main: &str, master: &str, toml: &str) -> Result<Config, Problems> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let main = format!("myhostname = a.example.com\nmydestination =\n{main}");
+    for (name, text) in [("main.cf", main.as_str()), ("master.cf", master), ("waxseal.toml", toml)] {
+        fs::write(path(name), text).unwrap();
+    }
+    Config::load(&[path("main.cf"), path("waxseal.toml")], std::iter::empty())
+}
+
+/// `file:line key`, with the folder left out.
+fn places(config: &Config) -> Vec<String> {
+    let shown = |place: String| place.rsplit('/').next().unwrap_or_default().to_owned();
+    config.warnings.iter().map(|one| format!("{} {}", shown(one.place.to_string()), one.key)).collect()
+}
+
+const DEBIAN: &str = "smtp inet n - y - - smtpd\nsmtp unix - - y - - smtp\nrelay unix - - y - - smtp\n  -o syslog_name=postfix/$service_name\n\
+                      lmtp unix - - y - - lmtp\n";
+
+#[test]
+fn the_services_of_a_package_change_nothing() {
+    let config = load("smtp_tls_security_level = may\n", DEBIAN, "").unwrap();
+    assert_eq!(config.warnings, []);
+    assert_eq!(config.policy.transports.get("relay"), Some(&Transport::Deliver(Protocol::Smtp)));
+    assert_eq!(config.policy.smtp.level, TlsLevel::May);
+}
+
+#[test]
+fn options_of_smtp_and_lmtp_are_above_main_cf_and_below_later_files() {
+    let master = "smtp unix - - y - - smtp -o smtp_tls_security_level=$level -o { smtp_connect_timeout = 7s }\n  -o inet_protocols=ipv4\n  -o level=encrypt\n\
+                  lmtp unix - - y - - lmtp -o lmtp_tls_security_level=verify -o myhostname=x.test\n";
+    let main = "smtp_tls_security_level = may\nsmtp_helo_timeout = 9\n";
+    let config = load(main, master, "").unwrap();
+    assert_eq!((config.policy.smtp.level, config.policy.lmtp.level), (TlsLevel::Encrypt, TlsLevel::Verify));
+    assert_eq!(config.transport.connect_timeout, Duration::from_secs(7));
+    assert_eq!(config.transport.helo_timeout, Duration::from_secs(9));
+    assert_eq!(config.queue.families, Families::V4);
+    // The name of lmtp alone is not honoured, and is told with its line.
+    assert_eq!(places(&config), ["master.cf:4 myhostname"]);
+    let above = load(main, master, "[tls]\nsecurity_level = \"secure\"\n").unwrap();
+    assert_eq!(above.policy.smtp.level, TlsLevel::Secure);
+}
+
+#[test]
+fn a_wrong_option_names_its_line() {
+    let problems =
+        load("", "smtp unix - - y - - smtp\n  -o smtp_tls_security_level=strict\n", "").unwrap_err();
+    let first = problems.errors().next().unwrap();
+    assert!(first.place.to_string().ends_with("/master.cf:1"), "{first}");
+    assert_eq!(first.key, "smtp_tls_security_level");
+}
+
+#[test]
+fn a_service_with_a_policy_of_its_own_parks_its_mail() {
+    let master = "smtp unix - - y - - smtp\nrelay unix - - y - - smtp -o smtp_tls_security_level=encrypt\n\
+                  slow unix - - y - 2 smtp -o smtp_helo_timeout=5\nother unix - - y - - smtp\n";
+    let config =
+        load("relay_domains = b.test\nslow_destination_concurrency_limit = 2\n", master, "").unwrap();
+    let policy = &config.policy;
+    let refused = |name: &str| matches!(policy.transports.get(name), Some(Transport::Refused(_)));
+    assert_eq!(["relay", "slow", "other"].map(refused), [true, false, false]);
+    // relay_domains matter from here on, although relay_transport is the default.
+    assert_eq!(policy.relay_domains.names.len(), 1);
+    let mut found = places(&config);
+    found.sort();
+    let expected = [
+        "main.cf:4 slow_destination_concurrency_limit",
+        "master.cf:2 relay",
+        "master.cf:3 maxproc",
+        "master.cf:3 slow",
+    ];
+    let mut relay: Vec<String> =
+        found.iter().filter(|place| !place.ends_with(" relay_transport")).cloned().collect();
+    relay.dedup();
+    assert_eq!(relay, expected);
+    let notices = config.warnings.iter().filter(|one| one.gravity == Gravity::Notice).count();
+    assert_eq!(notices, 1);
+}
+
+#[test]
+fn names_that_postfix_does_not_have_are_told() {
+    let main = "smtp_tls_securty_level = encrypt\nours = x\nmine = y\nrelayhost = [$mine.test]\nsmtpd_bannr = z\nsmtp_bind_address = ${ours:a}\nsmtp_helo_name = ${nothing?{$}}$myhostname\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("main.cf");
+    fs::write(&path, main).unwrap();
+    let (_, found) = Config::check(&[path], std::iter::empty());
+    let of =
+        |key: &str| found.iter().find(|one| one.key == key).map(|one| (one.gravity, one.remedy.as_str()));
+    assert_eq!(
+        of("smtp_tls_securty_level"),
+        Some((Gravity::Warning, "did you mean smtp_tls_security_level?"))
+    );
+    assert_eq!(of("smtpd_bannr"), Some((Gravity::Notice, "did you mean smtpd_banner?")));
+    assert_eq!((of("ours"), of("mine")), (None, None), "what a value refers to is the operator's own");
+    assert_eq!(of("smtp_helo_name"), Some((Gravity::Warning, "correct it before something changes")));
+}
+
+#[test]
+fn a_name_given_twice_and_a_line_out_of_place_are_told_as_postfix_tells_them() {
+    let config = load(
+        "  relayhost = [a.test]\nrelayhost = [b.test]\nrelayhost = [b.test]\nrelayhost = [c.test]\n",
+        DEBIAN,
+        "",
+    );
+    let config = config.unwrap();
+    // The first line continues the one above it, as Postfix reads it.
+    assert_eq!(config.policy.relayhost[0].to_string(), "[c.test]");
+    assert!(places(&config).contains(&"main.cf:6 relayhost".to_owned()), "{:?}", config.warnings);
+}
