@@ -213,6 +213,10 @@ pub fn main_cf_values(path: &Path, names: &[&str]) -> Result<BTreeMap<String, St
     for name in names {
         match cf.value_for(name, None) {
             Ok(value) => drop(values.insert((*name).to_owned(), value)),
+            // A default that means something else than an expression, such as a list of characters.
+            Err(problem) if problem.place == Place::Default && !cf.values.contains_key(*name) => {
+                drop(values.insert((*name).to_owned(), cf.raw(name, None).unwrap_or_default()));
+            }
             Err(problem) => problems.push(problem),
         }
     }
