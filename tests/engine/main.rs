@@ -1,7 +1,8 @@
-//! The whole engine: bounces, restarts, services that crash, traces.
+//! The whole engine: bounces, restarts, services that crash, tables that break.
 
 mod bounces;
 mod crashes;
 mod lanes;
 mod restart;
+mod tables;
 mod ttl;

@@ -15,6 +15,7 @@ mod serve;
 mod settings;
 mod spool;
 mod submit;
+mod table;
 mod terminal;
 
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ enum Command {
     Demo(demo::Arguments),
     Explain(explain::Arguments),
     Spool(spool::Arguments),
+    Table(table::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Send(arguments) => send::run(&arguments, &mut terminal),
         Command::Queue(arguments) => queue::run(&arguments, &mut terminal),
         Command::Demo(arguments) => demo::run(&arguments, &mut terminal),
+        Command::Table(arguments) => table::run(&arguments, &mut terminal),
         Command::Explain(arguments) => explain::run(&arguments, &mut terminal),
         Command::Spool(arguments) => spool::run(&arguments, &mut terminal),
     };

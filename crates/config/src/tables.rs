@@ -9,7 +9,7 @@ use std::{
 };
 
 use waxseal_policy::{Origin, TableAnswer, TableName, Tables};
-use waxseal_tables::{Found, Options, Refresh, Table, TableError};
+use waxseal_tables::{Found, Options, Refresh, Table, TableError, TempFail};
 
 /// Something about a table that an operator should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,19 +125,39 @@ impl TableSet {
         entries.into_iter().map(entry).collect()
     }
 
-    /// Looks up a key at once; tables of the kinds there are so far are all in memory.
+    /// Looks up a key, and waits for the answer where a server or a database has it: for commands. A daemon uses [`Tables::find`].
     #[must_use]
     pub fn lookup(&self, table: &TableName, key: &str) -> TableAnswer {
-        let Some(found) = self.tables.get(table) else {
-            return TableAnswer::TempFail(format!("table {table} is not configured"));
-        };
-        match found.find(key) {
-            Ok(Some(Found { value, place })) => {
-                TableAnswer::Found { value, origin: Origin::new(table.clone(), &place, key) }
-            }
-            Ok(None) => TableAnswer::Absent,
-            Err(fail) => TableAnswer::TempFail(fail.reason),
+        match self.tables.get(table) {
+            Some(found) if found.is_remote() => answer(table, key, wait_for(found, key)),
+            Some(found) => answer(table, key, found.find(key)),
+            None => not_configured(table),
         }
+    }
+}
+
+/// Asks from a thread of its own, since whoever calls may be part of a runtime, which must not be blocked by another one.
+fn wait_for(table: &Table, key: &str) -> Result<Option<Found>, TempFail> {
+    let fail = |reason: String| TempFail { table: table.name().to_owned(), reason };
+    let ask = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|error| fail(error.to_string()))?.block_on(table.ask(key))
+    };
+    let asked = std::thread::scope(|scope| scope.spawn(ask).join());
+    asked.unwrap_or_else(|_| Err(fail("the lookup was given up".to_owned())))
+}
+
+fn not_configured(table: &TableName) -> TableAnswer {
+    TableAnswer::TempFail(format!("table {table} is not configured"))
+}
+
+fn answer(table: &TableName, key: &str, found: Result<Option<Found>, TempFail>) -> TableAnswer {
+    match found {
+        Ok(Some(Found { value, place })) => {
+            TableAnswer::Found { value, origin: Origin::new(table.clone(), &place, key) }
+        }
+        Ok(None) => TableAnswer::Absent,
+        Err(fail) => TableAnswer::TempFail(fail.reason),
     }
 }
 
@@ -147,7 +167,13 @@ impl Tables for TableSet {
         table: &'a TableName,
         key: &'a str,
     ) -> Pin<Box<dyn Future<Output = TableAnswer> + Send + 'a>> {
-        Box::pin(ready(self.lookup(table, key)))
+        match self.tables.get(table) {
+            Some(found) if found.is_remote() => {
+                // Others go on meanwhile.
+                Box::pin(async move { answer(table, key, found.ask(key).await) })
+            }
+            Some(_) | None => Box::pin(ready(self.lookup(table, key))),
+        }
     }
 
     fn generation(&self) -> u64 {

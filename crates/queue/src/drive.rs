@@ -89,8 +89,12 @@ impl Services for Direct {
                 Err(error) => Answer::Open(Err(Box::new(error))),
             },
             Ask::Judge(question) => Answer::Judge(Box::new(waxseal_verify::judge(&question))),
-            Ask::Send(clearance, message) => match session.as_mut() {
-                Some(session) => Answer::Send(session.send(&clearance, &message).await),
+            Ask::Send(clearance, mut message) => match session.as_mut() {
+                Some(session) => {
+                    // A table that changed since the plan asked for its policy may say something else.
+                    message.policy_generation = self.tables.generation();
+                    Answer::Send(session.send(&clearance, &message).await)
+                }
                 None => Answer::Unavailable("transport"),
             },
             Ask::Release(release) => {

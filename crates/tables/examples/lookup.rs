@@ -13,6 +13,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let name = arguments.next().ok_or("usage: lookup TYPE:NAME [KEY...]")?;
     let table = Table::open(&name, Options::default())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for warning in table.warnings() {
         eprintln!("{}: {}", warning.place, warning.text);
     }
@@ -25,7 +26,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut code = ExitCode::SUCCESS;
     for key in keys {
         let key = key?;
-        match table.find(&key) {
+        match runtime.block_on(table.ask(&key)) {
             Ok(Some(found)) => println!("{key}\t{}\t{}", found.value, found.place),
             Ok(None) => println!("{key}"),
             Err(fail) => {

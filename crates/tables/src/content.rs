@@ -10,7 +10,9 @@ use crate::{
     lines::{LogicalLine, logical_lines},
     patterns::Patterns,
     regex::Dialect,
-    texthash::{self, fold},
+    sql::{Query, Sql},
+    stored::{self, Berkeley},
+    texthash::{self, Duplicates, fold},
 };
 
 /// The language of a file.
@@ -18,6 +20,12 @@ use crate::{
 pub(crate) enum Format {
     Texthash,
     Rules(Language),
+    /// The text beside a database.
+    Source(Berkeley),
+    Cdb,
+    Lmdb,
+    /// A query file.
+    Query(Sql),
 }
 
 /// The language of rules that are tried in their order.
@@ -32,6 +40,8 @@ pub(crate) enum Language {
 pub(crate) enum Content {
     Entries(Entries),
     Rules(Box<Rules>),
+    /// Somebody else has the answers.
+    Query(Box<Query>),
 }
 
 #[derive(Debug)]
@@ -53,12 +63,23 @@ pub(crate) type Undecided = (u32, String);
 impl Format {
     /// Reads a whole file. What Postfix skips with a warning is skipped with a warning.
     pub(crate) fn parse(self, path: &str, text: &[u8]) -> Result<(Content, Vec<Warning>), TableError> {
-        if !text.is_empty() && !text.ends_with(b"\n") {
+        if self.is_text() && !text.is_empty() && !text.ends_with(b"\n") {
             return Err(TableError::Unfinished(path.to_owned()));
         }
+        let entries = |(entries, warnings)| (Content::Entries(entries), warnings);
         match self {
-            Self::Texthash => {
-                texthash::parse(path, text).map(|(entries, warnings)| (Content::Entries(entries), warnings))
+            Self::Texthash => texthash::parse(path, text, Duplicates::Refused).map(entries),
+            Self::Source(database) => {
+                let (content, mut warnings) =
+                    texthash::parse(path, text, Duplicates::Ignored).map(entries)?;
+                warnings.insert(0, database.warning(path));
+                Ok((content, warnings))
+            }
+            Self::Cdb => stored::parse_cdb(path, text).map(entries),
+            Self::Lmdb => stored::parse_lmdb(path, text).map(entries),
+            Self::Query(sql) => {
+                let (query, warnings) = Query::parse(sql, path, text)?;
+                Ok((Content::Query(Box::new(query)), warnings))
             }
             Self::Rules(language) => {
                 // A line that is not UTF-8 is skipped; its neighbours are sound.
@@ -67,6 +88,15 @@ impl Format {
                 let (script, warnings) = language.parse(logical_lines(&lines), &place);
                 Ok((Content::Rules(Box::new(Rules { script, source: text.to_owned() })), warnings))
             }
+        }
+    }
+}
+
+impl Format {
+    const fn is_text(self) -> bool {
+        match self {
+            Self::Texthash | Self::Rules(_) | Self::Source(_) | Self::Query(_) => true,
+            Self::Cdb | Self::Lmdb => false,
         }
     }
 }
@@ -135,6 +165,7 @@ impl Content {
                 }
                 Script::Cidr(cidr) => Ok(cidr.find(key).map(|(value, line)| (Cow::Borrowed(value), line))),
             },
+            Self::Query(_) => Err((0, "a database has no answer at once: it must be asked".to_owned())),
         }
     }
 
@@ -152,6 +183,7 @@ impl Content {
                     Box::new(cidr.rules().map(|(key, value, line)| (key, Cow::Borrowed(value), line)))
                 }
             },
+            Self::Query(_) => Box::new(std::iter::empty()),
         }
     }
 
@@ -160,7 +192,8 @@ impl Content {
         match (self, other) {
             (Self::Entries(one), Self::Entries(other)) => one.same_as(other),
             (Self::Rules(one), Self::Rules(other)) => one.source == other.source,
-            (Self::Entries(_), Self::Rules(_)) | (Self::Rules(_), Self::Entries(_)) => false,
+            (Self::Query(one), Self::Query(other)) => one.same_as(other),
+            (Self::Entries(_) | Self::Rules(_) | Self::Query(_), _) => false,
         }
     }
 }

@@ -2,14 +2,18 @@
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use crate::{
-    TableError, TempFail, braces,
+    TableError, TempFail, braces, combined,
     content::{Content, Format, Language, Undecided},
     inline,
-    watched::Watched,
+    net::Remote,
+    sql::Sql,
+    stored::Berkeley,
+    watched::{Loaded, Watched},
 };
 
 /// How tables are opened.
@@ -74,6 +78,8 @@ pub struct Table {
 #[derive(Debug)]
 enum Kind {
     File(Watched),
+    /// A server is asked for each key.
+    Remote(Remote),
     /// What stands in the name of the table.
     Inline(Content, Vec<Warning>),
     Static(String),
@@ -83,24 +89,8 @@ enum Kind {
     Fail,
 }
 
-/// The types of Postfix that are not here yet.
-const LATER: [&str; 15] = [
-    "hash",
-    "btree",
-    "lmdb",
-    "cdb",
-    "dbm",
-    "sdbm",
-    "socketmap",
-    "tcp",
-    "sqlite",
-    "pgsql",
-    "mysql",
-    "ldap",
-    "memcache",
-    "nis",
-    "mongodb",
-];
+/// The types of Postfix that are not here.
+const LATER: [&str; 4] = ["ldap", "memcache", "nis", "mongodb"];
 
 /// Tables in tables: nobody needs more, and each level is a call deeper.
 const NESTING_LIMIT: usize = 8;
@@ -125,8 +115,21 @@ impl Table {
             true => language.parse_inline(rest, &place).map(|(content, w)| Kind::Inline(content, w)),
             false => Watched::open(Format::Rules(language), rest, options).map(Kind::File),
         };
+        let file = |format, path: &str| Watched::open(format, path, options).map(Kind::File);
+        let fault = |expected| {
+            let problem = "bad syntax".to_owned();
+            TableError::Syntax { problem, text: rest.to_owned(), expected }
+        };
         let kind = match kind {
-            "texthash" => Kind::File(Watched::open(Format::Texthash, rest, options)?),
+            "texthash" => file(Format::Texthash, rest)?,
+            // cdb_table(5), lmdb_table(5): postmap adds the suffix, and so does each lookup.
+            "cdb" => file(Format::Cdb, &format!("{rest}.cdb"))?,
+            "lmdb" => file(Format::Lmdb, &format!("{rest}.lmdb"))?,
+            "socketmap" => {
+                let expected = "socketmap:inet:host:port:name or socketmap:unix:/path:name";
+                Kind::Remote(Remote::socketmap(rest).ok_or_else(|| fault(expected))?)
+            }
+            "tcp" => Kind::Remote(Remote::tcp(rest).ok_or_else(|| fault("tcp:host:port"))?),
             "regexp" => rules(Language::Regexp)?,
             "pcre" => rules(Language::Pcre)?,
             "cidr" => rules(Language::Cidr)?,
@@ -136,10 +139,26 @@ impl Table {
             "unionmap" => Kind::Union(Self::open_all(rest, "unionmap:{type:name...}", (options, depth))?),
             "pipemap" => Kind::Pipe(Self::open_all(rest, "pipemap:{type:name...}", (options, depth))?),
             "fail" => Kind::Fail,
-            other if LATER.contains(&other) => return Err(TableError::Unsupported(other.to_owned())),
-            other => return Err(TableError::UnknownType(other.to_owned())),
+            other => Self::open_other(other, rest, &file)?,
         };
         Ok(Self { name: name.to_owned(), place, kind })
+    }
+
+    /// The types that come in families.
+    fn open_other(
+        kind: &str,
+        path: &str,
+        file: &dyn Fn(Format, &str) -> Result<Kind, TableError>,
+    ) -> Result<Kind, TableError> {
+        if let Some(database) = Berkeley::of(kind) {
+            return file(Format::Source(database), path);
+        }
+        match Sql::of(kind) {
+            Some(sql) if sql.is_built() => file(Format::Query(sql), path),
+            Some(_) => Err(TableError::NotBuilt(kind.to_owned())),
+            None if LATER.contains(&kind) => Err(TableError::Unsupported(kind.to_owned())),
+            None => Err(TableError::UnknownType(kind.to_owned())),
+        }
     }
 
     fn open_all(
@@ -160,15 +179,55 @@ impl Table {
         &self.name
     }
 
-    /// Looks up a key. Case matters only where a pattern says so.
+    /// Whether somebody else has its answers, in part at least: then only [`Table::ask`] gets them.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        match &self.kind {
+            Kind::File(file) => file.is_remote(),
+            Kind::Remote(_) => true,
+            Kind::Union(tables) | Kind::Pipe(tables) => tables.iter().any(Self::is_remote),
+            Kind::Inline(..) | Kind::Static(_) | Kind::Random(_) | Kind::Fail => false,
+        }
+    }
+
+    /// Looks up a key, whoever has the answer. Must be called inside a tokio runtime with time and I/O if the table [is remote](Self::is_remote); a
+    /// server that does not answer costs 30 s at most, and while it is known to be down nothing.
     ///
     /// # Errors
     /// The table has no answer just now; never to be read as "not found".
+    pub async fn ask(&self, key: &str) -> Result<Option<Found>, TempFail> {
+        let answer = match &self.kind {
+            Kind::File(file) if file.is_remote() => {
+                let state = file.state_in_full();
+                let loaded = state.usable().map_err(|reason| self.fail(reason))?;
+                let Content::Query(query) = &loaded.content else { return self.find(key) };
+                query.ask(key).await
+            }
+            Kind::Remote(remote) => remote.ask(key).await,
+            Kind::Union(tables) if self.is_remote() => return combined::ask_union(tables, key).await,
+            Kind::Pipe(tables) if self.is_remote() => return combined::ask_pipe(tables, key).await,
+            Kind::File(_)
+            | Kind::Inline(..)
+            | Kind::Static(_)
+            | Kind::Random(_)
+            | Kind::Union(_)
+            | Kind::Pipe(_)
+            | Kind::Fail => return self.find(key),
+        };
+        // The name of the table says where it came from: a database has no lines.
+        let found = |value: Arc<str>| Found { value: value.as_ref().to_owned(), place: self.name.clone() };
+        answer.map(|value| value.map(found)).map_err(|reason| self.fail(&reason))
+    }
+
+    /// Looks up a key in a table that is held in memory. Case matters only where a pattern says so.
+    ///
+    /// # Errors
+    /// The table has no answer just now, or is [remote](Self::is_remote); never to be read as "not found".
     pub fn find(&self, key: &str) -> Result<Option<Found>, TempFail> {
         match &self.kind {
             Kind::File(file) => {
                 let state = file.state();
-                let loaded = state.usable().map_err(|reason| self.fail(reason))?;
+                let loaded: &Loaded = state.usable().map_err(|reason| self.fail(reason))?;
                 let undecided = |(line, why): Undecided| self.fail(&format!("{}: {why}", file.place(line)));
                 let found = loaded.content.find(key).map_err(undecided)?;
                 Ok(found.map(|(value, line)| Found { value: value.into_owned(), place: file.place(line) }))
@@ -179,8 +238,9 @@ impl Table {
             }
             Kind::Static(value) => Ok(Some(self.here(value))),
             Kind::Random(values) => Ok(choose(values).map(|value| self.here(value))),
-            Kind::Union(tables) => find_in_union(tables, key),
-            Kind::Pipe(tables) => find_in_pipe(tables, key),
+            Kind::Union(tables) => combined::find_in_union(tables, key),
+            Kind::Pipe(tables) => combined::find_in_pipe(tables, key),
+            Kind::Remote(_) => Err(self.fail("it has no answer at once: it must be asked")),
             Kind::Fail => Err(self.fail(&TableError::AlwaysFails.to_string())),
         }
     }
@@ -194,7 +254,9 @@ impl Table {
                 .map(|table| table.refresh(now))
                 .max_by_key(Refresh::weight)
                 .unwrap_or(Refresh::Unchanged),
-            Kind::Inline(..) | Kind::Static(_) | Kind::Random(_) | Kind::Fail => Refresh::Unchanged,
+            Kind::Inline(..) | Kind::Static(_) | Kind::Random(_) | Kind::Remote(_) | Kind::Fail => {
+                Refresh::Unchanged
+            }
         }
     }
 
@@ -205,7 +267,7 @@ impl Table {
             Kind::File(file) => file.state().warnings(),
             Kind::Inline(_, warnings) => warnings.clone(),
             Kind::Union(tables) | Kind::Pipe(tables) => tables.iter().flat_map(Self::warnings).collect(),
-            Kind::Static(_) | Kind::Random(_) | Kind::Fail => Vec::new(),
+            Kind::Static(_) | Kind::Random(_) | Kind::Remote(_) | Kind::Fail => Vec::new(),
         }
     }
 
@@ -215,12 +277,12 @@ impl Table {
         match &self.kind {
             Kind::File(file) => file.state().trouble(),
             Kind::Union(tables) | Kind::Pipe(tables) => tables.iter().find_map(Self::trouble),
-            Kind::Inline(..) | Kind::Static(_) | Kind::Random(_) | Kind::Fail => None,
+            Kind::Inline(..) | Kind::Static(_) | Kind::Random(_) | Kind::Remote(_) | Kind::Fail => None,
         }
     }
 
     /// All entries in force whose values a lookup may return as they stand, as `(key or pattern, found)`: for checks. What answers every key has
-    /// the key `*`. A pipe has those of its last table; a union, which joins values, has none, and so has a rule that puts parts of the key into its value.
+    /// the key `*`. A pipe has those of its last table; a union, which joins values, has none, and so have a server, a database and a rule that puts parts of the key into its value.
     #[must_use]
     pub fn entries(&self) -> Vec<(String, Found)> {
         match &self.kind {
@@ -240,7 +302,7 @@ impl Table {
             Kind::Static(value) => vec![("*".to_owned(), self.here(value))],
             Kind::Random(values) => values.iter().map(|value| ("*".to_owned(), self.here(value))).collect(),
             Kind::Pipe(tables) => tables.last().map(Self::entries).unwrap_or_default(),
-            Kind::Union(_) | Kind::Fail => Vec::new(),
+            Kind::Union(_) | Kind::Remote(_) | Kind::Fail => Vec::new(),
         }
     }
 
@@ -278,32 +340,4 @@ fn choose(values: &[String]) -> Option<&String> {
     let random = RandomState::new().build_hasher().finish();
     let at = random.checked_rem(values.len() as u64)?;
     values.get(usize::try_from(at).ok()?)
-}
-
-/// postconf(5), "unionmap": the values of all tables that have one, with commas. One that fails spoils it.
-fn find_in_union(tables: &[Table], key: &str) -> Result<Option<Found>, TempFail> {
-    let mut union: Option<Found> = None;
-    for table in tables {
-        let Some(found) = table.find(key)? else { continue };
-        union = Some(match union {
-            None => found,
-            Some(before) => Found {
-                value: format!("{},{}", before.value, found.value),
-                place: format!("{}, {}", before.place, found.place),
-            },
-        });
-    }
-    Ok(union)
-}
-
-/// postconf(5), "pipemap": each value is the key for the next table.
-fn find_in_pipe(tables: &[Table], key: &str) -> Result<Option<Found>, TempFail> {
-    let mut key = key.to_owned();
-    let mut places = Vec::new();
-    for table in tables {
-        let Some(found) = table.find(&key)? else { return Ok(None) };
-        key = found.value;
-        places.push(found.place);
-    }
-    Ok(Some(Found { value: key, place: places.join(", ") }))
 }

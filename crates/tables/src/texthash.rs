@@ -6,8 +6,21 @@ use crate::{
     lines::logical_lines,
 };
 
+/// What becomes of a second entry with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Duplicates {
+    /// `texthash:` is refused as a whole by whoever uses it.
+    Refused,
+    /// postmap(1) warns of it and leaves it out of the database that it makes.
+    Ignored,
+}
+
 /// Reads a whole file's text. What Postfix skips with a warning is skipped with a warning.
-pub(crate) fn parse(path: &str, text: &[u8]) -> Result<(Entries, Vec<Warning>), TableError> {
+pub(crate) fn parse(
+    path: &str,
+    text: &[u8],
+    duplicates: Duplicates,
+) -> Result<(Entries, Vec<Warning>), TableError> {
     let (mut entries, mut warnings) = (Entries::default(), Vec::new());
     let mut warn = |line: u32, problem: &str, text: &str| {
         let text: String = text.chars().take(80).collect();
@@ -38,6 +51,9 @@ pub(crate) fn parse(path: &str, text: &[u8]) -> Result<(Entries, Vec<Warning>), 
         }
         match entries.add(&fold(key), value, line) {
             Added::New => {}
+            Added::Duplicate(first) if duplicates == Duplicates::Ignored => {
+                warn(line, &format!("duplicate entry, the one in line {first} counts"), key);
+            }
             Added::Duplicate(first) => {
                 return Err(TableError::Duplicate {
                     path: path.to_owned(),
@@ -89,7 +105,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (Vec<Option<String>>, Vec<String>) {
-        let (entries, warnings) = parse("/t", text.as_bytes()).unwrap();
+        let (entries, warnings) = parse("/t", text.as_bytes(), Duplicates::Refused).unwrap();
         let keys = ["a", "a b", "\"a b\"", "x:", "bücher.example", "the"];
         let got =
             keys.iter().map(|key| entries.get(key).map(|(value, line)| format!("{value}@{line}"))).collect();
@@ -108,13 +124,13 @@ mod tests {
 
     #[test]
     fn a_duplicate_makes_the_whole_table_unusable() {
-        let error = parse("/t", b"a may\nb may\nB none\n").unwrap_err();
+        let error = parse("/t", b"a may\nb may\nB none\n", Duplicates::Refused).unwrap_err();
         assert_eq!(error.to_string(), "/t:3: duplicate entry \"B\" (first in line 2); remove one of them");
     }
 
     #[test]
     fn a_line_that_is_not_utf8_is_skipped() {
-        let (entries, warnings) = parse("/t", b"a\xff may\nb may\n").unwrap();
+        let (entries, warnings) = parse("/t", b"a\xff may\nb may\n", Duplicates::Refused).unwrap();
         assert_eq!((entries.len(), warnings.len()), (1, 1));
     }
 }

@@ -1,6 +1,7 @@
 //! A file, its last good version, and when to read it again.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -73,9 +74,33 @@ impl Watched {
         self.state.load()
     }
 
-    /// Where a line of it is.
+    /// The same, to be held while somebody is asked.
+    pub(crate) fn state_in_full(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
+    /// Whether it only says whom to ask.
+    pub(crate) const fn is_remote(&self) -> bool {
+        matches!(self.format, Format::Query(_))
+    }
+
+    /// Where a line of it is. A database has no lines.
     pub(crate) fn place(&self, line: u32) -> String {
-        format!("{}:{line}", self.path.display())
+        if line == 0 { self.path.display().to_string() } else { format!("{}:{line}", self.path.display()) }
+    }
+
+    /// Why it cannot be looked at.
+    fn unreadable(&self, error: io::Error) -> TableError {
+        let path = self.path.display().to_string();
+        match self.format {
+            Format::Source(_) if error.kind() == io::ErrorKind::NotFound => TableError::NoSource { path },
+            Format::Texthash
+            | Format::Rules(_)
+            | Format::Source(_)
+            | Format::Cdb
+            | Format::Lmdb
+            | Format::Query(_) => TableError::Io { path, error },
+        }
     }
 
     /// Opens a file, waiting for one that is just being written.
@@ -115,8 +140,7 @@ impl Watched {
         let stamp = match Stamp::take(&self.path) {
             Ok(stamp) => stamp,
             Err(error) => {
-                let error = TableError::Io { path: self.path.display().to_string(), error };
-                return self.trouble(&state, now, error.to_string(), None);
+                return self.trouble(&state, now, self.unreadable(error).to_string(), None);
             }
         };
         let current = state.loaded.as_ref().is_some_and(|loaded| loaded.stamp == stamp);

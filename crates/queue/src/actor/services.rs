@@ -206,7 +206,7 @@ impl Actors {
                     None => Answer::Unavailable("transport"),
                 }
             }
-            Ask::Send(clearance, message) => {
+            Ask::Send(clearance, mut message) => {
                 if let Some(open) = session.take() {
                     let asked = put(self.board.borrow().transport.as_ref(), Lead(open));
                     let Some(Some(lane)) = answer(asked, None).await else {
@@ -214,6 +214,8 @@ impl Actors {
                     };
                     self.passage.lead(lane, &clearance);
                 }
+                // The clearance was given under the policy that the plan asked for; a table that changed since then may say something else.
+                message.policy_generation = self.tables.generation();
                 match self.passage.send(clearance, message).await {
                     Some(sent) => {
                         self.drain.look_again();
