@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use waxseal_policy::{PolicyError, TlsPolicy};
-use waxseal_transport::{OpenError, OpenReport, OpenRequest, OutMessage, Sent};
+use waxseal_transport::{Generation, OpenError, OpenReport, OpenRequest, OutMessage, Sent};
 use waxseal_trust::Anchors;
 use waxseal_types::{ClientCertificate, DnsAnswer, DnsFailure, Domain, MxHost, NextHop, Protocol, Tlsa};
 use waxseal_verify::{Clearance, Question, Verdict};
@@ -70,7 +70,7 @@ pub struct TrustAnswer {
 #[derive(Debug)]
 pub enum Answer {
     /// To [`Ask::Policy`]: the policy and the generation of the tables it came from.
-    Policy(Result<(Arc<TlsPolicy>, u64), PolicyError>),
+    Policy(Result<(Arc<TlsPolicy>, Generation), PolicyError>),
     /// To [`Ask::Mx`].
     Mx(Result<DnsAnswer<Vec<MxHost>>, DnsFailure>),
     /// To [`Ask::Addresses`].

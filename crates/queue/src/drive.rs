@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use waxseal_dns::{Families, Resolver};
 use waxseal_policy::{PolicyLookup, Settings as PolicySettings, Step as LookupStep, Tables};
-use waxseal_transport::{Connector, Opened, Session};
+use waxseal_transport::{Connector, Generation, Opened, Session};
 use waxseal_trust::Store;
 use waxseal_types::{Protocol, UnixTime};
 
@@ -64,7 +64,8 @@ impl Services for Direct {
     async fn answer(&self, ask: Ask, session: &mut Option<Session>) -> Answer {
         match ask {
             Ask::Policy { protocol, nexthop } => {
-                let generation = self.tables.generation();
+                let tables = Arc::clone(&self.tables);
+                let generation = Generation::watched(Arc::new(move || tables.generation()));
                 let mut lookup = PolicyLookup::new(&self.policy, protocol, &nexthop);
                 loop {
                     let found = match lookup.step() {
@@ -89,12 +90,8 @@ impl Services for Direct {
                 Err(error) => Answer::Open(Err(Box::new(error))),
             },
             Ask::Judge(question) => Answer::Judge(Box::new(waxseal_verify::judge(&question))),
-            Ask::Send(clearance, mut message) => match session.as_mut() {
-                Some(session) => {
-                    // A table that changed since the plan asked for its policy may say something else.
-                    message.policy_generation = self.tables.generation();
-                    Answer::Send(session.send(&clearance, &message).await)
-                }
+            Ask::Send(clearance, message) => match session.as_mut() {
+                Some(session) => Answer::Send(session.send(&clearance, &message).await),
                 None => Answer::Unavailable("transport"),
             },
             Ask::Release(release) => {

@@ -15,7 +15,8 @@ use waxseal_queue::{
     Account, Answer, Ask, Destination, Downgrade, Order, Outcome, Plan, Settings, Step, TrustAnswer,
 };
 use waxseal_transport::{
-    Cause, OpenError, OpenReport, OpenTimes, RcptOutcome, Sent, SessionAfter, Stage, StarttlsOutcome, TlsUse,
+    Cause, Generation, OpenError, OpenReport, OpenTimes, RcptOutcome, Sent, SessionAfter, Stage,
+    StarttlsOutcome, TlsUse,
 };
 use waxseal_types::{
     BodyKind, ConnectionId, DnsAnswer, DnsFailure, DnsFailureKind, Domain, Envelope, Lookup, MxHost, Proof,
@@ -119,7 +120,7 @@ impl World {
         loop {
             let found = match lookup.step() {
                 LookupStep::Done(result) => {
-                    return Answer::Policy(result.map(|policy| (Arc::new(policy), 1)));
+                    return Answer::Policy(result.map(|policy| (Arc::new(policy), Generation::fixed(1))));
                 }
                 LookupStep::NeedKey { table, key } => {
                     self.entries.get(key).map_or(TableAnswer::Absent, |value| {

@@ -62,8 +62,8 @@ pub use connector::Connector;
 pub use error::{Cause, Error};
 pub use lane::Lane;
 pub use report::{
-    Endpoint, OpenError, OpenReport, OpenRequest, OpenTimes, Opened, OutMessage, RcptOutcome, Sent,
-    SessionAfter, StarttlsOutcome, TlsUse,
+    Endpoint, Generation, OpenError, OpenReport, OpenRequest, OpenTimes, Opened, OutMessage, RcptOutcome,
+    Sent, SessionAfter, StarttlsOutcome, TlsUse,
 };
 pub use session::Session;
 pub use settings::{Group, Settings};

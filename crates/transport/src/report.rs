@@ -177,8 +177,54 @@ pub struct OutMessage {
     pub body: Bytes,
     /// The demand that the message is under now; the clearance must have been given for it.
     pub demand: DemandDigest,
-    /// The generation of the policy in force now, likewise.
-    pub policy_generation: u64,
+    /// The policy that the demand came from, likewise: read when the MAIL is made, since a message may have waited for its turn.
+    pub policy: Generation,
+}
+
+/// The generation of the policy that a demand came from, and a way to learn of a newer one.
+#[derive(Clone)]
+pub struct Generation {
+    given: u64,
+    now: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl Generation {
+    /// The generation of this moment; `now` tells it at any later one.
+    #[must_use]
+    pub fn watched(now: Arc<dyn Fn() -> u64 + Send + Sync>) -> Self {
+        Self { given: now(), now }
+    }
+
+    /// A policy that never changes.
+    #[must_use]
+    pub fn fixed(generation: u64) -> Self {
+        Self::watched(Arc::new(move || generation))
+    }
+
+    /// That of the policy which was asked for.
+    #[must_use]
+    pub const fn given(&self) -> u64 {
+        self.given
+    }
+
+    /// That of the policy in force.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        (self.now)()
+    }
+}
+
+/// Of no policy at all: nothing was given, and nothing changes.
+impl Default for Generation {
+    fn default() -> Self {
+        Self::fixed(0)
+    }
+}
+
+impl fmt::Debug for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Generation").field("given", &self.given).finish_non_exhaustive()
+    }
 }
 
 /// What became of one recipient.

@@ -222,7 +222,7 @@ impl Session {
 
     /// The clearance is looked at before each MAIL: for this connection, this demand, this policy, this message, now.
     fn check(&self, clearance: &Clearance, message: &OutMessage) -> Result<(), ClearanceError> {
-        clearance.covers(message.demand, message.policy_generation)?;
+        clearance.covers(message.demand, message.policy.now())?;
         clearance.permits(self.report.connection, now(), message.envelope.id)?;
         if self.single { Err(ClearanceError::Message) } else { Ok(()) }
     }

@@ -23,7 +23,7 @@ use waxseal_policy::{
     actor::{AskPolicy, PolicyActor},
 };
 use waxseal_spool::actor::SpoolActor;
-use waxseal_transport::{Lead, Open, Opened, Park, Quit, Recall, Session, TransportActor};
+use waxseal_transport::{Generation, Lead, Open, Opened, Park, Quit, Recall, Session, TransportActor};
 use waxseal_trust::{AskAnchors, AskClient, TrustActor};
 use waxseal_types::Protocol;
 use waxseal_verify::{Judge, VerifyActor};
@@ -116,7 +116,8 @@ impl Services for Actors {
     async fn answer(&self, question: Ask, session: &mut Option<Session>) -> Answer {
         match question {
             Ask::Policy { protocol, nexthop } => {
-                let generation = self.tables.generation();
+                let tables = Arc::clone(&self.tables);
+                let generation = Generation::watched(Arc::new(move || tables.generation()));
                 let asked = put(self.board.borrow().policy.as_ref(), AskPolicy { protocol, nexthop });
                 answer(asked, Some(TABLES_DEADLINE)).await.map_or(Answer::Unavailable("policy"), |result| {
                     Answer::Policy(result.map(|policy| (Arc::new(policy), generation)))
@@ -206,7 +207,7 @@ impl Actors {
                     None => Answer::Unavailable("transport"),
                 }
             }
-            Ask::Send(clearance, mut message) => {
+            Ask::Send(clearance, message) => {
                 if let Some(open) = session.take() {
                     let asked = put(self.board.borrow().transport.as_ref(), Lead(open));
                     let Some(Some(lane)) = answer(asked, None).await else {
@@ -214,8 +215,6 @@ impl Actors {
                     };
                     self.passage.lead(lane, &clearance);
                 }
-                // The clearance was given under the policy that the plan asked for; a table that changed since then may say something else.
-                message.policy_generation = self.tables.generation();
                 match self.passage.send(clearance, message).await {
                     Some(sent) => {
                         self.drain.look_again();

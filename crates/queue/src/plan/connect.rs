@@ -227,7 +227,7 @@ impl Plan {
             anchors: self.guard.anchors.clone(),
             strength: security.strength,
             connection: id,
-            policy_generation: self.guard.generation,
+            policy_generation: self.guard.generation.given(),
             expires: security.expires,
             only_message: aged.then_some(self.order.envelope.id),
             now,

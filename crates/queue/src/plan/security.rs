@@ -6,7 +6,7 @@ use waxseal_policy::{
     PolicyError, TlsPolicy,
     dane::{self, Bases, Tlsas},
 };
-use waxseal_transport::TlsUse;
+use waxseal_transport::{Generation, TlsUse};
 use waxseal_trust::Anchors;
 use waxseal_types::{
     AnchorFiles, ClientCertificate, DnsAnswer, DnsFailure, Domain, Lookup, Proof, Protocol, Strength,
@@ -28,7 +28,7 @@ const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 pub(super) struct Guard {
     policy: Option<Arc<TlsPolicy>>,
     pub(super) policy_number: usize,
-    pub(super) generation: u64,
+    pub(super) generation: Generation,
     /// Whether connections over TLS may carry more than one message.
     pub(super) reuse: bool,
     pub(super) anchors: Option<Arc<Anchors>>,
@@ -101,7 +101,11 @@ impl Plan {
         }
     }
 
-    pub(super) fn got_policy(&mut self, result: Result<(Arc<TlsPolicy>, u64), PolicyError>, now: UnixTime) {
+    pub(super) fn got_policy(
+        &mut self,
+        result: Result<(Arc<TlsPolicy>, Generation), PolicyError>,
+        now: UnixTime,
+    ) {
         match result {
             Ok((policy, generation)) => {
                 self.guard.generation = generation;

@@ -34,7 +34,7 @@ impl Plan {
             recipients: self.pending.iter().map(|pending| pending.index).collect(),
             body: self.order.body.clone(),
             demand: DemandDigest::of(&security.demand),
-            policy_generation: self.guard.generation,
+            policy: self.guard.generation.clone(),
         };
         self.ask(State::Send, Ask::Send(clearance, message));
     }

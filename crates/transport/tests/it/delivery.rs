@@ -226,7 +226,8 @@ async fn nothing_is_sent_that_is_not_cleared() {
         refused.push(first.send(&foreign, &out).await);
         let mine = cleared(&first, &CLEAR, None);
         refused.push(first.send(&mine, &message(&TlsDemand::Encrypted, &["r@b.example"], TEXT)).await);
-        let newer = waxseal_transport::OutMessage { policy_generation: 2, ..out.clone() };
+        let newer =
+            waxseal_transport::OutMessage { policy: waxseal_transport::Generation::fixed(2), ..out.clone() };
         refused.push(first.send(&mine, &newer).await);
         let another = cleared(&first, &CLEAR, Some(QueueId::from_u64(8)));
         refused.push(first.send(&another, &out).await);

@@ -2,11 +2,14 @@
 
 use std::{
     future::Future,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use tokio::{join, task::LocalSet};
-use waxseal_transport::{Connector, Lane, OutMessage, RcptOutcome, Sent, TlsUse};
+use waxseal_transport::{Connector, Generation, Lane, OutMessage, RcptOutcome, Sent, TlsUse};
 use waxseal_types::TlsDemand;
 use waxseal_verify::Clearance;
 
@@ -230,7 +233,7 @@ async fn mail_refused_behind_a_chunk_that_failed_counts_as_not_tried() {
 #[tokio::test]
 async fn every_message_is_cleared_by_itself_and_one_that_was_taken_back_is_not_sent() {
     let client = async |lane: Lane, clearance: Clearance| {
-        let newer = OutMessage { policy_generation: 2, ..out(b"2\r\n") };
+        let newer = OutMessage { policy: Generation::fixed(2), ..out(b"2\r\n") };
         let first = send(&lane, &clearance, out(b"1\r\n"));
         let second = send(&lane, &clearance, newer);
         let under_way = Arc::new(AtomicBool::new(false));
@@ -244,7 +247,7 @@ async fn every_message_is_cleared_by_itself_and_one_that_was_taken_back_is_not_s
             }
         };
         let told = join!(first, second, third);
-        assert!(!under_way.load(std::sync::atomic::Ordering::Acquire));
+        assert!(!under_way.load(Ordering::Acquire));
         drop(lane);
         (told.0, told.1)
     };
@@ -257,6 +260,33 @@ async fn every_message_is_cleared_by_itself_and_one_that_was_taken_back_is_not_s
     let ((first, second), _) = over(&["PIPELINING"], client, server).await;
     assert_eq!(first, "delivered 250");
     assert!(second.starts_with("Mail: not cleared"), "{second}");
+}
+
+/// A table that changes while a message waits for its turn counts: what is read is the policy of the moment its MAIL is made.
+#[tokio::test]
+async fn a_policy_that_changes_while_a_message_waits_in_the_lane_stops_it() {
+    let tables = Arc::new(AtomicU64::new(1));
+    let watched = Arc::clone(&tables);
+    let policy = Generation::watched(Arc::new(move || watched.load(Ordering::Acquire)));
+    let client = async |lane: Lane, clearance: Clearance| {
+        let message = |body| OutMessage { policy: policy.clone(), ..out(body) };
+        let told =
+            join!(send(&lane, &clearance, message(b"1\r\n")), send(&lane, &clearance, message(b"2\r\n")));
+        drop(lane);
+        told
+    };
+    let server = async |mut wire: Wire| {
+        for (command, reply) in [("MAIL", "250 ok\r\n"), ("RCPT", "250 ok\r\n"), ("DATA", "354 go\r\n")] {
+            assert!(wire.flight().await.starts_with(command));
+            wire.say(reply).await;
+        }
+        assert_eq!(wire.flight().await, "1\r\n.\r\n");
+        tables.store(2, Ordering::Release);
+        wire.say("250 one\r\n").await;
+    };
+    let (told, _) = over(&[], client, server).await;
+    assert_eq!(told.0, "delivered 250", "its MAIL was out before the change");
+    assert!(told.1.starts_with("Mail: not cleared") && told.1.contains("older policy"), "{}", told.1);
 }
 
 #[tokio::test]

@@ -13,7 +13,9 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpListener,
 };
-use waxseal_transport::{Connector, Endpoint, OpenRequest, OutMessage, Session, Settings, TlsUse};
+use waxseal_transport::{
+    Connector, Endpoint, Generation, OpenRequest, OutMessage, Session, Settings, TlsUse,
+};
 use waxseal_types::{
     BodyKind, Envelope, Mailbox, Protocol, QueueId, Recipient, TlsDemand, TlsShape, TraceContext, UnixTime,
 };
@@ -231,7 +233,7 @@ pub(crate) fn message(demand: &TlsDemand, recipients: &[&str], body: &'static [u
         envelope: Arc::new(envelope),
         body: body.into(),
         demand: DemandDigest::of(demand),
-        policy_generation: 1,
+        policy: Generation::fixed(1),
     }
 }
 
