@@ -4,12 +4,14 @@
 //! gives the account: no queue, no actors, and the clock is whatever the test says. A [`World`] is the whole engine, spool
 //! and intake included, as the daemon runs it. Servers are the testbed's scripted peers in both.
 
+mod changing;
 mod engine;
 mod lane;
 mod letter;
 mod recorder;
 mod tables;
 
+pub use changing::Changing;
 pub use engine::World;
 pub use lane::{Lane, bounced, deferred, delivered};
 pub use letter::{Letter, NOON};
