@@ -3,10 +3,11 @@
 //! [`Plan::poll`] says what to ask, or that it is done; [`Plan::answer`] takes the answer. No I/O and no clock: `now` is an
 //! argument, and randomness a seed. The order of things is Postfix's (smtp(8), `smtp_connect.c`): for each site (the next hop, then
 //! the fallback relays) its hosts by preference, for each host its addresses, until every recipient is settled or
-//! nobody is left to ask. Hosts are in `hosts`, who must prove what in `security`, connections in
+//! nobody is left to ask. Hosts are in `hosts`, who must prove what in `security` and `discovery`, connections in
 //! `connect`, and what goes over them in `send`.
 
 mod connect;
+mod discovery;
 mod hosts;
 mod security;
 mod send;
