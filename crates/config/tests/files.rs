@@ -138,7 +138,7 @@ message_size_limit = \"fifty\"
 [tls]
 security_level = \"maybe\"
 protocols = \">=SSLv9\"
-policy_maps = [\"hash:/etc/x\"]
+policy_maps = [\"ldap:/etc/x\"]
 CAfile = \"/nowhere/ca.pem\"
 servername = \"bad..name\"
 CApath = \"relative\"
@@ -159,7 +159,7 @@ port = 25
         "waxseal.toml:7: listen.message_size_limit: \"fifty\" is not a size",
         "waxseal.toml:9: tls.security_level: unknown TLS security level \"maybe\" (one of none, may, encrypt, dane,",
         "waxseal.toml:10: tls.protocols: unknown TLS protocol \">=SSLv9\"",
-        "waxseal.toml:11: tls.policy_maps: table type \"hash\" is not supported yet",
+        "waxseal.toml:11: tls.policy_maps: table type \"ldap\" is not supported yet",
         "waxseal.toml:12: tls.CAfile: cannot read /nowhere/ca.pem: No such file",
         "waxseal.toml:13: tls.servername: \"bad..name\" is no hostname; write a name",
         "waxseal.toml:14: tls.CApath: \"relative\" is a relative path; write the whole path",

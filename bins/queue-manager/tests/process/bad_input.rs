@@ -39,7 +39,7 @@ async fn mistakes_in_the_file_are_named_with_line_key_and_remedy() {
         ("listen", "message_size_limit = \"fifty\"", &["message_size_limit", "fifty"]),
         ("listen", "admin = 8025", &["admin"]),
         ("tls", "protocols = \">=SSLv9\"", &["protocols", "SSLv9"]),
-        ("tls", "policy_maps = [\"hash:/etc/x\"]", &["policy_maps", "hash"]),
+        ("tls", "policy_maps = [\"ldap:/etc/x\"]", &["policy_maps", "ldap"]),
         ("spool", "colour = \"green\"", &["colour"]),
     ] {
         let config = with(folder.path(), table, line);
