@@ -281,7 +281,8 @@ fn random_files_come_to_what_postconf_says() {
         "{files} files: {values} values compared, {errors} files with an error in both, {unexplained} unexplained differences"
     );
     assert_eq!(unexplained, 0);
-    assert!(values > files * 5 && errors > 0, "the files are of little use");
+    // Two files in three are refused by both; of the others each gives 14 values.
+    assert!(values > files * 3 && errors > 0, "the files are of little use");
 }
 
 /// postconf folds long lines for display, so that the amount of white space says nothing.
