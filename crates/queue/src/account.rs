@@ -11,7 +11,7 @@ use waxseal_types::{
     TlsLevel, TlsStatus, UnixTime,
 };
 
-use crate::{Destination, plan::Downgrade};
+use crate::{CertificateFact, Destination, Trouble, certificates, plan::Downgrade};
 
 /// The account of one attempt at one part of a message.
 #[derive(Debug, Clone)]
@@ -189,6 +189,8 @@ pub struct Connection {
     pub matched: Option<String>,
     /// Subjects and fingerprints of the chain, where it was refused.
     pub chain: Vec<String>,
+    /// The certificates that were presented, in an account that was read back; [`Connection::certificates`] has them in any case.
+    pub presented: Option<Arc<[CertificateFact]>>,
     /// Why it went in clear, where it did although the level would have had TLS.
     pub downgrade: Option<Downgrade>,
     /// Octets that came in clear behind the 220 to STARTTLS: a sign of attack.
@@ -223,6 +225,8 @@ pub struct Failure {
     pub reason: String,
     /// The server's own words.
     pub reply: Option<Reply>,
+    /// What sort of thing it was.
+    pub trouble: Trouble,
 }
 
 /// What became of one recipient in this attempt.
@@ -250,6 +254,19 @@ pub enum Outcome {
     Deferred(Failure),
     /// It will not work.
     Bounced(Failure),
+}
+
+impl Connection {
+    /// What the presented certificates say, leaf first, whether they were accepted or not. Read when asked: the path of a message carries only
+    /// the octets of the handshake, behind an [`Arc`].
+    #[must_use]
+    pub fn certificates(&self) -> Arc<[CertificateFact]> {
+        match (&self.presented, &self.tls) {
+            (Some(presented), _) => Arc::clone(presented),
+            (None, Some(facts)) => certificates::of_chain(&facts.chain),
+            (None, None) => Arc::new([]),
+        }
+    }
 }
 
 impl Outcome {

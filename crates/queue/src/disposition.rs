@@ -8,7 +8,7 @@ use waxseal_policy::PolicyError;
 use waxseal_transport::{Cause, OpenError, Stage};
 use waxseal_types::{DnsFailure, DnsFailureKind, Domain, EnhancedStatus, Reply, StatusClass};
 
-use crate::account::Failure;
+use crate::{account::Failure, trouble::Trouble};
 
 /// What a failure means for the recipients that it concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +45,8 @@ const fn soft(subject: u16, detail: u16) -> EnhancedStatus {
     EnhancedStatus::transient(subject, detail)
 }
 
-fn failure(status: EnhancedStatus, reason: String) -> Failure {
-    Failure { status, reason, reply: None }
+fn failure(trouble: Trouble, status: EnhancedStatus, reason: String) -> Failure {
+    Failure { status, reason, reply: None, trouble }
 }
 
 /// A lookup failed: the host, or the destination, has to wait. Never "there is none" (RFC 7672 §2.1.2).
@@ -62,6 +62,7 @@ pub fn dns_failed(error: &DnsFailure) -> Failure {
         | DnsFailureKind::AliasLoop => soft(4, 3),
     };
     failure(
+        dns_trouble(error.failure),
         status,
         format!(
             "Host or domain name not found. Name service error for name={} type={}: {}",
@@ -70,10 +71,22 @@ pub fn dns_failed(error: &DnsFailure) -> Failure {
     )
 }
 
+const fn dns_trouble(kind: DnsFailureKind) -> Trouble {
+    match kind {
+        DnsFailureKind::Bogus => Trouble::ForgedDns,
+        DnsFailureKind::Unavailable => Trouble::Service,
+        DnsFailureKind::ServerFailure
+        | DnsFailureKind::Timeout
+        | DnsFailureKind::Malformed
+        | DnsFailureKind::AliasLoop => Trouble::SilentDns,
+    }
+}
+
 /// A name does not exist, or has no address.
 #[must_use]
 pub fn no_such_host(name: &Domain, why: &str) -> Failure {
     failure(
+        Trouble::NoSuchHost,
         EnhancedStatus::permanent(4, 4),
         format!("Host or domain name not found. Name service error for name={name}: {why}"),
     )
@@ -82,55 +95,63 @@ pub fn no_such_host(name: &Domain, why: &str) -> Failure {
 /// RFC 7505 §4.1.
 #[must_use]
 pub fn null_mx(domain: &Domain) -> Failure {
-    failure(EnhancedStatus::permanent(1, 10), format!("Domain {domain} does not accept mail (null MX)"))
+    failure(
+        Trouble::NullMx,
+        EnhancedStatus::permanent(1, 10),
+        format!("Domain {domain} does not accept mail (null MX)"),
+    )
 }
 
 /// This host is its own best next hop (RFC 5321 §5.1).
 #[must_use]
 pub fn loops_to_self(name: &str) -> Failure {
-    failure(EnhancedStatus::permanent(4, 6), format!("mail for {name} loops back to myself"))
+    failure(Trouble::Loop, EnhancedStatus::permanent(4, 6), format!("mail for {name} loops back to myself"))
 }
 
 /// The policy cannot be determined, so nothing may be sent (fails closed).
 #[must_use]
 pub fn policy_failed(error: &PolicyError) -> Failure {
-    failure(soft(7, 5), format!("client TLS configuration problem: {error}"))
+    failure(Trouble::Policy, soft(7, 5), format!("client TLS configuration problem: {error}"))
 }
 
 /// No route can be found: a table failed, or its entry is none.
 #[must_use]
 pub fn route_failed(error: &PolicyError) -> Failure {
-    failure(soft(3, 0), error.to_string())
+    failure(Trouble::Route, soft(3, 0), error.to_string())
 }
 
 /// A service of ours is not there.
 #[must_use]
 pub fn unavailable(service: &str) -> Failure {
-    failure(soft(3, 0), format!("the {service} service is restarting or overloaded; the message waits"))
+    failure(
+        Trouble::Service,
+        soft(3, 0),
+        format!("the {service} service is restarting or overloaded; the message waits"),
+    )
 }
 
 /// The trust store that the policy needs cannot be used.
 #[must_use]
 pub fn trust_failed(reason: &str) -> Failure {
-    failure(soft(7, 5), format!("client TLS configuration problem: {reason}"))
+    failure(Trouble::Trust, soft(7, 5), format!("client TLS configuration problem: {reason}"))
 }
 
-/// DANE says that this host cannot be used, or the destination (RFC 7672 §2.2).
+/// DANE says that this host cannot be used, or the destination (RFC 7672 §2.2); `lookup` is what failed where records could not be had.
 #[must_use]
-pub fn dane_failed(error: &PolicyError) -> Failure {
-    failure(soft(7, 5), error.reason.clone())
+pub fn dane_failed(error: &PolicyError, lookup: Option<DnsFailureKind>) -> Failure {
+    failure(lookup.map_or(Trouble::NoDane, dns_trouble), soft(7, 5), error.reason.clone())
 }
 
 /// The peer is not who was demanded.
 #[must_use]
 pub fn not_cleared(reason: &str) -> Failure {
-    failure(soft(7, 5), format!("Server certificate not verified: {reason}"))
+    failure(Trouble::NotVerified, soft(7, 5), format!("Server certificate not verified: {reason}"))
 }
 
 /// All addresses were used up without an error of their own.
 #[must_use]
 pub fn nobody_left() -> Failure {
-    failure(soft(3, 0), "server unavailable or unable to receive mail".into())
+    failure(Trouble::Other, soft(3, 0), "server unavailable or unable to receive mail".into())
 }
 
 /// The command that a reply answers, for "in reply to".
@@ -154,18 +175,23 @@ pub fn open_failed(peer: &Peer, error: &OpenError) -> (Failure, Consequence) {
     match &error.cause {
         Cause::NotOffered => {
             let reason = format!("TLS is required, but was not offered by host {peer}");
-            (failure(soft(7, 4), reason), Consequence::NextHost)
+            (failure(Trouble::NoStarttls, soft(7, 4), reason), Consequence::NextHost)
         }
         Cause::Refused(reply) => {
             // Not authenticated, so never final (RFC 7672 §2.2); Postfix bounces at 5xx.
             let status = reply.status.map_or(soft(7, 4), |status| status.with_class(StatusClass::Transient));
             let reason = format!("TLS is required, but host {peer} refused to start TLS: {reply}");
-            (Failure { status, reason, reply: Some(reply.clone()) }, Consequence::NextHost)
+            let trouble = Trouble::StarttlsRefused;
+            (Failure { status, reason, reply: Some(reply.clone()), trouble }, Consequence::NextHost)
         }
         Cause::LoopsToSelf => (loops_to_self(&peer.host), Consequence::Bounce),
         Cause::Reply(reply) => site_refused(peer, error.stage, reply),
         other => stage_failed(peer, error.stage, other),
     }
+}
+
+const fn refusal(permanent: bool) -> Trouble {
+    if permanent { Trouble::Refused } else { Trouble::RefusedForNow }
 }
 
 /// The server refused to talk to us. A 5xx greeting is transient (`smtp_skip_5xx_greeting`), a 5xx to EHLO and HELO is not.
@@ -177,7 +203,8 @@ fn site_refused(peer: &Peer, stage: Stage, reply: &Reply) -> (Failure, Consequen
     } else {
         format!("host {peer} said: {reply} (in reply to {})", in_reply_to(stage))
     };
-    let failure = Failure { status: reply.enhanced().with_class(class), reason, reply: Some(reply.clone()) };
+    let status = reply.enhanced().with_class(class);
+    let failure = Failure { status, reason, reply: Some(reply.clone()), trouble: refusal(permanent) };
     (failure, if permanent { Consequence::Bounce } else { Consequence::NextHost })
 }
 
@@ -185,34 +212,46 @@ fn site_refused(peer: &Peer, stage: Stage, reply: &Reply) -> (Failure, Consequen
 #[must_use]
 pub fn stage_failed(peer: &Peer, stage: Stage, cause: &Cause) -> (Failure, Consequence) {
     let doing = stage.as_str();
-    let (status, reason) = match cause {
-        Cause::Handshake(text) => (soft(7, 5), format!("Cannot start TLS: handshake failure: {text}")),
+    let (trouble, status, reason) = match cause {
+        Cause::Handshake(text) => {
+            (Trouble::Handshake, soft(7, 5), format!("Cannot start TLS: handshake failure: {text}"))
+        }
         // Whatever ends a handshake is its failure.
         Cause::Timeout | Cause::Lost | Cause::Io(..) | Cause::Protocol(_) if stage == Stage::Tls => {
-            (soft(7, 5), format!("Cannot start TLS: handshake failure: {cause}"))
+            (Trouble::Handshake, soft(7, 5), format!("Cannot start TLS: handshake failure: {cause}"))
         }
         Cause::Io(_, text) if stage == Stage::Connect => {
-            (soft(4, 1), format!("connect to {peer}:{}: {text}", peer.port))
+            (Trouble::Unreachable, soft(4, 1), format!("connect to {peer}:{}: {text}", peer.port))
         }
-        Cause::Timeout if stage == Stage::Connect => {
-            (soft(4, 1), format!("connect to {peer}:{}: Connection timed out", peer.port))
+        Cause::Timeout if stage == Stage::Connect => (
+            Trouble::Unreachable,
+            soft(4, 1),
+            format!("connect to {peer}:{}: Connection timed out", peer.port),
+        ),
+        Cause::Timeout => {
+            (Trouble::Lost, soft(4, 2), format!("conversation with {peer} timed out while {doing}"))
         }
-        Cause::Timeout => (soft(4, 2), format!("conversation with {peer} timed out while {doing}")),
-        Cause::Lost | Cause::Io(..) => (soft(4, 2), format!("lost connection with {peer} while {doing}")),
+        Cause::Lost | Cause::Io(..) => {
+            (Trouble::Lost, soft(4, 2), format!("lost connection with {peer} while {doing}"))
+        }
         Cause::Protocol(text) => {
-            (soft(5, 0), format!("host {peer} broke the protocol while {doing}: {text}"))
+            (Trouble::Protocol, soft(5, 0), format!("host {peer} broke the protocol while {doing}: {text}"))
         }
-        Cause::Configuration(text) => (soft(7, 5), format!("client TLS configuration problem: {text}")),
+        Cause::Configuration(text) => {
+            (Trouble::Trust, soft(7, 5), format!("client TLS configuration problem: {text}"))
+        }
         Cause::NotCleared(error) => {
-            (soft(7, 5), format!("the connection may not carry this message: {error}"))
+            (Trouble::Policy, soft(7, 5), format!("the connection may not carry this message: {error}"))
         }
         Cause::Reply(reply) | Cause::Refused(reply) => return rejected(peer, stage, reply),
-        Cause::NotOffered => (soft(7, 4), format!("TLS is required, but was not offered by host {peer}")),
+        Cause::NotOffered => {
+            (Trouble::NoStarttls, soft(7, 4), format!("TLS is required, but was not offered by host {peer}"))
+        }
         Cause::LoopsToSelf => return (loops_to_self(&peer.host), Consequence::Bounce),
     };
     // After the final dot the server may have taken the message: nobody else gets it in this attempt (RFC 5321 §4.5.3.2.6).
     let consequence = if stage == Stage::EndOfData { Consequence::Defer } else { Consequence::NextHost };
-    (failure(status, reason), consequence)
+    (failure(trouble, status, reason), consequence)
 }
 
 /// The server said no to a message or a recipient: the first digit decides (RFC 5321 §4.2.1).
@@ -223,7 +262,7 @@ pub fn rejected(peer: &Peer, stage: Stage, reply: &Reply) -> (Failure, Consequen
     let class = if permanent { StatusClass::Permanent } else { StatusClass::Transient };
     let status = reply.enhanced().with_class(class);
     let reason = format!("host {peer} said: {reply} (in reply to {})", in_reply_to(stage));
-    let failure = Failure { status, reason, reply: Some(reply.clone()) };
+    let failure = Failure { status, reason, reply: Some(reply.clone()), trouble: refusal(permanent) };
     (failure, if permanent { Consequence::Bounce } else { Consequence::NextHost })
 }
 
@@ -239,15 +278,18 @@ pub fn asks_for_less(reply: &Reply) -> bool {
 pub fn unsupported(peer: &Peer, what: &Unsupported) -> Failure {
     match what {
         Unsupported::SmtpUtf8 => failure(
+            Trouble::Unsupported,
             EnhancedStatus::permanent(6, 7),
             format!("SMTPUTF8 is required, but was not offered by host {peer}"),
         ),
         Unsupported::Size { limit, .. } => failure(
+            Trouble::Unsupported,
             EnhancedStatus::permanent(3, 4),
             format!("message size exceeds the limit of {limit} octets of host {peer}"),
         ),
         // The intake refuses such text; what comes from elsewhere is never mended behind the sender's back.
         Unsupported::BareLineEnd(_) => failure(
+            Trouble::Unsupported,
             EnhancedStatus::permanent(6, 0),
             "the message has line ends that are not CRLF (RFC 5321 §2.3.8)".into(),
         ),
@@ -266,5 +308,6 @@ pub fn expired(last: Option<&Failure>) -> Failure {
         status: EnhancedStatus::permanent(4, 7),
         reason: format!("delivery time expired; last: {reason}"),
         reply,
+        trouble: last.map_or(Trouble::Other, |failure| failure.trouble),
     }
 }

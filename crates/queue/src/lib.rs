@@ -31,6 +31,7 @@ mod account;
 pub mod actor;
 mod ask;
 pub mod bounce;
+mod certificates;
 pub mod disposition;
 mod drive;
 pub mod owner;
@@ -40,17 +41,20 @@ mod routing;
 mod schedule;
 mod settings;
 mod sink;
+mod trouble;
 
 pub use account::{
     Account, Connection, Fact, Failure, Outcome, PolicyFact, RecipientResult, Standing, Step as AccountStep,
     Times, TlsaFact,
 };
 pub use ask::{Answer, Ask, Release, TrustAnswer};
+pub use certificates::CertificateFact;
 pub use drive::{Direct, Services, drive};
 pub use plan::{Downgrade, Order, Plan, Step};
 pub use restart::Restart;
 pub use routing::{Routed, RoutedPart, split};
 pub use schedule::{Destination, Feedback, Job, Schedule, Start, client_number};
 pub use settings::Settings;
-pub use sink::{Event, Settled, Silent, Sink};
+pub use sink::{Event, Settled, Several, Silent, Sink};
+pub use trouble::{Trouble, Whose};
 pub use waxseal_policy::{Origin, PolicySource, TableName};

@@ -317,7 +317,7 @@ fn settled(
         }
         Outcome::Bounced(_) => (RecipientState::Failed, report(Action::Failed, stored(account, result, now))),
         Outcome::Deferred(failure) if too_old => {
-            let Failure { status, reason, reply } = disposition::expired(Some(failure));
+            let Failure { status, reason, reply, .. } = disposition::expired(Some(failure));
             let said = StoredOutcome { status, reason: reason.into(), reply, ..stored(account, result, now) };
             (RecipientState::Expired, report(Action::Failed, said))
         }

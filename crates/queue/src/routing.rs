@@ -3,7 +3,7 @@
 use waxseal_policy::{Route, RouteKind};
 use waxseal_types::NextHop;
 
-use crate::{Destination, account::Failure};
+use crate::{Destination, Trouble, account::Failure};
 
 /// What the routes of a message lead to.
 #[derive(Debug, Default)]
@@ -48,10 +48,12 @@ pub fn split(routes: impl IntoIterator<Item = (usize, Result<Route, Failure>)>, 
                 }
             }
             Ok(RouteKind::Error(status, reason)) => {
-                routed.refused.push((index, Failure { status, reason, reply: None }))
+                let trouble = Trouble::Refused;
+                routed.refused.push((index, Failure { status, reason, reply: None, trouble }));
             }
             Ok(RouteKind::Retry(status, reason)) => {
-                routed.parked.push((index, Failure { status, reason, reply: None }))
+                let trouble = Trouble::Route;
+                routed.parked.push((index, Failure { status, reason, reply: None, trouble }));
             }
             Ok(RouteKind::Discard(text)) => routed.discarded.push((index, text)),
             // A failing table parks the recipient (design §2).

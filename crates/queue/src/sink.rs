@@ -87,3 +87,28 @@ pub struct Silent;
 impl Sink for Silent {
     fn event(&self, _: Event<'_>) {}
 }
+
+/// Tells several, in turn.
+pub struct Several(Vec<Arc<dyn Sink>>);
+
+impl Several {
+    /// Of these.
+    #[must_use]
+    pub fn of(sinks: Vec<Arc<dyn Sink>>) -> Self {
+        Self(sinks)
+    }
+}
+
+impl std::fmt::Debug for Several {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Several({})", self.0.len())
+    }
+}
+
+impl Sink for Several {
+    fn event(&self, event: Event<'_>) {
+        for sink in &self.0 {
+            sink.event(event);
+        }
+    }
+}

@@ -155,7 +155,13 @@ impl Certificate {
     /// SHA-256 of the certificate.
     #[must_use]
     pub fn sha256(&self) -> [u8; 32] {
-        Sha256::digest(&self.0.der).into()
+        Self::digest(&self.0.der)
+    }
+
+    /// SHA-256 of anything that is compared with a certificate or its parts.
+    #[must_use]
+    pub fn digest(octets: &[u8]) -> [u8; 32] {
+        Sha256::digest(octets).into()
     }
 }
 

@@ -240,7 +240,7 @@ fn unreported(envelope: &Envelope, index: usize, progress: &Progress) -> Option<
 
 /// The last word on a recipient that was settled before any attempt.
 pub(super) fn unsent(failure: &Failure, now: UnixTime) -> Outcome {
-    let Failure { status, reason, reply } = failure;
+    let Failure { status, reason, reply, .. } = failure;
     Outcome { at: now, status: *status, host: None, reply: reply.clone(), reason: reason.as_str().into() }
 }
 

@@ -24,7 +24,7 @@ use super::{
     services::{Actors, DrainState, Switchboard},
 };
 use crate::{
-    Account, Event, Feedback, Restart, Schedule, Settings, Settled, Sink, Start,
+    Account, Event, Feedback, Restart, Schedule, Settings, Settled, Sink, Start, Trouble,
     account::Failure,
     bounce::{Action, Report},
     client_number, disposition,
@@ -206,7 +206,8 @@ impl QueueManager {
             reports.extend(Report::new(envelope, *index, Action::Failed, delivery::unsent(failure, now)));
         }
         for (index, text) in discarded {
-            let failure = Failure { status: EnhancedStatus::success(0, 0), reason: text, reply: None };
+            let status = EnhancedStatus::success(0, 0);
+            let failure = Failure { status, reason: text, reply: None, trouble: Trouble::Other };
             self.settle_unrouted((envelope, None), &[index], (Settled::Removed, &failure), attempts);
             results.push(delivery::final_result(index, &failure, now));
         }

@@ -320,6 +320,7 @@ fn new_connection(
         status: TlsStatus::None,
         matched: None,
         chain: Vec::new(),
+        presented: None,
         downgrade: None,
         injected: 0,
         times: crate::account::Times::default(),

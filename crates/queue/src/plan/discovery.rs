@@ -34,7 +34,7 @@ impl Plan {
             return self.conclude_dane(Tlsas::None, self.account.started);
         }
         match dane::destination(policy, self.mx_proof()) {
-            Err(error) => self.site_broken(disposition::dane_failed(&error)),
+            Err(error) => self.site_broken(disposition::dane_failed(&error, None)),
             Ok(dane::Destination::May(reason)) => {
                 let (demand, level) = (TlsDemand::Opportunistic, TlsLevel::May);
                 self.secured(policy, Decision { demand, level, lowered: Some(reason.into()), dane: None });
@@ -153,6 +153,10 @@ impl Plan {
     /// All is known that DNS says of this host; `until` is how long it says so.
     fn conclude_dane(&mut self, tlsas: Tlsas, until: UnixTime) {
         let Some(policy) = self.guard.policy.clone() else { return };
+        let broken = match self.account.steps.last().map(|step| &step.fact) {
+            Some(Fact::DnsFailed(failure)) if matches!(tlsas, Tlsas::Failed(_)) => Some(failure.failure),
+            Some(_) | None => None,
+        };
         // RFC 7672 §3.2.2: the next hop's own names count where MX records led here.
         let domain = self.site.nexthop.as_ref().and_then(|nexthop| nexthop.domain().cloned());
         let mx_names: Vec<Domain> = match self.site.mx_proof {
@@ -171,7 +175,7 @@ impl Plan {
                 let lowered = conclusion.reason.map(Arc::from);
                 self.secured(&policy, Decision { demand: conclusion.demand, level, lowered, dane });
             }
-            Err(error) => self.host_broken(&disposition::dane_failed(&error), until),
+            Err(error) => self.host_broken(&disposition::dane_failed(&error, broken), until),
         }
     }
 }

@@ -1,4 +1,4 @@
-use waxseal_queue::{Downgrade, Origin, PolicyFact, PolicySource, TableName};
+use waxseal_queue::{Downgrade, Origin, PolicyFact, PolicySource, TableName, Trouble};
 use waxseal_types::{ConnectionId, EnhancedStatus};
 
 use super::*;
@@ -221,7 +221,8 @@ fn a_hostile_server_writes_no_line_of_its_own() {
         "5.1.1 \"}\n{\"event\":\"delivered\"}\x1b[2J\u{9b}\u{202e}",
     );
     let reason = words.to_string();
-    let failure = Failure { status: words.enhanced(), reason: reason.clone(), reply: Some(words) };
+    let (status, trouble) = (words.enhanced(), Trouble::Refused);
+    let failure = Failure { status, reason: reason.clone(), reply: Some(words), trouble };
     account.connections[1].matched = Some(reason.clone());
     account.results =
         vec![RecipientResult { index: 0, outcome: Outcome::Bounced(failure), connection: Some(1) }];
