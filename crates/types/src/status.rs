@@ -58,6 +58,18 @@ impl EnhancedStatus {
         self.class
     }
 
+    /// The second number.
+    #[must_use]
+    pub const fn subject(self) -> u16 {
+        self.subject
+    }
+
+    /// The third number.
+    #[must_use]
+    pub const fn detail(self) -> u16 {
+        self.detail
+    }
+
     /// The same subject and detail in another class: a `5.7.1` that is only deferred is a `4.7.1`.
     #[must_use]
     pub const fn with_class(self, class: StatusClass) -> Self {
