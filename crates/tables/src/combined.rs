@@ -1,8 +1,13 @@
 //! Tables of tables (postconf(5), "unionmap" and "pipemap").
 
-use std::pin::Pin;
+use std::{borrow::Cow, pin::Pin};
 
-use crate::{Found, Table, TempFail};
+use crate::{Found, Table, TempFail, texthash::fold};
+
+/// The key as all tables get it: in lower case if the first one looks it up so.
+fn folded<'k>(tables: &[Table], key: &'k str) -> Cow<'k, str> {
+    if tables.first().is_some_and(Table::folds) { fold(key) } else { key.into() }
+}
 
 /// "unionmap": the values of all tables that have one, with commas. One table that fails spoils it.
 #[derive(Default)]
@@ -28,8 +33,8 @@ struct Pipe {
 }
 
 impl Pipe {
-    fn new(key: &str) -> Self {
-        Self { key: key.to_owned(), places: Vec::new() }
+    fn new(tables: &[Table], key: &str) -> Self {
+        Self { key: folded(tables, key).into_owned(), places: Vec::new() }
     }
 
     fn add(&mut self, found: Found) {
@@ -43,15 +48,15 @@ impl Pipe {
 }
 
 pub(crate) fn find_in_union(tables: &[Table], key: &str) -> Result<Option<Found>, TempFail> {
-    let mut union = Union::default();
+    let (mut union, key) = (Union::default(), folded(tables, key));
     for table in tables {
-        union.add(table.find(key)?);
+        union.add(table.find(&key)?);
     }
     Ok(union.0)
 }
 
 pub(crate) fn find_in_pipe(tables: &[Table], key: &str) -> Result<Option<Found>, TempFail> {
-    let mut pipe = Pipe::new(key);
+    let mut pipe = Pipe::new(tables, key);
     for table in tables {
         let Some(found) = table.find(&pipe.key)? else { return Ok(None) };
         pipe.add(found);
@@ -63,9 +68,9 @@ type Asking<'a> = Pin<Box<dyn Future<Output = Result<Option<Found>, TempFail>> +
 
 pub(crate) fn ask_union<'a>(tables: &'a [Table], key: &'a str) -> Asking<'a> {
     Box::pin(async move {
-        let mut union = Union::default();
+        let (mut union, key) = (Union::default(), folded(tables, key));
         for table in tables {
-            union.add(table.ask(key).await?);
+            union.add(table.ask(&key).await?);
         }
         Ok(union.0)
     })
@@ -73,7 +78,7 @@ pub(crate) fn ask_union<'a>(tables: &'a [Table], key: &'a str) -> Asking<'a> {
 
 pub(crate) fn ask_pipe<'a>(tables: &'a [Table], key: &'a str) -> Asking<'a> {
     Box::pin(async move {
-        let mut pipe = Pipe::new(key);
+        let mut pipe = Pipe::new(tables, key);
         for table in tables {
             let Some(found) = table.ask(&pipe.key).await? else { return Ok(None) };
             pipe.add(found);

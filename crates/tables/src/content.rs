@@ -93,6 +93,14 @@ impl Format {
 }
 
 impl Format {
+    /// Whether a key is looked up in lower case: rules are matched with the key as it came.
+    pub(crate) const fn folds(self) -> bool {
+        match self {
+            Self::Texthash | Self::Source(_) | Self::Cdb | Self::Lmdb | Self::Query(_) => true,
+            Self::Rules(_) => false,
+        }
+    }
+
     const fn is_text(self) -> bool {
         match self {
             Self::Texthash | Self::Rules(_) | Self::Source(_) | Self::Query(_) => true,
@@ -166,6 +174,14 @@ impl Content {
                 Script::Cidr(cidr) => Ok(cidr.find(key).map(|(value, line)| (Cow::Borrowed(value), line))),
             },
             Self::Query(_) => Err((0, "a database has no answer at once: it must be asked".to_owned())),
+        }
+    }
+
+    /// See [`Format::folds`].
+    pub(crate) const fn folds(&self) -> bool {
+        match self {
+            Self::Entries(_) | Self::Query(_) => true,
+            Self::Rules(_) => false,
         }
     }
 

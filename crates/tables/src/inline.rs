@@ -1,10 +1,12 @@
 //! `inline:` and `static:` (inline_table(5), static_table(5)).
 
+use std::{borrow::Cow, collections::HashMap};
+
 use crate::{
     TableError,
     braces::{closing, inner, words},
     entries::{Added, Entries},
-    texthash::fold,
+    texthash::{fold, word_end},
 };
 
 const INLINE: &str = "inline:{name=value, { name = value with spaces }}";
@@ -14,10 +16,11 @@ fn syntax(problem: impl Into<String>, text: &str, expected: &'static str) -> Tab
     TableError::Syntax { problem: problem.into(), text: text.to_owned(), expected }
 }
 
-/// The entries of an inline table; all of them are in line 0, since the table has none of its own.
-pub(crate) fn parse(name: &str) -> Result<Entries, TableError> {
+/// The entries of an inline table, all of them in line 0, since the table has none of its own; and its odd places.
+pub(crate) fn parse(name: &str) -> Result<(Entries, Vec<String>), TableError> {
     let inner = inner(name).ok_or_else(|| syntax("bad syntax", name, INLINE))?;
-    let mut entries = Entries::default();
+    let (mut pairs, mut odd): (Vec<(Cow<'_, str>, &str)>, _) = (Vec::new(), Vec::new());
+    let mut places: HashMap<Cow<'_, str>, usize> = HashMap::new();
     for word in words(inner) {
         let pair = if word.starts_with('{') {
             match closing(word) {
@@ -29,13 +32,23 @@ pub(crate) fn parse(name: &str) -> Result<Entries, TableError> {
             word
         };
         let (key, value) = name_and_value(pair).map_err(|problem| syntax(problem, name, INLINE))?;
-        match entries.add(&fold(key), value, 0) {
-            Added::New => {}
-            Added::Duplicate(_) => return Err(syntax(format!("duplicate entry {key:?}"), name, INLINE)),
-            Added::Full => return Err(TableError::TooLarge("inline table".to_owned())),
+        let at = *places.entry(fold(key)).or_insert(pairs.len());
+        match pairs.get_mut(at) {
+            // Unlike a texthash, which is refused: of this Postfix makes no word, and the last one counts.
+            Some(before) => {
+                before.1 = value;
+                odd.push(format!("duplicate entry, the last one counts: {key:?}"));
+            }
+            None => pairs.push((fold(key), value)),
         }
     }
-    if entries.len() == 0 { Err(syntax("empty table", name, INLINE)) } else { Ok(entries) }
+    let mut entries = Entries::default();
+    for (key, value) in pairs {
+        if entries.add(&key, value, 0) == Added::Full {
+            return Err(TableError::TooLarge("inline table".to_owned()));
+        }
+    }
+    if entries.len() == 0 { Err(syntax("empty table", name, INLINE)) } else { Ok((entries, odd)) }
 }
 
 /// The value of a static table.
@@ -50,16 +63,14 @@ pub(crate) fn static_value(name: &str) -> Result<&str, TableError> {
     }
 }
 
-/// `name = value`; a name with spaces or `=` in it may be quoted.
+/// `name = value`; inside quotes a name may have spaces and `=`. The quotes stay, as in a texthash.
 fn name_and_value(pair: &str) -> Result<(&str, &str), String> {
     let pair = pair.trim();
-    let (name, rest) = match pair.strip_prefix('"') {
-        Some(quoted) => quoted.split_once('"').ok_or_else(|| format!("missing '\"' in {pair:?}"))?,
-        None => pair.split_at(pair.find(|c: char| c == '=' || c.is_ascii_whitespace()).unwrap_or(pair.len())),
-    };
-    if name.is_empty() {
-        return Err("missing attribute name".into());
+    if pair.is_empty() {
+        return Err("no key found; expected format: key = value".into());
     }
+    let end = word_end(pair, |c| c == '=' || c.is_ascii_whitespace()).ok_or("unbalanced '\"'")?;
+    let (name, rest) = pair.split_at(end);
     let value = rest.trim_start().strip_prefix('=').ok_or("missing '=' after attribute name")?;
     Ok((name, value.trim()))
 }
@@ -70,9 +81,12 @@ mod tests {
 
     #[test]
     fn inline_tables_are_read() {
-        let entries = parse("{ foo=XX, { bAr = lotsa stuff }, {\"a = b\" = c},d={e f} }").unwrap();
-        let got = ["foo", "bar", "a = b", "d", "baz"].map(|key| entries.get(key).map(|(value, _)| value));
-        assert_eq!(got, [Some("XX"), Some("lotsa stuff"), Some("c"), Some("{e f}"), None]);
+        let text = "{ foo=XX, { bAr = lotsa stuff }, {\"a = b\" = c},d={e f}, {x\\\"y = z}, FOO=1 }";
+        let (entries, odd) = parse(text).unwrap();
+        let keys = ["foo", "bar", "\"a = b\"", "a = b", "d", "x\\\"y", "baz"];
+        let got = keys.map(|key| entries.get(key).map(|(value, _)| value));
+        assert_eq!(got, [Some("1"), Some("lotsa stuff"), Some("c"), None, Some("{e f}"), Some("z"), None]);
+        assert_eq!(odd, ["duplicate entry, the last one counts: \"FOO\""]);
     }
 
     #[test]
@@ -84,8 +98,8 @@ mod tests {
             ("{ foo=xx x", "bad syntax"),
             ("foo=xx", "bad syntax"),
             ("{ foo=xx {x=y}x}", "syntax error after '}' in \"{x=y}x\""),
-            ("{ =x }", "missing attribute name"),
-            ("{ a=x A=y }", "duplicate entry \"A\""),
+            ("{ {} }", "no key found"),
+            ("{ {\"a = x} }", "unbalanced '\"'"),
         ];
         for (text, expected) in table {
             let error = parse(text).unwrap_err().to_string();

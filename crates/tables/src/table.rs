@@ -133,7 +133,11 @@ impl Table {
             "regexp" => rules(Language::Regexp)?,
             "pcre" => rules(Language::Pcre)?,
             "cidr" => rules(Language::Cidr)?,
-            "inline" => Kind::Inline(Content::Entries(inline::parse(rest)?), Vec::new()),
+            "inline" => {
+                let (entries, odd) = inline::parse(rest)?;
+                let warning = |text| Warning { place: place.clone(), text };
+                Kind::Inline(Content::Entries(entries), odd.into_iter().map(warning).collect())
+            }
             "static" => Kind::Static(inline::static_value(rest)?.to_owned()),
             "randmap" => Kind::Random(listed(rest, "randmap:{value...}")?.map(str::to_owned).collect()),
             "unionmap" => Kind::Union(Self::open_all(rest, "unionmap:{type:name...}", (options, depth))?),
@@ -177,6 +181,18 @@ impl Table {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether a key is looked up in lower case.
+    pub(crate) fn folds(&self) -> bool {
+        match &self.kind {
+            Kind::File(file) => file.folds(),
+            Kind::Inline(content, _) => content.folds(),
+            Kind::Static(_) => true,
+            // postconf(5), "unionmap", does not say so, but its first table decides for all of them; and so it is with pipes.
+            Kind::Union(tables) | Kind::Pipe(tables) => tables.first().is_some_and(Self::folds),
+            Kind::Remote(_) | Kind::Random(_) | Kind::Fail => false,
+        }
     }
 
     /// Whether somebody else has its answers, in part at least: then only [`Table::ask`] gets them.

@@ -1,5 +1,7 @@
 //! `texthash:` files (postmap(1), "TEXT FILE FORMAT").
 
+use std::borrow::Cow;
+
 use crate::{
     TableError, Warning,
     entries::{Added, Entries},
@@ -71,6 +73,12 @@ pub(crate) fn parse(
 
 /// The key ends at the first white space outside quotes; the quotes stay. `None` where a quote does not end.
 fn key_and_value(text: &str) -> Option<(&str, &str)> {
+    let (key, value) = text.split_at(word_end(text, |c| c.is_ascii_whitespace())?);
+    Some((key, value.trim_matches(|c: char| c.is_ascii_whitespace())))
+}
+
+/// Where the first word ends: at a separator outside quotes. `None` where a quote does not end.
+pub(crate) fn word_end(text: &str, separates: impl Fn(char) -> bool) -> Option<usize> {
     let (mut quoted, mut escaped) = (false, false);
     let end = text.find(|c: char| {
         if escaped {
@@ -80,24 +88,28 @@ fn key_and_value(text: &str) -> Option<(&str, &str)> {
         } else if c == '"' {
             quoted = !quoted;
         } else {
-            return c.is_ascii_whitespace() && !quoted;
+            return separates(c) && !quoted;
         }
         false
     });
-    if quoted {
-        return None;
-    }
-    let (key, value) = text.split_at(end.unwrap_or(text.len()));
-    Some((key, value.trim_matches(|c: char| c.is_ascii_whitespace())))
+    (!quoted).then(|| end.unwrap_or(text.len()))
 }
 
 /// Keys compare without regard to case, beyond ASCII, too (Postfix with `smtputf8_enable`).
-pub(crate) fn fold(key: &str) -> std::borrow::Cow<'_, str> {
-    if key.is_ascii() {
-        if key.bytes().any(|b| b.is_ascii_uppercase()) { key.to_ascii_lowercase().into() } else { key.into() }
+pub(crate) fn fold(key: &str) -> Cow<'_, str> {
+    if !key.is_ascii() {
+        key.chars().flat_map(char::to_lowercase).flat_map(unfolded).flat_map(char::to_lowercase).collect()
+    } else if key.bytes().any(|b| b.is_ascii_uppercase()) {
+        key.to_ascii_lowercase().into()
     } else {
-        key.to_lowercase().into()
+        key.into()
     }
+}
+
+/// Unicode's full case folding, which has "ss" for the sharp s, is the lower case of the upper case; but the dotless i stays what it is.
+fn unfolded(c: char) -> impl Iterator<Item = char> {
+    let upper = (c != 'ı').then(|| c.to_uppercase());
+    upper.is_none().then_some(c).into_iter().chain(upper.into_iter().flatten())
 }
 
 #[cfg(test)]
@@ -126,6 +138,19 @@ mod tests {
     fn a_duplicate_makes_the_whole_table_unusable() {
         let error = parse("/t", b"a may\nb may\nB none\n", Duplicates::Refused).unwrap_err();
         assert_eq!(error.to_string(), "/t:3: duplicate entry \"B\" (first in line 2); remove one of them");
+    }
+
+    #[test]
+    fn keys_are_folded_as_unicode_has_it() {
+        for (key, folded) in [
+            ("a.Test", "a.test"),
+            ("BÜCHER", "bücher"),
+            ("STRAẞE straße", "strasse strasse"),
+            ("ΣΑΣ ς", "σασ σ"),
+            ("Iı", "iı"),
+        ] {
+            assert_eq!(fold(key), folded);
+        }
     }
 
     #[test]

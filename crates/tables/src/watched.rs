@@ -79,6 +79,11 @@ impl Watched {
         self.state.load_full()
     }
 
+    /// See [`Format::folds`].
+    pub(crate) const fn folds(&self) -> bool {
+        self.format.folds()
+    }
+
     /// Whether it only says whom to ask.
     pub(crate) const fn is_remote(&self) -> bool {
         matches!(self.format, Format::Query(_))

@@ -2,22 +2,19 @@
 
 use std::fmt::Write;
 
-use super::Target;
+use super::{Target, text};
 
-/// A set of octets; beyond ASCII, for text, of whole characters.
+/// A set of octets.
 #[derive(Debug, Clone)]
 pub(super) struct Class {
     octets: [bool; 256],
-    wide: Vec<char>,
-    /// Everything beyond ASCII, for text.
-    all_wide: bool,
     pub(super) negated: bool,
 }
 
 impl Class {
     /// No characters, or all.
     pub(super) const fn new(negated: bool) -> Self {
-        Self { octets: [false; 256], wide: Vec::new(), all_wide: false, negated }
+        Self { octets: [false; 256], negated }
     }
 
     /// The octets for which `member` holds.
@@ -28,9 +25,6 @@ impl Class {
     }
 
     pub(super) fn add(&mut self, c: char) {
-        if !c.is_ascii() {
-            self.wide.push(c);
-        }
         for octet in c.encode_utf8(&mut [0; 4]).bytes() {
             self.octets[usize::from(octet)] = true;
         }
@@ -44,7 +38,6 @@ impl Class {
         for octet in 0..=255 {
             self.octets[usize::from(octet)] |= member(octet);
         }
-        self.all_wide |= member(0xff);
     }
 
     /// Adds what another one has, which must not be negated.
@@ -52,36 +45,25 @@ impl Class {
         for (octet, more) in self.octets.iter_mut().zip(other.octets) {
             *octet |= more;
         }
-        self.all_wide |= other.all_wide;
     }
 
     /// Writes it in brackets.
     pub(super) fn write(&self, out: &mut String, target: Target) {
-        let end = match target {
-            Target::Octets => 256,
-            Target::Text => 128,
-        };
         out.push_str(if self.negated { "[^" } else { "[" });
         let mut at = 0;
         let mut empty = true;
-        while at < end {
+        while at < 256 {
             if !self.octets[at] {
                 at += 1;
                 continue;
             }
             let first = at;
-            while at < end && self.octets[at] {
+            // A range ends with ASCII, since what follows it is elsewhere for text.
+            while at < 256 && self.octets[at] && (at != 0x80 || first == 0x80) {
                 at += 1;
             }
-            push_range(out, first, at - 1);
+            push_range(out, first, at - 1, target);
             empty = false;
-        }
-        if target == Target::Text {
-            out.extend(&self.wide);
-            if self.all_wide {
-                out.push_str(r"\x{80}-\x{10FFFF}");
-            }
-            empty &= self.wide.is_empty() && !self.all_wide;
         }
         if empty {
             // The engines take no empty brackets: "none" is "not all".
@@ -93,21 +75,23 @@ impl Class {
     }
 }
 
-fn push_range(out: &mut String, first: usize, last: usize) {
+fn push_range(out: &mut String, first: usize, last: usize, target: Target) {
     let octet = |at: usize| u8::try_from(at).unwrap_or(u8::MAX);
-    push_octet(out, octet(first));
+    push_octet(out, octet(first), target);
     if last > first {
         out.push('-');
-        push_octet(out, octet(last));
+        push_octet(out, octet(last), target);
     }
 }
 
 /// An octet that means itself, in brackets and outside.
-pub(super) fn push_octet(out: &mut String, octet: u8) {
+pub(super) fn push_octet(out: &mut String, octet: u8, target: Target) {
     if octet.is_ascii_alphanumeric() || octet == b'_' {
         out.push(char::from(octet));
-    } else {
+    } else if octet.is_ascii() || target == Target::Octets {
         let _ = write!(out, r"\x{octet:02X}");
+    } else {
+        let _ = write!(out, r"\x{{{:X}}}", u32::from(text::stand_in(octet)));
     }
 }
 

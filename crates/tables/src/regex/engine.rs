@@ -2,7 +2,7 @@
 
 use regex::bytes;
 
-use super::{Dialect, Fault, Flags, Target, translate};
+use super::{Dialect, Fault, Flags, Target, text, translate};
 
 /// So many patterns are searched for at once: more would outgrow the engine's cache of states, fewer would search more often.
 const CHUNK: usize = 64;
@@ -96,14 +96,12 @@ impl Regex {
                 .map(|found| found.iter().map(|group| group.map(|text| text.as_bytes())).collect())
                 .unwrap_or_default()),
             Engine::Linear { groups: None, .. } => Ok(Matched::new()),
-            Engine::Fancy(regex) => match regex.captures(key) {
-                Ok(found) => Ok(found
-                    .map(|found| {
-                        found.iter().map(|group| group.map(|text| text.as_str().as_bytes())).collect()
-                    })
-                    .unwrap_or_default()),
-                Err(error) => Err(error.to_string()),
-            },
+            Engine::Fancy(regex) => {
+                let wide = text::spread(key);
+                let found = regex.captures(&*wide).map_err(|error| error.to_string())?;
+                let octets = |part: fancy_regex::Match<'_>| text::gather(key, &wide, part.range());
+                Ok(found.map(|found| found.iter().map(|part| part.map(octets)).collect()).unwrap_or_default())
+            }
             Engine::Unsupported(problem) => Err(problem.clone()),
         }
     }
@@ -177,7 +175,9 @@ impl Scan<'_> {
                 Ok(self.last.as_ref().is_some_and(|(_, matches)| matches.matched(*index)))
             }
             // The limit was reached, or the stack: nobody knows.
-            Engine::Fancy(regex) => regex.is_match(self.key).map_err(|error| error.to_string()),
+            Engine::Fancy(regex) => {
+                regex.is_match(&*text::spread(self.key)).map_err(|error| error.to_string())
+            }
             Engine::Unsupported(problem) => Err(problem.clone()),
         }
     }

@@ -7,6 +7,7 @@ mod class;
 mod engine;
 mod pcre;
 mod posix;
+mod text;
 
 pub(crate) use engine::{Matched, Regex, Set};
 
@@ -56,7 +57,7 @@ fn unsupported<T>(text: impl Into<String>) -> Result<T, Fault> {
 enum Target {
     /// The `regex` crate on octets.
     Octets,
-    /// `fancy-regex`, which knows only text.
+    /// `fancy-regex`, which knows only text: each octet is a character.
     Text,
 }
 
@@ -93,8 +94,8 @@ fn translate(dialect: Dialect, pattern: &str, flags: Flags, target: Target) -> R
 enum Atom {
     /// Nothing: the start of a branch, or an assertion.
     Nothing,
-    /// The look-around that ends here.
-    LookAround,
+    /// The look-around that starts at this place and ends here; whether there are groups in it.
+    LookAround { start: usize, groups: bool },
     /// What starts at this place of the translation.
     At(usize),
     /// The same, with a quantifier already.
@@ -123,22 +124,16 @@ impl Writer {
         self.atom = Atom::Nothing;
     }
 
+    /// In the C locale a character beyond ASCII is several, and a quantifier takes the last.
     fn literal(&mut self, c: char) {
-        match self.target {
-            // In the C locale a character beyond ASCII is several, and a quantifier takes the last.
-            Target::Octets => {
-                for octet in c.encode_utf8(&mut [0; 4]).bytes() {
-                    self.octet(octet);
-                }
-            }
-            Target::Text if c.is_ascii() => self.octet(c as u8),
-            Target::Text => self.atom(c.encode_utf8(&mut [0; 4])),
+        for octet in c.encode_utf8(&mut [0; 4]).bytes() {
+            self.octet(octet);
         }
     }
 
     fn octet(&mut self, octet: u8) {
         self.atom = Atom::At(self.text.len());
-        class::push_octet(&mut self.text, octet);
+        class::push_octet(&mut self.text, octet, self.target);
     }
 
     fn class(&mut self, class: &Class) {

@@ -206,7 +206,9 @@ impl Parser<'_> {
     /// Here `a+?` is `(a+)?`, not a lazy `a+`.
     fn repeat(&mut self, quantifier: &str) -> Result<(), Fault> {
         let start = match self.out.atom {
-            Atom::Nothing | Atom::LookAround => return malformed("invalid preceding regular expression"),
+            Atom::Nothing | Atom::LookAround { .. } => {
+                return malformed("invalid preceding regular expression");
+            }
             Atom::At(start) => start,
             Atom::Quantified(start) => {
                 self.out.text.insert_str(start, "(?:");

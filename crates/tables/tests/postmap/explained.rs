@@ -16,10 +16,11 @@ pub(crate) struct Explained {
 
 pub(crate) const LIST: &[Explained] = &[
     Explained {
-        reason: "postmap only warns of a duplicate in a texthash; whatever else opens the file finds no usable table",
-        fits: |case, _, ours, _| {
-            case.kind == "texthash"
-                && matches!(ours, Answer::Failure(reason) if reason.contains("duplicate entry"))
+        reason: "postmap only warns of a duplicate in a texthash and keeps the first; the SMTP client finds no usable table",
+        fits: |case, key, ours, theirs| {
+            let refused = matches!(ours, Answer::Failure(reason) if reason.contains("duplicate entry"));
+            // hash: reads the same text, and is made by postmap.
+            case.kind == "texthash" && refused && read_as("hash", case.text, key) == *theirs
         },
     },
     Explained {
@@ -27,20 +28,38 @@ pub(crate) const LIST: &[Explained] = &[
         fits: |case, key, _, _| case.kind == "pgsql" && !key.is_ascii(),
     },
     Explained {
-        reason: "a rule that the engine here cannot decide fails the lookups that reach it, and is never passed over",
-        fits: |case, _, ours, _| {
-            matches!(case.kind, "regexp" | "pcre")
-                && matches!(ours, Answer::Failure(reason) if !reason.contains("not UTF-8"))
+        reason: "which of several ways a group matches: POSIX has the longest, the engine here the first; which rule matches is the same",
+        fits: |case, key, ours, theirs| {
+            let Answer::Value(ours) = ours else { return false };
+            // Each result ends with the number of its rule.
+            let rule = ours.rsplit(' ').next().unwrap_or_default();
+            let line = case.text.lines().find(|line| line.ends_with(rule)).unwrap_or_default();
+            let several = case.kind == "regexp" && line.contains(['|', '*', '?', '{']) && line.contains('$');
+            several
+                && match theirs {
+                    Answer::Value(theirs) => theirs.rsplit(' ').next() == Some(rule),
+                    // The longest one ends within a character.
+                    Answer::Failure(why) => why.contains("query error") && !key.is_ascii(),
+                    Answer::Nothing => false,
+                }
         },
     },
     Explained {
-        reason: "a result that is half a character is a failure here; Postfix sends the octets on",
+        reason: "a pattern with look-around or references fails the lookup after a million steps, PCRE after ten million",
         fits: |case, _, ours, _| {
-            matches!(case.kind, "regexp" | "pcre")
-                && matches!(ours, Answer::Failure(reason) if reason.contains("not UTF-8"))
+            let gave_up =
+                matches!(ours, Answer::Failure(reason) if reason.contains("limit for backtracking"));
+            case.kind == "pcre" && gave_up
         },
     },
 ];
+
+/// What we say of a text as another kind of table.
+fn read_as(kind: &str, text: &str, key: &str) -> Answer {
+    let bench = crate::Bench::new();
+    let name = format!("{kind}:{}", bench.write("table", text).display());
+    crate::ours(&name, &[key.to_owned()]).remove(0)
+}
 
 pub(crate) fn reason(case: &Case<'_>, key: &str, ours: &Answer, theirs: &Answer) -> Option<&'static str> {
     LIST.iter().find(|entry| (entry.fits)(case, key, ours, theirs)).map(|entry| entry.reason)

@@ -50,6 +50,8 @@ const WORDS: &[&str] = &[
     "*",
     "1.2.3.4",
     "bücher.test",
+    "straße.test",
+    "\"x y\"",
     "\"quoted",
     "a#b",
     "a=b",
@@ -64,6 +66,9 @@ const WORDS: &[&str] = &[
 /// A key that a table may have.
 pub(crate) fn word(random: &mut Random) -> String {
     let word = random.choose(WORDS);
+    if random.one_in(12) {
+        return format!("\"{}\"", word.replace('"', ""));
+    }
     if random.one_in(6) { word.to_uppercase() } else { word.to_owned() }
 }
 
@@ -121,7 +126,7 @@ fn inline(random: &mut Random) -> String {
             0 => format!("{key}={value} "),
             1 => format!("{key} "),
             2 => format!("{{{key}}}, "),
-            3 => format!("{{ \"{key}\" = {value} }},"),
+            3 => format!("{{ \"{}\" = {value} }},", key.replace('"', "")),
             4 => format!("{{{key}={value}}}x "),
             _ => format!("{{ {key} = {value} }}, "),
         }
@@ -192,6 +197,12 @@ fn atom(random: &mut Random, depth: usize, posix: bool) -> String {
         "\\x41",
         "[\\w-]",
         "\\Qa.b\\E",
+        "(?<=a)",
+        "(?<!é)",
+        "(a|b)\\1",
+        "[^é]",
+        "\\xE9",
+        "(?>a|ab)",
     ];
     let only_posix = ["\\<", "\\w", "[[:alpha:]_]", "[[:upper:]]", "[\\]"];
     match random.below(8) {

@@ -16,7 +16,6 @@ pub(super) fn translate(pattern: &str, flags: Flags, writer: Writer) -> Result<W
         quoted: false,
         open: Vec::new(),
         highest_back: 0,
-        flags_in_group: false,
     };
     while let Some(c) = parser.next() {
         parser.put(c)?;
@@ -27,10 +26,6 @@ pub(super) fn translate(pattern: &str, flags: Flags, writer: Writer) -> Result<W
     if parser.highest_back > parser.out.groups {
         return malformed("reference to non-existent subpattern");
     }
-    // fancy-regex 0.20 lets them hold behind the end of the group.
-    if parser.out.fancy && parser.flags_in_group {
-        return unsupported("(?flags) inside a group together with look-around or back references");
-    }
     Ok(parser.out)
 }
 
@@ -39,8 +34,11 @@ struct Open {
     start: usize,
     /// The `x` flag outside of it.
     extended: bool,
-    /// A look-around takes no quantifier here.
     assertion: bool,
+    /// How many groups there were before.
+    groups: usize,
+    /// What `(?i)` and the like turned on or off in it. Written as groups, since fancy-regex 0.20 lets flags hold behind the end of theirs.
+    flags: Vec<String>,
 }
 
 struct Parser<'a> {
@@ -51,8 +49,6 @@ struct Parser<'a> {
     quoted: bool,
     open: Vec<Open>,
     highest_back: usize,
-    /// `(?i)` that ends with its group.
-    flags_in_group: bool,
 }
 
 /// What an escape stands for.
@@ -99,10 +95,13 @@ impl Parser<'_> {
             ')' => {
                 let Some(open) = self.open.pop() else { return malformed("unmatched closing parenthesis") };
                 self.extended = open.extended;
-                self.out.text.push(')');
-                self.out.atom = if open.assertion { Atom::LookAround } else { Atom::At(open.start) };
+                let closing = ")".repeat(open.flags.len() + 1);
+                self.out.text.push_str(&closing);
+                let (start, groups) = (open.start, self.out.groups > open.groups);
+                self.out.atom =
+                    if open.assertion { Atom::LookAround { start, groups } } else { Atom::At(start) };
             }
-            '|' => self.out.assertion("|"),
+            '|' => self.branch(),
             '*' | '+' | '?' => self.repeat(&c.to_string())?,
             '{' => match self.interval()? {
                 Some(interval) => self.repeat(&interval)?,
@@ -119,10 +118,17 @@ impl Parser<'_> {
         Ok(())
     }
 
+    /// pcre2pattern(3), "Internal option setting": a change of options holds in the branches that follow, too.
+    fn branch(&mut self) {
+        let flags = self.open.last().map(|group| group.flags.as_slice()).unwrap_or_default();
+        let branch = format!("{}|{}", ")".repeat(flags.len()), flags.concat());
+        self.out.assertion(&branch);
+    }
+
     fn repeat(&mut self, quantifier: &str) -> Result<(), Fault> {
         let start = match self.out.atom {
             Atom::At(start) => start,
-            Atom::LookAround => return unsupported("a quantifier after a look-around"),
+            Atom::LookAround { start, groups } => return self.repeat_look_around(quantifier, start, groups),
             Atom::Nothing | Atom::Quantified(_) => {
                 return malformed("quantifier does not follow a repeatable item");
             }
@@ -136,6 +142,22 @@ impl Parser<'_> {
             self.out.text.insert_str(start, "(?>");
             self.out.text.push(')');
         }
+        self.out.atom = Atom::Quantified(start);
+        Ok(())
+    }
+
+    /// pcre2pattern(3), "Assertions": to look twice is no different from looking once; where not to look will do, nothing is asked for,
+    /// unless the look is for what its groups take.
+    fn repeat_look_around(&mut self, quantifier: &str, start: usize, groups: bool) -> Result<(), Fault> {
+        if quantifier.starts_with(['*', '?']) || quantifier.starts_with("{0") {
+            if groups {
+                return unsupported("a look-around with groups that need not be");
+            }
+            self.out.text.truncate(start);
+            self.out.text.push_str("(?:)");
+        }
+        // Lazy and possessive come to the same.
+        let _ = self.take("?") || self.take("+");
         self.out.atom = Atom::Quantified(start);
         Ok(())
     }
@@ -177,7 +199,7 @@ impl Parser<'_> {
 
     /// What follows a `(`.
     fn group(&mut self) -> Result<(), Fault> {
-        let (start, extended) = (self.out.text.len(), self.extended);
+        let (start, extended, groups) = (self.out.text.len(), self.extended, self.out.groups);
         if self.rest.starts_with('*') {
             return unsupported("(* verbs");
         }
@@ -190,7 +212,7 @@ impl Parser<'_> {
         {
             if self.take(syntax) {
                 self.out.fancy |= syntax != ":";
-                self.open.push(Open { start, extended, assertion });
+                self.open.push(Open { start, extended, assertion, groups, flags: Vec::new() });
                 self.out.assertion(&format!("(?{syntax}"));
                 return Ok(());
             }
@@ -235,7 +257,8 @@ impl Parser<'_> {
 
     fn capture(&mut self, text: &str, start: usize) -> Result<(), Fault> {
         self.out.groups += 1;
-        self.open.push(Open { start, extended: self.extended, assertion: false });
+        let (extended, groups) = (self.extended, self.out.groups);
+        self.open.push(Open { start, extended, assertion: false, groups, flags: Vec::new() });
         self.out.assertion(text);
         Ok(())
     }
@@ -265,11 +288,19 @@ impl Parser<'_> {
                 Some(end @ (':' | ')')) => {
                     let flags = flags.trim_end_matches('-');
                     if end == ':' {
-                        self.open.push(Open { start, extended: outside, assertion: false });
+                        let groups = self.out.groups;
+                        let open =
+                            Open { start, extended: outside, assertion: false, groups, flags: Vec::new() };
+                        self.open.push(open);
                         self.out.assertion(&format!("(?{flags}:"));
                     } else if !flags.is_empty() {
-                        self.flags_in_group |= !self.open.is_empty();
-                        self.out.assertion(&format!("(?{flags})"));
+                        match self.open.last_mut() {
+                            Some(group) => {
+                                group.flags.push(format!("(?{flags}:"));
+                                self.out.assertion(&format!("(?{flags}:"));
+                            }
+                            None => self.out.assertion(&format!("(?{flags})")),
+                        }
                     } else {
                         self.out.atom = Atom::Nothing;
                     }
