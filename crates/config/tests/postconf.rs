@@ -3,7 +3,17 @@
 //! `cargo test -p waxseal-config --test postconf -- --ignored --nocapture`; `WAXSEAL_FUZZ_SEED` and `WAXSEAL_FUZZ_FILES` (default 2,000) choose.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::Path,
+    process::Command,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 
 use waxseal_config::main_cf_values;
 
@@ -26,14 +36,23 @@ const NAMES: [&str; 14] = [
 ];
 
 /// xorshift64*: small, and the same everywhere.
-struct Dice(u64);
+struct Dice {
+    state: u64,
+    /// Whether the file may have mistakes. Most have none: after the first mistake postconf looks at nothing else.
+    faults: bool,
+}
 
 impl Dice {
     fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+        self.state ^= self.state >> 12;
+        self.state ^= self.state << 25;
+        self.state ^= self.state >> 27;
+        self.state.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    /// Whether to make a mistake now.
+    fn fault(&mut self, chance: usize) -> bool {
+        self.faults && self.one_in(chance)
     }
 
     fn below(&mut self, limit: usize) -> usize {
@@ -130,7 +149,7 @@ fn expression(dice: &mut Dice, depth: usize) -> String {
             let operator = dice.pick(&["==level", "!=level", "<level", "<=level", ">level", ">=level"]);
             let levels =
                 ["3", "3.6", "3.10.1", "2", "0", "$compatibility_level", "3.a", "", "3.6 ", " 3", "+3.6"];
-            let some = if dice.one_in(12) { &levels[..] } else { &levels[..6] };
+            let some = if dice.fault(6) { &levels[..] } else { &levels[..6] };
             let (left, right) = (dice.pick(&levels[..6]), dice.pick(some));
             format!(
                 "${{{{{left}}} {operator} {{{right}}} ? {{{}}} : {{{}}}}}",
@@ -138,7 +157,7 @@ fn expression(dice: &mut Dice, depth: usize) -> String {
                 text(dice, depth - 1)
             )
         }
-        12 if dice.one_in(12) => dice
+        12 if dice.fault(6) => dice
             .pick(&[
                 "${",
                 "$(x",
@@ -193,6 +212,7 @@ fn folded(dice: &mut Dice, value: &str) -> String {
 }
 
 fn main_cf(dice: &mut Dice) -> String {
+    dice.faults = dice.one_in(5);
     let mut file =
         String::from("# random\nmyhostname = host.example.com\ncompatibility_level = 3.6\nempty =\n");
     let mut own = vec!["v0", "v1", "v2", "v3", "v4", "v5"];
@@ -201,10 +221,17 @@ fn main_cf(dice: &mut Dice) -> String {
         for _ in 0..=usize::from(dice.one_in(8)) {
             let depth = dice.below(4);
             let mut value = text(dice, depth);
-            // Variables refer to later ones mostly, so that few refer to themselves.
+            // Variables refer to later ones and parameters to variables mostly, so that few refer to themselves.
+            if !dice.fault(8) {
+                for (own, with) in
+                    [("relayhost", "v1"), ("smtp_tls_security_level", "v3"), ("smtp_tls_key_file", "v5")]
+                {
+                    value = value.replace(own, with);
+                }
+            }
             if let Some(at) = name.strip_prefix('v').and_then(|at| at.parse::<usize>().ok()) {
                 for other in 0..=at {
-                    let with = if at == 5 || !dice.one_in(30) {
+                    let with = if at == 5 || dice.one_in(3) {
                         "mail_name".to_owned()
                     } else {
                         format!("v{}", at + 1)
@@ -216,12 +243,12 @@ fn main_cf(dice: &mut Dice) -> String {
             let value = folded(dice, &value);
             let _ = writeln!(file, "{name}{sign}{value}");
         }
-        match dice.below(60) {
+        match dice.below(30) {
             0 => file.push_str("# between\n"),
             1 => file.push_str("\n   \n"),
             2 => file.push_str("   # indented\n"),
-            3 => file.push_str("no sign here\n"),
-            4 => file.push_str("two words = x\n"),
+            3 if dice.fault(4) => file.push_str("no sign here\n"),
+            4 if dice.fault(4) => file.push_str("two words = x\n"),
             _ => {}
         }
     }
@@ -240,49 +267,84 @@ fn postconf(folder: &Path) -> Option<BTreeMap<String, String>> {
     Some(text.lines().filter_map(pair).collect())
 }
 
+/// What one file came to.
+enum Compared {
+    Values(usize),
+    /// Neither takes it.
+    Refused,
+    Differences(Vec<String>),
+}
+
+/// A file that has been quiet for long: postconf waits until a fresh one has been.
+fn quiet(path: &Path) {
+    let past = SystemTime::now() - Duration::from_secs(60);
+    std::fs::File::options().write(true).open(path).unwrap().set_modified(past).unwrap();
+}
+
+fn compare(folder: &Path, text: &str) -> Compared {
+    let path = folder.join("main.cf");
+    std::fs::write(&path, text).unwrap();
+    quiet(&path);
+    let ours = main_cf_values(&path, &NAMES).map_err(|problems| problems.to_string());
+    match (ours, postconf(folder)) {
+        (Err(_), None) => Compared::Refused,
+        (Ok(ours), Some(theirs)) => {
+            let differences: Vec<String> = NAMES
+                .iter()
+                .map(|name| (name, &ours[*name], theirs.get(*name).map(String::as_str).unwrap_or_default()))
+                .filter(|(_, our, their)| collapse(our) != collapse(their))
+                .map(|(name, our, their)| format!("{name}: ours {our:?}, postconf {their:?}\n{text}"))
+                .collect();
+            if differences.is_empty() {
+                Compared::Values(NAMES.len())
+            } else {
+                Compared::Differences(differences)
+            }
+        }
+        (ours, theirs) => Compared::Differences(vec![format!("ours {ours:?}, postconf {theirs:?}\n{text}")]),
+    }
+}
+
+/// So many at once: postconf waits a second before it ends with an error.
+const THREADS: usize = 24;
+
 #[test]
 #[ignore = "needs postconf, of the Debian package postfix"]
 fn random_files_come_to_what_postconf_says() {
     let number =
         |name: &str, default| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default);
-    let (seed, files): (u64, u64) =
-        (number("WAXSEAL_FUZZ_SEED", 20_26_11_22), number("WAXSEAL_FUZZ_FILES", 2000));
-    println!("seed {seed}, {files} files");
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("master.cf"), "smtp unix - - n - - smtp\n").unwrap();
-    let path = folder.path().join("main.cf");
-    let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let (seed, files): (u64, usize) =
+        (number("WAXSEAL_FUZZ_SEED", 20_26_11_22), number("WAXSEAL_FUZZ_FILES", 2000) as usize);
+    let mut dice = Dice { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, faults: false };
+    let texts: Vec<String> = (0..files).map(|_| main_cf(&mut dice)).collect();
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("master.cf"), "smtp unix - - n - - smtp\n").unwrap();
+        quiet(&folder.path().join("master.cf"));
+        while let Some((at, text)) = texts.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = compare(folder.path(), text);
+            results.lock().unwrap().push((at, result));
+        }
+    };
+    std::thread::scope(|scope| (0..THREADS).for_each(|_| drop(scope.spawn(work))));
     let (mut values, mut errors, mut unexplained) = (0, 0, 0);
-    for file in 0..files {
-        let text = main_cf(&mut dice);
-        std::fs::write(&path, &text).unwrap();
-        let ours = main_cf_values(&path, &NAMES).map_err(|problems| problems.to_string());
-        let theirs = postconf(folder.path());
-        match (&ours, &theirs) {
-            (Err(_), None) => errors += 1,
-            (Ok(ours), Some(theirs)) => {
-                for name in NAMES {
-                    let (our, their) =
-                        (&ours[name], theirs.get(name).map(String::as_str).unwrap_or_default());
-                    values += 1;
-                    if collapse(our) != collapse(their) {
-                        unexplained += 1;
-                        println!("file {file}, {name}: ours {our:?}, postconf {their:?}");
-                    }
-                }
-            }
-            (ours, theirs) => {
-                unexplained += 1;
-                println!("file {file}: ours {ours:?}, postconf {theirs:?}\n{text}");
+    for (at, result) in results.into_inner().unwrap() {
+        match result {
+            Compared::Values(count) => values += count,
+            Compared::Refused => errors += 1,
+            Compared::Differences(differences) => {
+                unexplained += differences.len();
+                differences.iter().for_each(|difference| println!("file {at}, {difference}"));
             }
         }
     }
     println!(
-        "{files} files: {values} values compared, {errors} files with an error in both, {unexplained} unexplained differences"
+        "seed {seed}: {files} files, {values} values compared, {errors} files with an error in both, {unexplained} unexplained differences"
     );
     assert_eq!(unexplained, 0);
-    // Two files in three are refused by both; of the others each gives 14 values.
-    assert!(values > files * 3 && errors > 0, "the files are of little use");
+    // Most files are good ones, and some are not.
+    assert!(values > files * NAMES.len() / 2 && (errors > 0 || files < 50), "the files are of little use");
 }
 
 /// postconf folds long lines for display, so that the amount of white space says nothing.

@@ -62,7 +62,16 @@ fn patterns_mean_what_they_mean_to_postfix() {
         ("pcre:{{/x\\/$/ a}}", "x/", "a"),
         ("pcre:{{/(?-i)a/ a}}", "A", "-"),
         ("pcre:{{/(b(?-i)c)|x$/ a}}", "X", "a"),
-        ("pcre:{{/(b(?-i)c)(?=d)|x$/ a}}", "X", "!"),
+        // Options hold to the end of their group, and in its branches to come.
+        ("pcre:{{/(b(?-i)c)(?=d)|x$/ a}}", "X", "a"),
+        ("pcre:{{/(b(?-i)c|e)(?=d)/ a}}", "BCd", "-"),
+        ("pcre:{{/(b(?-i)c|e)(?=d)/ a}}", "BcD", "a"),
+        ("pcre:{{/(b(?-i)c|e)(?=d)/ a}}", "Ed", "-"),
+        // Octets, as everywhere: an e with an accent is two of them.
+        ("pcre:{{/^(?!b)..$/ a}}", "é", "a"),
+        ("pcre:{{/^(?=(.+)$)/ $1}}", "aéo", "aéo"),
+        ("pcre:{{/^(?=a)*(?=b)*(?=a){2,}a/ a}}", "a", "a"),
+        ("pcre:{{/^(?=(a))*./ $1}}", "a", "!"),
         ("pcre:{{|x\\|y| a}}", "x", "-"),
         // Networks.
         ("cidr:{{!1.2.3.4 a}}", "::1", "-"),

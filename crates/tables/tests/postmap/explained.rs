@@ -45,6 +45,30 @@ pub(crate) const LIST: &[Explained] = &[
         },
     },
     Explained {
+        reason: "a group that is repeated, and matched nothing in the last round: PCRE then has nothing for it, the engine here the round before",
+        fits: |case, _, ours, theirs| match (ours, theirs) {
+            (Answer::Value(ours), Answer::Value(theirs)) => {
+                let rule = ours.rsplit(' ').next().unwrap_or_default();
+                let line = case.text.lines().find(|line| line.ends_with(rule)).unwrap_or_default();
+                let repeated = [")+", ")*", "){"].iter().any(|end| line.contains(end));
+                case.kind == "pcre"
+                    && theirs.rsplit(' ').next() == Some(rule)
+                    && repeated
+                    && theirs.len() < ours.len()
+            }
+            (_, _) => false,
+        },
+    },
+    Explained {
+        reason: "glibc finds no match for a group that starts with ^ and is asked for several times, though it may be empty",
+        fits: |case, _, ours, _| {
+            let Answer::Value(ours) = ours else { return false };
+            let rule = ours.rsplit(' ').next().unwrap_or_default();
+            let line = case.text.lines().find(|line| line.ends_with(rule)).unwrap_or_default();
+            case.kind == "regexp" && line.contains("(^") && line.contains("){")
+        },
+    },
+    Explained {
         reason: "a pattern with look-around or references fails the lookup after a million steps, PCRE after ten million",
         fits: |case, _, ours, _| {
             let gave_up =
