@@ -18,9 +18,22 @@ const EDGES: &[(&str, &[&str])] = &[
     ("intake", &["smtp", "spool"]),
     ("queue", &["policy", "dns", "trust", "verify", "transport", "spool"]),
     ("telemetry", &["queue"]),
+    ("ledger", &["queue"]),
     (
         "config",
-        &["tables", "policy", "dns", "trust", "verify", "transport", "spool", "intake", "queue", "telemetry"],
+        &[
+            "tables",
+            "policy",
+            "dns",
+            "trust",
+            "verify",
+            "transport",
+            "spool",
+            "intake",
+            "queue",
+            "telemetry",
+            "ledger",
+        ],
     ),
 ];
 

@@ -7,6 +7,8 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use waxseal_config::{Config, Gravity};
+use waxseal_ledger::Recorder;
+use waxseal_queue::{Several, Sink};
 use waxseal_queue_manager::{Engine, EngineSettings, Opened};
 use waxseal_telemetry::{Target, Telemetry};
 use waxseal_trust::Store;
@@ -96,7 +98,17 @@ async fn run(config: Config, opened: Opened, on_defaults: bool) -> ExitCode {
     for notice in &opened.notices {
         tracing::warn!("{notice}");
     }
-    let mut engine = match Engine::run(opened, Arc::clone(&telemetry) as Arc<dyn waxseal_queue::Sink>).await {
+    let recorder = match config.ledger.clone().map(Recorder::start).transpose() {
+        Ok(recorder) => recorder.map(Arc::new),
+        // History is worth less than mail: without a ledger it is delivered all the same.
+        Err(error) => {
+            tracing::error!("no ledger is kept: {error}");
+            None
+        }
+    };
+    let mut sinks = vec![Arc::clone(&telemetry) as Arc<dyn Sink>];
+    sinks.extend(recorder.clone().map(|recorder| recorder as Arc<dyn Sink>));
+    let mut engine = match Engine::run(opened, Arc::new(Several::of(sinks))).await {
         Ok(engine) => engine,
         Err(error) => return refuse(&error),
     };
@@ -108,6 +120,9 @@ async fn run(config: Config, opened: Opened, on_defaults: bool) -> ExitCode {
             "the queue manager died; what was accepted is on disk and is taken up at the next start"
         );
         telemetry.shutdown();
+        if let Some(recorder) = recorder {
+            recorder.shutdown();
+        }
         return ExitCode::from(EX_SOFTWARE);
     }
     host::notify("STOPPING=1");
@@ -122,6 +137,9 @@ async fn run(config: Config, opened: Opened, on_defaults: bool) -> ExitCode {
         );
     }
     telemetry.shutdown();
+    if let Some(recorder) = recorder {
+        recorder.shutdown();
+    }
     tracing::info!("stopped");
     ExitCode::SUCCESS
 }

@@ -42,6 +42,8 @@ pub struct Config {
     pub queue: waxseal_queue::Settings,
     /// `[log]`.
     pub log: LogKeys,
+    /// `[ledger]`; `None` where none is kept.
+    pub ledger: Option<waxseal_ledger::Settings>,
     /// `[telemetry]`.
     pub telemetry: TelemetryKeys,
     /// The tables that the above name.

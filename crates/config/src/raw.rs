@@ -131,10 +131,12 @@ section!(Queue {
     active_limit: Count,
     bounce_gather: Span,
     bounce_size_limit: Size,
+    delay_warning: Span,
     shutdown_grace: Span,
 });
 
 section!(Log { level: Text, delivery_events: Text });
+section!(Ledger { path: Text, size: Size, redact: Flag });
 section!(Telemetry { otlp_endpoint: Text });
 section!(Tables { stale_limit: Span });
 section!(Process { user: Text });
@@ -152,6 +154,7 @@ pub(crate) struct Raw {
     pub(crate) transport: Transport,
     pub(crate) queue: Queue,
     pub(crate) log: Log,
+    pub(crate) ledger: Ledger,
     pub(crate) telemetry: Telemetry,
     pub(crate) tables: Tables,
     pub(crate) process: Process,
@@ -168,6 +171,7 @@ pub(crate) const SECTIONS: &[(&str, &[&str])] = &[
     ("transport", Transport::KEYS),
     ("queue", Queue::KEYS),
     ("log", Log::KEYS),
+    ("ledger", Ledger::KEYS),
     ("telemetry", Telemetry::KEYS),
     ("tables", Tables::KEYS),
     ("process", Process::KEYS),

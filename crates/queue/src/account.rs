@@ -11,7 +11,7 @@ use waxseal_types::{
     TlsLevel, TlsStatus, UnixTime,
 };
 
-use crate::{CertificateFact, Destination, Trouble, certificates, plan::Downgrade};
+use crate::{CertificateFact, Destination, Trouble, plan::Downgrade};
 
 /// The account of one attempt at one part of a message.
 #[derive(Debug, Clone)]
@@ -263,7 +263,7 @@ impl Connection {
     pub fn certificates(&self) -> Arc<[CertificateFact]> {
         match (&self.presented, &self.tls) {
             (Some(presented), _) => Arc::clone(presented),
-            (None, Some(facts)) => certificates::of_chain(&facts.chain),
+            (None, Some(facts)) => CertificateFact::of_chain(&facts.chain),
             (None, None) => Arc::new([]),
         }
     }

@@ -33,6 +33,12 @@ pub struct CertificateFact {
 }
 
 impl CertificateFact {
+    /// What a chain in DER says, leaf first.
+    #[must_use]
+    pub fn of_chain(chain: &[Vec<u8>]) -> Arc<[Self]> {
+        chain.iter().take(MOST_CERTIFICATES).map(|der| Self::of(der)).collect()
+    }
+
     fn of(der: &[u8]) -> Self {
         let Ok(certificate) = Certificate::parse(der) else {
             return Self {
@@ -69,19 +75,15 @@ impl CertificateFact {
     }
 }
 
-pub(crate) fn of_chain(chain: &[Vec<u8>]) -> Arc<[CertificateFact]> {
-    chain.iter().take(MOST_CERTIFICATES).map(|der| CertificateFact::of(der)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_is_no_certificate_has_its_digest_at_least() {
-        let facts = of_chain(&[b"rubbish".to_vec()]);
+        let facts = CertificateFact::of_chain(&[b"rubbish".to_vec()]);
         assert_eq!(facts[0].subject, "not readable");
         assert_eq!(facts[0].sha256, Certificate::digest(b"rubbish"));
-        assert_eq!(of_chain(&vec![Vec::new(); 100]).len(), MOST_CERTIFICATES);
+        assert_eq!(CertificateFact::of_chain(&vec![Vec::new(); 100]).len(), MOST_CERTIFICATES);
     }
 }

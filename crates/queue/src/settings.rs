@@ -45,6 +45,8 @@ pub struct Settings {
     pub own_endpoints: Vec<SocketAddr>,
     /// How long recipients that failed wait for others of the same message, so that one notification tells of all.
     pub bounce_gather: Duration,
+    /// The age from which a sender is told, once, that a recipient still waits (`delay_warning_time`); zero is never.
+    pub delay_warning: Duration,
     /// Octets of the original message that a bounce returns at most (`bounce_size_limit`).
     pub bounce_size_limit: usize,
     /// Longest wait for final replies at shutdown.
@@ -82,6 +84,7 @@ impl Default for Settings {
             reuse_clear: true,
             own_endpoints: Vec::new(),
             bounce_gather: Duration::from_secs(60),
+            delay_warning: Duration::ZERO,
             bounce_size_limit: 50_000,
             shutdown_grace: Duration::from_secs(60),
             bounce_domain: None,

@@ -79,6 +79,7 @@ impl Build<'_> {
             (&mut settings.bounce_lifetime, &raw.bounce_lifetime),
             (&mut settings.destination_rate_delay, &raw.destination_rate_delay),
             (&mut settings.bounce_gather, &raw.bounce_gather),
+            (&mut settings.delay_warning, &raw.delay_warning),
             (&mut settings.shutdown_grace, &raw.shutdown_grace),
         ] {
             set(slot, span(value));

@@ -1,12 +1,13 @@
 //! `[spool]` and `[listen]`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use waxseal_intake::{Cidr, ListenAddr, Settings as IntakeSettings};
+use waxseal_ledger::Settings as LedgerSettings;
 use waxseal_spool::Settings as SpoolSettings;
 use waxseal_types::Domain;
 
-use super::{Build, count, set, span};
+use super::{Build, count, flag, set, span};
 
 /// Without any configuration.
 const FIRST_START_SPOOL: &str = "./waxseal-spool";
@@ -14,6 +15,8 @@ const FIRST_START_ADMIN: &str = "127.0.0.1:8025";
 /// With one that does not say.
 const SPOOL: &str = "/var/spool/waxseal";
 const LISTEN: &str = "127.0.0.1:2525";
+/// Smaller ones are of no use.
+const SMALLEST_LEDGER: u64 = 1 << 20;
 /// What a message's envelope may take in the spool beyond its text.
 const ENVELOPE_ROOM: u64 = 64 << 20;
 
@@ -28,6 +31,24 @@ impl Build<'_> {
         let message = u64::try_from(intake.protocol.message_size_limit).unwrap_or(u64::MAX);
         settings.message_limit = settings.message_limit.max(message.saturating_add(ENVELOPE_ROOM));
         settings
+    }
+
+    /// `ledger.size = 0` turns it off.
+    pub(super) fn ledger(&mut self, spool: &Path) -> Option<LedgerSettings> {
+        let raw = self.raw.ledger.clone();
+        let path = self.file("ledger", "path", raw.path.as_ref());
+        let mut settings = LedgerSettings::new(path.unwrap_or_else(|| spool.join("ledger")));
+        set(&mut settings.size, raw.size.map(|size| size.0));
+        set(&mut settings.redact, flag(&raw.redact));
+        if (1..SMALLEST_LEDGER).contains(&settings.size) {
+            self.problem(
+                "ledger",
+                "size",
+                "is less than 1 MiB",
+                "write at least \"1 MiB\", or 0 for no ledger",
+            );
+        }
+        (settings.size > 0).then_some(settings)
     }
 
     pub(super) fn intake(&mut self, hostname: &Domain) -> IntakeSettings {

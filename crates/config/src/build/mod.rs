@@ -42,6 +42,7 @@ impl Build<'_> {
         let trust = self.trust(stale_limit);
         let (intake, admin) = (self.intake(&hostname), self.admin());
         let spool = self.spool(&intake);
+        let ledger = self.ledger(&spool.path);
         let transport = self.transport(&hostname);
         let queue = self.queue(&hostname, &intake);
         let (log, telemetry) = (self.log(), self.telemetry());
@@ -67,6 +68,7 @@ impl Build<'_> {
             transport,
             queue,
             log,
+            ledger,
             telemetry,
             tables: Arc::new(self.tables),
             user: self.raw.process.user.map(|user| user.0).filter(|user| !user.is_empty()),

@@ -81,6 +81,7 @@ pub(super) const ROWS: &[Row] = &[
         "destination_recipient_limit",
         Number,
     ),
+    ("delay_warning_time", "0h", "queue", "delay_warning", Time('h')),
     ("bounce_size_limit", "50000", "queue", "bounce_size_limit", Number),
 ];
 

@@ -106,7 +106,6 @@ pub(super) const ROWS: &[(&str, &str, &str)] = &[
     ("default_filter_nexthop", "", "mail is not filtered"),
     ("mailbox_transport", "", "nothing is delivered locally"),
     ("fallback_transport", "", "nothing is delivered locally"),
-    ("delay_warning_time", "0h", "senders are not told of delays"),
     ("default_transport_rate_delay", "0s", "there is no pause between deliveries"),
     ("smtp_transport_rate_delay", "$default_transport_rate_delay", "there is no pause between deliveries"),
     (
