@@ -1,4 +1,5 @@
 //! Ledgers on a real disk: what goes in comes out, whatever happens to the files in between.
+#![expect(clippy::unwrap_used, reason = "a test that fails panics, its helpers as well")]
 
 #[path = "../../telemetry/tests/fixture/mod.rs"]
 mod fixture;
