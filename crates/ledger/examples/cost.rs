@@ -1,7 +1,7 @@
 //! What a record costs: the thread that tells, and all threads together. `cargo run --release -p waxseal-ledger --example cost`
 
 #[path = "../../telemetry/tests/fixture/mod.rs"]
-#[allow(dead_code, clippy::unwrap_used, reason = "shared with tests, which use more of it")]
+#[expect(clippy::unwrap_used, reason = "shared with tests, where a fault panics")]
 mod fixture;
 
 use std::{error::Error, sync::Arc, time::Instant};
