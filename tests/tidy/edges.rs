@@ -19,6 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("queue", &["policy", "dns", "trust", "verify", "transport", "spool"]),
     ("telemetry", &["queue"]),
     ("ledger", &["queue"]),
+    ("admin", &["queue"]),
     (
         "config",
         &[
@@ -45,6 +46,7 @@ const KEPT_IN: &[(&str, &[&str], &str)] = &[
     ("hickory-", &["dns", "testbed"], "only dns knows the resolver library"),
     ("rustls", &["transport", "intake", "testbed", "verify"], "TLS lives in transport and intake"),
     ("tokio-rustls", &["transport", "intake", "testbed", "verify"], "TLS lives in transport and intake"),
+    ("actix-web", &["admin"], "one crate speaks HTTP"),
     (
         "actix",
         &["policy", "dns", "trust", "verify", "transport", "spool", "intake", "queue"],
@@ -192,7 +194,7 @@ fn library(folder: &str, dependency: &Dependency) -> Option<Refusal> {
     if !allowed.contains(&from) {
         return Some((rule, format!("`{name}` in `{from}`: {why}")));
     }
-    let must_be_optional = name.starts_with("actix") || from == "verify";
+    let must_be_optional = name == "actix" || name == "actix-rt" || from == "verify";
     if must_be_optional && !dependency.optional && !dependency.dev {
         return Some((rule, format!("`{name}` in `{from}` must be `optional = true`, behind a feature")));
     }

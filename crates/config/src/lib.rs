@@ -37,7 +37,7 @@ mod tables;
 mod values;
 
 pub(crate) use load::TransportService;
-pub use load::{Config, LogKeys, TelemetryKeys};
+pub use load::{AdminKeys, Config, LogKeys, TelemetryKeys};
 pub use postfix::{Parameter, main_cf_values, parameters, parameters_page};
 pub use problem::{Gravity, Place, Problem, Problems};
 pub use tables::{Severity, TableAlert, TableSet};

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -28,8 +29,8 @@ pub struct Config {
     pub spool: waxseal_spool::Settings,
     /// `[listen]`.
     pub intake: waxseal_intake::Settings,
-    /// `listen.admin`.
-    pub admin: Option<waxseal_intake::ListenAddr>,
+    /// `listen.admin` and `[admin]`.
+    pub admin: AdminKeys,
     /// `[dns]`.
     pub dns: waxseal_dns::Settings,
     /// `[tls]`, `[lmtp_tls]` and the routes of `[transport]`.
@@ -61,6 +62,17 @@ pub struct LogKeys {
     pub level: String,
     /// A file, or `-` for standard output.
     pub delivery_events: Option<String>,
+}
+
+/// `listen.admin` and `[admin]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminKeys {
+    /// Where the API and the page are.
+    pub listen: Option<SocketAddr>,
+    /// Whether that was asked for; without a configuration it is only offered, and is no reason not to start.
+    pub wanted: bool,
+    /// The file with the secret of those who come in; needed everywhere but on loopback.
+    pub token_file: Option<PathBuf>,
 }
 
 /// `[telemetry]`.

@@ -135,6 +135,7 @@ section!(Queue {
     shutdown_grace: Span,
 });
 
+section!(Admin { token_file: Text });
 section!(Log { level: Text, delivery_events: Text });
 section!(Ledger { path: Text, size: Size, redact: Flag });
 section!(Telemetry { otlp_endpoint: Text });
@@ -153,6 +154,7 @@ pub(crate) struct Raw {
     pub(crate) lmtp_tls: Tls,
     pub(crate) transport: Transport,
     pub(crate) queue: Queue,
+    pub(crate) admin: Admin,
     pub(crate) log: Log,
     pub(crate) ledger: Ledger,
     pub(crate) telemetry: Telemetry,
@@ -170,6 +172,7 @@ pub(crate) const SECTIONS: &[(&str, &[&str])] = &[
     ("lmtp_tls", Tls::KEYS),
     ("transport", Transport::KEYS),
     ("queue", Queue::KEYS),
+    ("admin", Admin::KEYS),
     ("log", Log::KEYS),
     ("ledger", Ledger::KEYS),
     ("telemetry", Telemetry::KEYS),

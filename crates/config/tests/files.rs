@@ -43,7 +43,7 @@ fn without_anything_the_defaults_of_the_interface_hold() {
     let config = environment(&[]).unwrap();
     assert_eq!(config.spool.path, PathBuf::from("./waxseal-spool"));
     assert_eq!(config.intake.listen[0].to_string(), "127.0.0.1:2525");
-    assert_eq!(config.admin.unwrap().to_string(), "127.0.0.1:8025");
+    assert_eq!(config.admin.listen.unwrap().to_string(), "127.0.0.1:8025");
     assert_eq!(config.policy.smtp.level, TlsLevel::Dane);
     assert_eq!(config.dns.dnssec, DnssecMode::Validate);
     assert!(config.policy.smtp.connection_reuse && config.queue.reuse_clear);
@@ -110,7 +110,7 @@ otlp_endpoint = ""
     // LMTP is as SMTP, unless [lmtp_tls] says something else.
     assert_eq!(config.policy.lmtp.level, TlsLevel::Encrypt);
     assert_eq!(config.queue.maximal_lifetime, Duration::from_secs(432_000));
-    assert!(config.admin.is_none() && config.warnings.is_empty(), "{:?}", config.warnings);
+    assert!(config.admin.listen.is_none() && config.warnings.is_empty(), "{:?}", config.warnings);
     let TableAnswer::Found { value, origin } =
         config.tables.lookup(&config.policy.smtp.policy_maps[0], "Example.COM")
     else {
@@ -408,4 +408,41 @@ fn a_check_names_each_invalid_entry_and_the_daemon_starts_all_the_same() {
     assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
     let missing = &config.policy.smtp.policy_maps[1];
     assert!(matches!(config.tables.lookup(missing, "a.test"), TableAnswer::TempFail(_)));
+}
+
+#[test]
+fn the_admin_api_is_open_to_the_network_only_with_a_token() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Folder::new();
+    let token = folder.file("token", "correct horse battery\n");
+    let mode = |mode| std::fs::set_permissions(&token, std::fs::Permissions::from_mode(mode)).unwrap();
+    let with =
+        format!("[listen]\nadmin = \"192.0.2.1:8025\"\n[admin]\ntoken_file = \"{}\"\n", token.display());
+    mode(0o600);
+    let keys = Folder::new().load(&[("waxseal.toml", &with)]).unwrap().admin;
+    assert!(keys.wanted && keys.listen.is_some() && keys.token_file == Some(token.clone()));
+    mode(0o644);
+    let got = Folder::new().problems(&[("waxseal.toml", &with)]);
+    assert!(
+        got[0].starts_with("waxseal.toml:4: admin.token_file: ") && got[0].contains("everybody"),
+        "{got:?}"
+    );
+    mode(0o600);
+    std::fs::write(&token, "short\n").unwrap();
+    let got = Folder::new().problems(&[("waxseal.toml", &with)]);
+    assert!(got[0].contains("holds no token"), "{got:?}");
+    for (address, words) in [
+        ("192.0.2.1:8025", "is open to the network; set admin.token_file"),
+        ("0.0.0.0:8025", "is open to the network"),
+        ("[::]:8025", "is open to the network"),
+        ("localhost", "is no address"),
+        ("unix:/run/waxseal", "is no address"),
+    ] {
+        let text = format!("[listen]\nadmin = \"{address}\"\n");
+        let got = Folder::new().problems(&[("waxseal.toml", &text)]);
+        assert!(
+            got.len() == 1 && got[0].starts_with("waxseal.toml:2: listen.admin: ") && got[0].contains(words),
+            "{got:?}"
+        );
+    }
 }

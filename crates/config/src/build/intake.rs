@@ -1,11 +1,18 @@
 //! `[spool]` and `[listen]`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use waxseal_intake::{Cidr, ListenAddr, Settings as IntakeSettings};
 use waxseal_ledger::Settings as LedgerSettings;
 use waxseal_spool::Settings as SpoolSettings;
 use waxseal_types::Domain;
+
+use crate::AdminKeys;
 
 use super::{Build, count, flag, set, span};
 
@@ -109,18 +116,41 @@ impl Build<'_> {
         networks
     }
 
-    pub(super) fn admin(&mut self) -> Option<ListenAddr> {
+    pub(super) fn admin(&mut self) -> AdminKeys {
         let default = if self.configured { "" } else { FIRST_START_ADMIN };
+        let wanted = self.raw.listen.admin.is_some();
         let text = self.raw.listen.admin.clone().map_or_else(|| default.to_owned(), |text| text.0);
-        if text.is_empty() {
-            return None;
-        }
-        match text.parse() {
+        let listen = match text.parse::<SocketAddr>() {
+            _ if text.is_empty() => None,
             Ok(address) => Some(address),
-            Err(error) => {
-                self.problem("listen", "admin", format!("{error}"), "write an address, or \"\" for none");
+            Err(_) => {
+                let remedy = "write an address with its port, such as \"127.0.0.1:8025\", or \"\" for none";
+                self.problem("listen", "admin", format!("{text:?} is no address"), remedy);
                 None
             }
+        };
+        let token = self.raw.admin.token_file.clone();
+        let token_file = self.file("admin", "token_file", token.as_ref());
+        if let Some(Err(what)) = token_file.as_deref().map(holds_token) {
+            let remedy = "it has a line of 16 to 1024 characters, and chmod 640 or stricter";
+            self.problem("admin", "token_file", what, remedy);
         }
+        if let Some(address) = listen.filter(|address| !address.ip().is_loopback() && token_file.is_none()) {
+            let remedy = "set admin.token_file, or listen on 127.0.0.1";
+            self.problem("listen", "admin", format!("{address} is open to the network"), remedy);
+        }
+        AdminKeys { listen, wanted, token_file }
     }
+}
+
+/// What makes a file unfit to hold a token. The token itself is read by who guards with it.
+fn holds_token(path: &Path) -> Result<(), String> {
+    let fault = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
+    if fs::metadata(path).map_err(fault)?.permissions().mode() & 0o007 != 0 {
+        return Err(format!("{} can be read by everybody", path.display()));
+    }
+    let text = fs::read_to_string(path).map_err(fault)?;
+    let token = text.lines().next().unwrap_or_default().trim();
+    let fit = (16..=1024).contains(&token.len()) && token.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if fit { Ok(()) } else { Err(format!("{} holds no token", path.display())) }
 }
