@@ -2,8 +2,9 @@
 //!
 //! `cargo bench -p waxseal-tests --bench dane_cost [-- DOMAINS ROUNDS MESSAGES]`: that many signed domains with TLSA
 //! records, each with a host and an address of its own; in each round each gets so many messages, at `encrypt` by one
-//! engine and at `dane` by another, in alternating order. What counts is the median of the rounds' ratios. Mail servers,
-//! name server and client live in threads whose CPU time is taken off.
+//! engine and at `dane` by another, in alternating order: first with a new connection for each message (with resumed sessions), then with
+//! connections that were kept. What counts is the median of the rounds' ratios. Mail servers, name server and client live in threads
+//! whose CPU time is taken off.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a measurement fails loudly")]
 
@@ -47,7 +48,10 @@ impl Sink for Counter {
         for result in &account.results {
             match result.outcome {
                 Outcome::Delivered { .. } => self.delivered.fetch_add(1, Ordering::Relaxed),
-                _ => self.failed.fetch_add(1, Ordering::Relaxed),
+                _ => {
+                    println!("not delivered: {:?}", result.outcome.failure());
+                    self.failed.fetch_add(1, Ordering::Relaxed)
+                }
             };
         }
         self.news.notify_one();
@@ -96,12 +100,12 @@ struct Subject {
 }
 
 impl Subject {
+    /// `kept`: how many idle connections the pool holds for as long as the measurement lasts; all are closed at once without it.
     async fn start(
-        name: &'static str,
-        level: TlsLevel,
-        port: u16,
-        dns: std::net::SocketAddr,
+        (name, level): (&'static str, TlsLevel),
+        (port, dns): (u16, std::net::SocketAddr),
         anchor: &Path,
+        kept: Option<usize>,
     ) -> Self {
         let mut world = World::new("unused.test", level);
         let mut policy = (*world.settings.policy).clone();
@@ -111,6 +115,8 @@ impl Subject {
         world.settings.dns.dnssec = DnssecMode::Validate;
         world.settings.dns.trust_anchor = Some(anchor.to_owned());
         world.settings.queue.port = port;
+        world.settings.transport.max_idle = kept.unwrap_or(0);
+        world.settings.transport.cache_time_limit = Duration::from_secs(300);
         let counter = Arc::new(Counter::default());
         let engine = Engine::start(world.settings.clone(), Arc::clone(&counter) as _).await.unwrap();
         let address = engine.addresses()[0];
@@ -190,30 +196,36 @@ async fn main() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("root.key");
     fs::write(&path, anchor).unwrap();
-    let encrypt = Subject::start("encrypt", TlsLevel::Encrypt, port, dns, &path).await;
-    let dane = Subject::start("dane", TlsLevel::Dane, port, dns, &path).await;
-    for subject in [&encrypt, &dane] {
+    for keep in [false, true] {
+        let start = |name, level| Subject::start((name, level), (port, dns), &path, keep.then_some(domains));
+        let subjects = [start("encrypt", TlsLevel::Encrypt).await, start("dane", TlsLevel::Dane).await];
+        compare(&subjects, &peer, (domains, rounds, messages)).await;
+        for subject in subjects {
+            assert!(subject.engine.shut_down().await);
+            drop(subject.world);
+        }
+    }
+}
+
+/// All rounds of `encrypt` and `dane`, with connections that are all made anew or all kept.
+async fn compare(subjects: &[Subject; 2], peer: &Peer, (domains, rounds, messages): (usize, usize, usize)) {
+    for subject in subjects {
         let began = Instant::now();
         let cost = subject.round(domains, messages).await;
         println!("{} cold: {cost:.0} µs a message, {:.1?}", subject.name, began.elapsed());
     }
     let mut ratios = Vec::new();
     for round in 0..rounds {
-        let order = if round % 2 == 0 { [&encrypt, &dane] } else { [&dane, &encrypt] };
         let mut costs = [0.0; 2];
-        for subject in order {
-            let (connections, began) = (peer.connections(), Instant::now());
-            let cost = subject.round(domains, messages).await;
-            costs[usize::from(subject.name == "dane")] = cost;
+        for turn in [round % 2, 1 - round % 2] {
+            let (subject, connections, began) = (&subjects[turn], peer.connections(), Instant::now());
+            costs[turn] = subject.round(domains, messages).await;
             let (connections, took) = (peer.connections() - connections, began.elapsed());
-            println!("{} warm: {cost:.0} µs a message, {connections} connections, {took:.1?}", subject.name);
+            let (name, cost) = (subject.name, costs[turn]);
+            println!("{name} warm: {cost:.0} µs a message, {connections} connections, {took:.1?}");
         }
         ratios.push(costs[1] / costs[0]);
     }
     let shown: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.3}")).collect();
     println!("dane / encrypt: {} (median {:.3})", shown.join(" "), median(ratios));
-    for subject in [encrypt, dane] {
-        assert!(subject.engine.shut_down().await);
-        drop(subject.world);
-    }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     task::{JoinHandle, JoinSet},
 };
 use tokio_rustls::TlsAcceptor;
@@ -50,7 +50,7 @@ impl Peer {
 
     async fn start(address: Option<SocketAddr>, scripts: Vec<Script>) -> Result<Self, Error> {
         let scripts = prepare(scripts)?;
-        let listener = TcpListener::bind(address.unwrap_or((Ipv4Addr::LOCALHOST, 0).into())).await?;
+        let listener = listen(address.unwrap_or((Ipv4Addr::LOCALHOST, 0).into()))?;
         let address = listener.local_addr()?;
         let recorder = Arc::new(Recorder::default());
         let task = tokio::spawn(serve(listener, scripts, Arc::clone(&recorder)));
@@ -155,6 +155,14 @@ fn prepare(scripts: Vec<Script>) -> Result<Vec<Prepared>, Error> {
         prepared.push(Prepared { script: Arc::new(script), acceptor });
     }
     Ok(prepared)
+}
+
+/// A client that the system has no place for believes to be connected and waits for a greeting that never comes: thousands may come at once.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(4096)
 }
 
 async fn serve(listener: TcpListener, scripts: Vec<Prepared>, recorder: Arc<Recorder>) {
