@@ -8,7 +8,10 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
 };
-use waxseal_queue::actor::{Entry, List, QueueManager, Remove, Retry, Show, ShownMessage};
+use waxseal_queue::{
+    actor::{Act, Look, QueueManager, Show, ShownMessage},
+    levers::{Command, Entry, Selection, State, Tally},
+};
 use waxseal_types::QueueId;
 
 /// Its name in the spool's folder, which is closed to other users.
@@ -122,32 +125,43 @@ async fn answer(request: &Request, manager: &Addr<QueueManager>) -> String {
             Ok(Some(message)) => line(&shown(&message)),
             Ok(None) | Err(_) => failure("no such message"),
         },
-        ("remove", Some(id)) => match manager.send(Remove(id)).await {
-            Ok(Some(true)) => line(&serde_json::json!({ "removed": true })),
-            Ok(Some(false)) => failure("too late"),
-            Ok(None) | Err(_) => failure("no such message"),
+        ("remove", Some(id)) => match act(Some(id), Command::Remove, manager).await {
+            Some(Tally { refused: 1.., .. }) => failure("too late"),
+            Some(Tally { messages: 1.., .. }) => line(&serde_json::json!({ "removed": true })),
+            Some(_) | None => failure("no such message"),
         },
-        ("retry", which) => match manager.send(Retry(which)).await {
-            Ok(count) => line(&serde_json::json!({ "count": count })),
-            Err(_) => failure("the queue manager does not answer"),
+        ("retry", which) => match act(which, Command::Retry, manager).await {
+            Some(tally) => line(&serde_json::json!({ "count": tally.parts })),
+            None => failure("the queue manager does not answer"),
         },
         _ => failure("unknown command; there are list, show, remove and retry"),
     }
 }
 
+async fn act(which: Option<QueueId>, command: Command, manager: &Addr<QueueManager>) -> Option<Tally> {
+    let selection = Selection { ids: which.map(|id| [id].into()), ..Selection::default() };
+    manager.send(Act { selection, command, dry_run: false }).await.ok()
+}
+
 async fn list(manager: &Addr<QueueManager>) -> String {
-    let Ok(entries) = manager.send(List).await else { return failure("the queue manager does not answer") };
     let mut text = String::new();
-    let mut count = 0u64;
-    for entry in entries {
-        // A message may have been delivered since.
-        if let Ok(Some(message)) = manager.send(Show(entry.id)).await {
-            text.push_str(&line(&listed(&entry, &message)));
-            count += 1;
+    let (mut count, mut after) = (0u64, None);
+    loop {
+        let look = Look { selection: Selection::default(), after, limit: 256 };
+        let Ok(slice) = manager.send(look).await else { return failure("the queue manager does not answer") };
+        for entry in slice.entries {
+            // A message may have been delivered since.
+            if let Ok(Some(message)) = manager.send(Show(entry.id)).await {
+                text.push_str(&line(&listed(&entry, &message)));
+                count += 1;
+            }
+        }
+        after = slice.next;
+        if after.is_none() {
+            text.push_str(&line(&serde_json::json!({ "end": true, "count": count })));
+            return text;
         }
     }
-    text.push_str(&line(&serde_json::json!({ "end": true, "count": count })));
-    text
 }
 
 fn listed(entry: &Entry, message: &ShownMessage) -> Listed {
@@ -164,7 +178,7 @@ fn listed(entry: &Entry, message: &ShownMessage) -> Listed {
         recipients: entry.recipients.iter().filter_map(recipient).collect(),
         destination: entry.destination.nexthop.to_string(),
         attempts: entry.attempts,
-        active: entry.active,
+        active: entry.state == State::Active,
         next_attempt: entry.due.rfc3339().to_string(),
         reason: entry.recipients.iter().find_map(last),
     }

@@ -7,8 +7,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use waxseal_policy::PolicySource;
 use waxseal_types::{
-    ConnectionId, DnsAnswer, DnsFailure, Domain, EnhancedStatus, Envelope, Mailbox, Proof, Reply, TlsFacts,
-    TlsLevel, TlsStatus, UnixTime,
+    ConnectionId, DnsAnswer, DnsFailure, Domain, EnhancedStatus, Envelope, Mailbox, Proof, Reply,
+    StatusClass, TlsFacts, TlsLevel, TlsStatus, UnixTime,
 };
 
 use crate::{CertificateFact, Destination, Trouble, plan::Downgrade};
@@ -227,6 +227,26 @@ pub struct Failure {
     pub reply: Option<Reply>,
     /// What sort of thing it was.
     pub trouble: Trouble,
+}
+
+impl Failure {
+    /// The same as something that may pass (postconf(5) `soft_bounce`).
+    #[must_use]
+    pub fn softened(mut self) -> Self {
+        self.status = self.status.with_class(StatusClass::Transient);
+        self
+    }
+}
+
+impl Account {
+    /// With what was refused for good deferred instead (postconf(5) `soft_bounce`).
+    pub fn soften(&mut self) {
+        for result in &mut self.results {
+            if let Outcome::Bounced(failure) = &result.outcome {
+                result.outcome = Outcome::Deferred(failure.clone().softened());
+            }
+        }
+    }
 }
 
 /// What became of one recipient in this attempt.

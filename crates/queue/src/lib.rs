@@ -34,6 +34,7 @@ pub mod bounce;
 mod certificates;
 pub mod disposition;
 mod drive;
+pub mod levers;
 pub mod owner;
 mod plan;
 mod restart;

@@ -3,7 +3,13 @@
 //! A message is split into parts, one for each destination. An attempt at a part ends in an [`Account`]; what follows
 //! from it (marks for the spool, a retry, a notification) is worked out here and carried out by the queue manager.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+mod orders;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use waxseal_spool::{Outcome as StoredOutcome, Progress, RecipientResult, RecipientState};
@@ -17,15 +23,19 @@ use crate::{
     routing::{Routed, RoutedPart},
 };
 
+pub use orders::{Place, Remains};
+
 /// How many octets of texts stay in memory until they are delivered (design §6); the others are read back from the spool.
 const FRESH_LIMIT: usize = 16 << 20;
 
 /// All messages of one core.
 #[derive(Debug, Default)]
 pub struct Owner {
-    messages: HashMap<QueueId, Message>,
+    messages: BTreeMap<QueueId, Message>,
     /// Octets of texts at hand.
     held: usize,
+    /// How many parts operators hold, for each destination.
+    holds: HashMap<Destination, usize>,
 }
 
 /// A message's envelope and text at hand, so that they need not be read back.
@@ -66,6 +76,10 @@ pub struct Part {
     pub attempts: u32,
     /// Whether an attempt is under way.
     pub active: bool,
+    /// Whether an operator holds it.
+    pub held: bool,
+    /// Whether an operator chose its next hop: its routes are not asked for again.
+    pub pinned: bool,
     /// When the next is due, where none is under way.
     pub due: UnixTime,
     /// Since when it fails.
@@ -101,12 +115,15 @@ impl Owner {
         reports: (Vec<Report>, UnixTime),
     ) {
         let (reports, now) = reports;
-        let parts = parts.into_iter().map(Some).collect();
+        let parts: Vec<_> = parts.into_iter().map(Some).collect();
         let gathering = (!reports.is_empty()).then_some(now);
         // A destination that is dead must not fill the memory with what waits for it.
         let fresh = fresh.filter(|(_, body)| self.held + body.len() <= FRESH_LIMIT);
         self.held += fresh.as_ref().map_or(0, |(_, body)| body.len());
         self.forget(id);
+        for part in parts.iter().flatten().filter(|part| part.held) {
+            *self.holds.entry(part.destination.clone()).or_default() += 1;
+        }
         self.messages.insert(id, Message { fresh, parts, reports, gathering });
     }
 
@@ -138,6 +155,9 @@ impl Owner {
     fn forget(&mut self, id: QueueId) {
         if let Some(message) = self.messages.remove(&id) {
             self.held -= message.held();
+            for part in message.parts.iter().flatten().filter(|part| part.held) {
+                release(&mut self.holds, &part.destination);
+            }
         }
     }
 
@@ -151,11 +171,6 @@ impl Owner {
     #[must_use]
     pub fn get(&self, id: QueueId) -> Option<&Message> {
         self.messages.get(&id)
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = (QueueId, &Message)> {
-        self.messages.iter().map(|(id, message)| (*id, message))
     }
 
     /// How many.
@@ -174,7 +189,8 @@ impl Owner {
     pub fn begin(&mut self, job: &Job) -> Option<(Part, Option<Fresh>)> {
         let message = self.messages.get_mut(&job.id)?;
         let part = message.parts.get_mut(job.part as usize)?.as_mut()?;
-        if part.active {
+        // What an operator held or tried anew since leaves orders behind that are out of date.
+        if part.active || part.held || part.attempts != job.attempts {
             return None;
         }
         part.active = true;
@@ -188,16 +204,6 @@ impl Owner {
         if let Some(Some(part)) = part {
             part.active = false;
         }
-    }
-
-    /// Takes a message out; `false` where an attempt at it is under way: too late.
-    pub fn remove(&mut self, id: QueueId) -> Option<bool> {
-        let message = self.messages.get(&id)?;
-        let active = message.parts.iter().flatten().any(|part| part.active);
-        if !active {
-            self.forget(id);
-        }
-        Some(!active)
     }
 
     /// An attempt could not even begin (its text cannot be read, a fault of ours): the part waits.
@@ -273,6 +279,16 @@ impl Owner {
         }
         message.gathering = None;
         std::mem::take(&mut message.reports)
+    }
+}
+
+/// One part less of a destination is held.
+fn release(holds: &mut HashMap<Destination, usize>, destination: &Destination) {
+    if let Some(count) = holds.get_mut(destination) {
+        *count -= 1;
+        if *count == 0 {
+            holds.remove(destination);
+        }
     }
 }
 
@@ -364,6 +380,8 @@ impl Part {
             recipients: part.recipients,
             attempts: 0,
             active: false,
+            held: false,
+            pinned: false,
             due: UnixTime::default(),
             first_failure: None,
             client: 0,
@@ -432,7 +450,8 @@ mod tests {
             (0..5).map(|id| owner.get(QueueId::from_u64(id)).is_some_and(|m| m.fresh.is_some())).collect()
         };
         assert_eq!(kept(&owner), [true, true, true, true, false], "the fifth is read back");
-        assert_eq!(owner.remove(QueueId::from_u64(0)), Some(true));
+        let gone = owner.take_out((QueueId::from_u64(0), 0), 0, &[0], (Vec::new(), now));
+        assert!(gone.is_some_and(|remains| remains.told.is_some()));
         assert_eq!(owner.held(), FRESH_LIMIT / 4 * 3);
         owner.admit(QueueId::from_u64(6), fresh(6, 10), Vec::new(), (Vec::new(), now));
         assert_eq!(owner.held(), FRESH_LIMIT / 4 * 3 + 10);

@@ -18,6 +18,15 @@ pub struct Routed {
     pub discarded: Vec<(usize, String)>,
 }
 
+impl Routed {
+    /// With what is refused waiting instead (postconf(5) `soft_bounce`).
+    #[must_use]
+    pub fn softened(mut self) -> Self {
+        self.parked.extend(self.refused.drain(..).map(|(index, failure)| (index, failure.softened())));
+        self
+    }
+}
+
 /// Recipients with the same destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoutedPart {

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use waxseal_dns::Families;
 use waxseal_types::{Domain, Envelope};
 
+use crate::levers::Levers;
+
 /// Limits and times of the queue. `Default` is Waxseal's; the comments name the Postfix parameter (postconf(5)).
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -53,6 +55,8 @@ pub struct Settings {
     pub shutdown_grace: Duration,
     /// The domain of the addresses that bounces come from; `None` is `hostname`.
     pub bounce_domain: Option<Domain>,
+    /// How the operators' switches stand at the start.
+    pub levers: Levers,
 }
 
 impl Settings {
@@ -88,6 +92,7 @@ impl Default for Settings {
             bounce_size_limit: 50_000,
             shutdown_grace: Duration::from_secs(60),
             bounce_domain: None,
+            levers: Levers::default(),
         }
     }
 }

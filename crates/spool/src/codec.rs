@@ -260,6 +260,7 @@ fn encode_progress(out: &mut Vec<u8>, progress: &Progress) {
         RecipientState::Failed => 2,
         RecipientState::Expired => 3,
         RecipientState::Removed => 4,
+        RecipientState::Held => 5,
     };
     number(out, 2, state);
     number(out, 3, u64::from(progress.reported));
@@ -339,6 +340,7 @@ fn decode_state(number: u64) -> Result<RecipientState, Flaw> {
         2 => RecipientState::Failed,
         3 => RecipientState::Expired,
         4 => RecipientState::Removed,
+        5 => RecipientState::Held,
         _ => return Err("an unknown state"),
     })
 }

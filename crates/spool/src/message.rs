@@ -27,6 +27,8 @@ pub enum RecipientState {
     Expired,
     /// Taken out by the operator, or discarded by policy.
     Removed,
+    /// To be delivered when an operator releases it.
+    Held,
 }
 
 impl RecipientState {
@@ -34,7 +36,7 @@ impl RecipientState {
     #[must_use]
     pub const fn is_final(self) -> bool {
         match self {
-            Self::Pending => false,
+            Self::Pending | Self::Held => false,
             Self::Delivered | Self::Failed | Self::Expired | Self::Removed => true,
         }
     }

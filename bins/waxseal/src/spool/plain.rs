@@ -21,6 +21,7 @@ pub(super) const fn state(state: RecipientState) -> &'static str {
         RecipientState::Failed => "failed",
         RecipientState::Expired => "expired",
         RecipientState::Removed => "removed",
+        RecipientState::Held => "held",
     }
 }
 
@@ -173,6 +174,7 @@ fn recipient(value: &Value) -> Result<(Recipient, Progress), Flaw> {
         Some("failed") => RecipientState::Failed,
         Some("expired") => RecipientState::Expired,
         Some("removed") => RecipientState::Removed,
+        Some("held") => RecipientState::Held,
         Some(other) => return Err(format!("state cannot be {other:?}")),
     };
     let first_failure = fields.get("first_failure").map(|_| fields.number("first_failure")).transpose()?;

@@ -3,16 +3,14 @@
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use actix::{ActorContext as _, Context, Handler, Message, ResponseFuture};
-use waxseal_spool::Done;
-use waxseal_types::{QueueId, UnixTime};
+use waxseal_types::QueueId;
 
 use super::{
     doorway::Doorway,
     manager::QueueManager,
-    saving::Mark,
     services::{Switchboard, answer, put},
 };
-use crate::{Destination, owner::Message as Owned};
+use crate::levers::Entry;
 
 /// Takes nothing new, waits until all that was begun is settled and written down.
 #[derive(Debug, Message)]
@@ -52,49 +50,6 @@ impl Handler<Stop> for QueueManager {
     }
 }
 
-/// A part of a message, for listings.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// The message.
-    pub id: QueueId,
-    /// Where the part goes.
-    pub destination: Destination,
-    /// Indices of its recipients.
-    pub recipients: Vec<usize>,
-    /// Attempts made.
-    pub attempts: u32,
-    /// Whether one is under way.
-    pub active: bool,
-    /// When the next is due.
-    pub due: UnixTime,
-}
-
-fn entries(id: QueueId, message: &Owned) -> impl Iterator<Item = Entry> {
-    message.parts.iter().flatten().map(move |part| Entry {
-        id,
-        destination: part.destination.clone(),
-        recipients: part.recipients.clone(),
-        attempts: part.attempts,
-        active: part.active,
-        due: part.due,
-    })
-}
-
-/// All messages, oldest first.
-#[derive(Debug, Message)]
-#[rtype(result = "Vec<Entry>")]
-pub struct List;
-
-impl Handler<List> for QueueManager {
-    type Result = Vec<Entry>;
-
-    fn handle(&mut self, _: List, _: &mut Context<Self>) -> Self::Result {
-        let mut all: Vec<_> = self.owner.iter().flat_map(|(id, message)| entries(id, message)).collect();
-        all.sort_by_key(|entry| entry.id);
-        all
-    }
-}
-
 /// One message, as it is in the spool.
 #[derive(Debug, Message)]
 #[rtype(result = "Option<ShownMessage>")]
@@ -113,44 +68,15 @@ impl Handler<Show> for QueueManager {
     type Result = ResponseFuture<Option<ShownMessage>>;
 
     fn handle(&mut self, Show(id): Show, _: &mut Context<Self>) -> Self::Result {
-        let parts = self.owner.get(id).map(|message| entries(id, message).collect());
+        let parts = self
+            .owner
+            .get(id)
+            .map(|message| message.numbered().map(|(number, part)| part.entry((id, number))).collect());
         let asked = put(self.board.borrow().spool.as_ref(), waxseal_spool::actor::ReadMsg(id));
         Box::pin(async move {
             let stored = answer(asked, None).await?.ok()?;
             Some(ShownMessage { stored, parts: parts? })
         })
-    }
-}
-
-/// Takes a message out without a word to its sender: `None` where there is none, `Some(false)` where it is too late.
-#[derive(Debug, Message)]
-#[rtype(result = "Option<bool>")]
-pub struct Remove(pub QueueId);
-
-impl Handler<Remove> for QueueManager {
-    type Result = Option<bool>;
-
-    fn handle(&mut self, Remove(id): Remove, _: &mut Context<Self>) -> Self::Result {
-        let removed = self.owner.remove(id)?;
-        if removed {
-            self.save(Mark::Done(Done { id, dsn: None }));
-        }
-        Some(removed)
-    }
-}
-
-/// Makes messages due now: how many parts were.
-#[derive(Debug, Message)]
-#[rtype(result = "usize")]
-pub struct Retry(pub Option<QueueId>);
-
-impl Handler<Retry> for QueueManager {
-    type Result = usize;
-
-    fn handle(&mut self, Retry(which): Retry, context: &mut Context<Self>) -> Self::Result {
-        let count = self.schedule.expedite(|id| which.is_none_or(|wanted| wanted == id));
-        self.pump(context);
-        count
     }
 }
 

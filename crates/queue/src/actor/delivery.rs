@@ -12,8 +12,9 @@ use waxseal_spool::{
 use waxseal_types::{Envelope, Mailbox, QueueId, UnixTime};
 
 use super::{
+    admission::Admitted,
     doorway::Doorway,
-    manager::{Admitted, Common, QueueManager, now},
+    manager::{Common, QueueManager, now},
     saving::{Mark, Saving},
     services::{Actors, Switchboard, answer, put},
 };
@@ -76,7 +77,7 @@ impl Attempt {
     async fn run(self) -> End {
         let Some((envelope, body)) = self.message().await else { return End::Impossible };
         // Design §2: routing comes first, also at every retry.
-        if self.start.job.attempts > 0 {
+        if self.start.job.attempts > 0 && !self.part.pinned {
             let routes =
                 find_routes(&self.common, &self.actors.board, &envelope, &self.part.recipients).await;
             let routed = routing::split(routes, self.common.settings.destination_recipient_limit);
@@ -161,8 +162,17 @@ pub(super) struct Unrouted {
     pub(super) recipients: Vec<usize>,
     pub(super) attempts: u32,
     pub(super) due: UnixTime,
+    /// Those that an operator holds.
+    pub(super) held: Vec<usize>,
     /// What the sender has not been told yet.
     pub(super) reports: Vec<Report>,
+}
+
+impl Unrouted {
+    fn admitted(self, routes: Vec<(usize, Result<Route, Failure>)>, limit: usize) -> Admitted {
+        let Self { envelope, body, recipients: _, attempts, due, held, reports } = self;
+        Admitted { envelope, body, routed: routing::split(routes, limit), attempts, due, held, reports }
+    }
 }
 
 /// Finds the routes of a message: at once where no table has to be asked, by a task that tells the manager otherwise.
@@ -177,28 +187,13 @@ pub(super) fn route(
     let mailbox = |index: &usize| message.envelope.recipients.get(*index).map(|recipient| &recipient.mailbox);
     let routes: Option<Vec<_>> =
         recipients.map(|index| Some((*index, at_once(common, mailbox(index)?)?))).collect();
-    let Unrouted { envelope, body, recipients, attempts, due, reports } = message;
     if let Some(routes) = routes {
-        return Some(Admitted {
-            envelope,
-            body,
-            routed: routing::split(routes, limit),
-            attempts,
-            due,
-            reports,
-        });
+        return Some(message.admitted(routes, limit));
     }
     let (common, board, manager) = (common.clone(), Rc::clone(board), Rc::clone(manager?));
     actix_rt::spawn(async move {
-        let routes = find_routes(&common, &board, &envelope, &recipients).await;
-        manager.do_send(Admitted {
-            envelope,
-            body,
-            routed: routing::split(routes, limit),
-            attempts,
-            due,
-            reports,
-        });
+        let routes = find_routes(&common, &board, &message.envelope, &message.recipients).await;
+        manager.do_send(message.admitted(routes, limit));
     });
     None
 }
@@ -216,6 +211,7 @@ pub(super) fn recover(
     let message = Unrouted {
         body: None,
         recipients: pending().map(|(index, _)| index).collect(),
+        held: pending().filter(|(_, p)| p.state == RecipientState::Held).map(|(index, _)| index).collect(),
         attempts: pending().map(|(_, progress)| progress.attempts).max().unwrap_or(0),
         due: pending().map(|(_, progress)| progress.next_attempt).min().unwrap_or_default(),
         reports: found.states.iter().enumerate().filter_map(unreported).collect(),
@@ -234,7 +230,7 @@ fn unreported(envelope: &Envelope, index: usize, progress: &Progress) -> Option<
             Report::new(envelope, index, Action::Failed, Outcome { status, ..last })
         }
         RecipientState::Delivered => Report::new(envelope, index, Action::Relayed, last),
-        RecipientState::Pending | RecipientState::Removed => None,
+        RecipientState::Pending | RecipientState::Held | RecipientState::Removed => None,
     }
 }
 

@@ -11,10 +11,7 @@ use waxseal_spool::{
 };
 use waxseal_types::{Envelope, QueueId};
 
-use super::{
-    manager::{Admit, QueueManager},
-    services::DrainState,
-};
+use super::{admission::Admit, manager::QueueManager, services::DrainState};
 
 /// The current spool and its gate; `None` while the spool is down.
 #[derive(Debug)]

@@ -8,15 +8,15 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, SpawnHandle};
+use actix::{Actor, Addr, AsyncContext as _, Context, Handler, SpawnHandle};
 use bytes::Bytes;
 use waxseal_policy::{Settings as PolicySettings, Tables};
-use waxseal_spool::{RecipientResult, Update};
-use waxseal_types::{EnhancedStatus, Envelope, QueueId, UnixTime};
+use waxseal_spool::Update;
+use waxseal_types::{QueueId, UnixTime};
 
 use super::{
     crews::Crews,
-    delivery::{self, End, Finished, Unrouted},
+    delivery::{End, Finished},
     doorway::Doorway,
     factories::Factories,
     passage::Passage,
@@ -24,12 +24,7 @@ use super::{
     services::{Actors, DrainState, Switchboard},
 };
 use crate::{
-    Account, Event, Feedback, Restart, Schedule, Settings, Settled, Sink, Start, Trouble,
-    account::Failure,
-    bounce::{Action, Report},
-    client_number, disposition,
-    owner::{Owner, Part, Replaced},
-    routing::Routed,
+    Account, Event, Feedback, Restart, Schedule, Settings, Settled, Sink, Start, levers::Levers, owner::Owner,
 };
 
 /// What the manager needs besides the services.
@@ -50,6 +45,7 @@ pub struct QueueManager {
     pub(super) saving: Option<Saving>,
     pub(super) owner: Owner,
     pub(super) schedule: Schedule,
+    pub(super) levers: Levers,
     pub(super) restarts: HashMap<&'static str, Restart>,
     /// Messages whose sender is to be told at that time.
     pub(super) gathering: BTreeMap<(UnixTime, QueueId), ()>,
@@ -81,6 +77,7 @@ impl QueueManager {
         factories: Factories,
         front: actix_rt::ArbiterHandle,
     ) -> Self {
+        let levers = settings.levers.clone();
         let schedule = Schedule::new(&settings);
         let (policy, tables) = policy;
         Self {
@@ -91,6 +88,7 @@ impl QueueManager {
             saving: None,
             owner: Owner::default(),
             schedule,
+            levers,
             restarts: HashMap::new(),
             gathering: BTreeMap::new(),
             wake: None,
@@ -156,113 +154,6 @@ impl QueueManager {
             saving.save(mark);
         }
     }
-
-    /// The routes of a message are known: its parts are scheduled, and what cannot be delivered is settled.
-    pub(super) fn admit(&mut self, admitted: Admitted) {
-        let Admitted { envelope, body, routed, attempts, mut due, mut reports } = admitted;
-        let now = now();
-        if body.is_none() {
-            due = self.schedule.after_restart(envelope.id, attempts, due, now);
-        }
-        let id = envelope.id;
-        let (parts, results) = self.place(&envelope, routed, (attempts, due), &mut reports);
-        if parts.is_empty() {
-            self.finish_message(&envelope, body, reports, now);
-            return;
-        }
-        if !reports.is_empty() {
-            self.gathering.insert((now + self.common.settings.bounce_gather, id), ());
-        }
-        let jobs = parts
-            .iter()
-            .enumerate()
-            .map(|(number, part)| (part.destination.clone(), part.job(id, number), part.due));
-        for (destination, job, due) in jobs.collect::<Vec<_>>() {
-            self.schedule.add(&destination, job, due, now);
-        }
-        let fresh = body.map(|body| (Arc::clone(&envelope), body));
-        self.owner.admit(id, fresh, parts, (reports, now));
-        if !results.is_empty() {
-            self.save(Mark::Update(Update { id, results, dsn: None }));
-        }
-    }
-
-    /// The parts of a message, and the marks and reports for recipients that have none.
-    fn place(
-        &self,
-        envelope: &Arc<Envelope>,
-        routed: Routed,
-        when: (u32, UnixTime),
-        reports: &mut Vec<Report>,
-    ) -> (Vec<Part>, Vec<RecipientResult>) {
-        let now = now();
-        let (attempts, due) = when;
-        let client = client_number(&envelope.client);
-        let Routed { parts, refused, parked, discarded } = routed;
-        let mut results = Vec::new();
-        for (index, failure) in &refused {
-            self.settle_unrouted((envelope, None), &[*index], (Settled::Bounced, failure), attempts);
-            results.push(delivery::final_result(*index, failure, now));
-            reports.extend(Report::new(envelope, *index, Action::Failed, delivery::unsent(failure, now)));
-        }
-        for (index, text) in discarded {
-            let status = EnhancedStatus::success(0, 0);
-            let failure = Failure { status, reason: text, reply: None, trouble: Trouble::Other };
-            self.settle_unrouted((envelope, None), &[index], (Settled::Removed, &failure), attempts);
-            results.push(delivery::final_result(index, &failure, now));
-        }
-        let mut placed: Vec<Part> = Vec::with_capacity(parts.len() + parked.len());
-        for part in parts {
-            let part = Part { attempts, due, client, ..Part::routed(part) };
-            if attempts == 0 {
-                let event = Event::Queued {
-                    envelope,
-                    destination: &part.destination,
-                    recipients: &part.recipients,
-                    at: now,
-                };
-                self.common.sink.event(event);
-            }
-            placed.push(part);
-        }
-        for (index, failure) in &parked {
-            if now >= envelope.arrived + self.common.settings.lifetime(envelope) {
-                let failure = disposition::expired(Some(failure));
-                self.settle_unrouted((envelope, None), &[*index], (Settled::Expired, &failure), attempts);
-                results.push(delivery::final_result(*index, &failure, now));
-                reports.extend(Report::new(
-                    envelope,
-                    *index,
-                    Action::Failed,
-                    delivery::unsent(&failure, now),
-                ));
-                continue;
-            }
-            self.settle_unrouted((envelope, None), &[*index], (Settled::Deferred, failure), attempts);
-            let wait = self.schedule.backoff(attempts + 1);
-            placed.push(Part { attempts: attempts + 1, due: now + wait, client, ..Part::parked(*index) });
-        }
-        (placed, results)
-    }
-
-    /// The routes of a part's recipients are others than when it was scheduled.
-    fn rerouted(&mut self, start: &Start, routed: Routed, envelope: &Arc<Envelope>, body: Bytes) {
-        let now = now();
-        let mut reports = Vec::new();
-        let (parts, results) = self.place(envelope, routed, (start.job.attempts, now), &mut reports);
-        let Replaced { jobs, told: finished } = self.owner.replace(&start.job, parts, reports, now);
-        for (destination, job, due) in jobs {
-            self.schedule.add(&destination, job, due, now);
-        }
-        match finished {
-            Some(reports) => self.finish_message(envelope, Some(body), reports, now),
-            None if results.is_empty() => {}
-            None => {
-                self.gathering.insert((now + self.common.settings.bounce_gather, start.job.id), ());
-                self.save(Mark::Update(Update { id: start.job.id, results, dsn: None }));
-            }
-        }
-    }
 }
 
 impl Actor for QueueManager {
@@ -275,52 +166,6 @@ impl Actor for QueueManager {
         self.address = Some(Rc::clone(&address));
         self.saving = Some(Saving::new(Rc::clone(&self.board), address, Rc::clone(&self.idle)));
         self.start_services(context);
-    }
-}
-
-/// A message is durable, and ours.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Admit {
-    /// Its envelope.
-    pub envelope: Arc<Envelope>,
-    /// Its text.
-    pub body: Bytes,
-}
-
-impl Handler<Admit> for QueueManager {
-    type Result = ();
-
-    fn handle(&mut self, Admit { envelope, body }: Admit, context: &mut Self::Context) {
-        let recipients = (0..envelope.recipients.len()).collect();
-        let due = UnixTime::default();
-        let message =
-            Unrouted { envelope, body: Some(body), recipients, attempts: 0, due, reports: Vec::new() };
-        if let Some(admitted) = delivery::route(&self.common, &self.board, message, self.address.as_ref()) {
-            self.admit(admitted);
-            self.pump(context);
-        }
-    }
-}
-
-/// The routes of a message are known.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Admitted {
-    pub(super) envelope: Arc<Envelope>,
-    pub(super) body: Option<Bytes>,
-    pub(super) routed: Routed,
-    pub(super) attempts: u32,
-    pub(super) due: UnixTime,
-    pub(super) reports: Vec<Report>,
-}
-
-impl Handler<Admitted> for QueueManager {
-    type Result = ();
-
-    fn handle(&mut self, admitted: Admitted, context: &mut Self::Context) {
-        self.admit(admitted);
-        self.pump(context);
     }
 }
 
@@ -344,7 +189,12 @@ impl QueueManager {
         }
         start.leaves(self.crews.ended(crew));
         match end {
-            End::Made(account, feedback, body) => self.made(&start, &account, feedback, body),
+            End::Made(mut account, feedback, body) => {
+                if self.levers.soft_bounce {
+                    account.soften();
+                }
+                self.made(&start, &account, feedback, body);
+            }
             End::NoPlace => {
                 self.owner.withdraw(&start.job);
                 self.schedule.put_back(start, now);

@@ -4,6 +4,7 @@
 //! started anew from its factory, and while it is down its questions are answered [`crate::Answer::Unavailable`], so mail is
 //! deferred, never lost and never sent weaker. A panic of the manager itself ends the process with status 70; recovery does the rest.
 
+mod admission;
 mod children;
 mod commands;
 mod crews;
@@ -11,16 +12,20 @@ mod delivery;
 mod doorway;
 mod factories;
 mod manager;
+mod obey;
+mod orders;
 mod passage;
 mod saving;
 mod services;
 mod supervise;
 mod telling;
 
+pub use admission::Admit;
 pub use children::{DeathNotice, Died, watch};
 #[cfg(feature = "crash")]
 pub use commands::CrashService;
-pub use commands::{AskDoorway, Drain, Entry, List, Remove, Retry, Show, ShownMessage, Stop};
+pub use commands::{AskDoorway, Drain, Show, ShownMessage, Stop};
 pub use doorway::Doorway;
 pub use factories::{Factories, Factory, SpoolParts};
-pub use manager::{Admit, QueueManager};
+pub use manager::QueueManager;
+pub use orders::{Act, AskLevers, AskStandings, Look, Slice, Standing, Suspend, Switch};

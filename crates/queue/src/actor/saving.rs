@@ -17,7 +17,8 @@ use waxseal_spool::{
 use waxseal_types::QueueId;
 
 use super::{
-    manager::{Admit, QueueManager},
+    admission::Admit,
+    manager::QueueManager,
     services::{Switchboard, answer, put},
 };
 

@@ -30,6 +30,8 @@ pub(super) struct Line {
     pub(super) probing: bool,
     /// Whether it is named among those that were held back.
     pub(super) held: bool,
+    /// An operator wants nothing to be delivered to it.
+    pub(super) suspended: bool,
     /// Whether its number stands in the turn of each class.
     pub(super) queued: [bool; 2],
 }
@@ -54,6 +56,9 @@ impl Line {
     }
 
     pub(super) fn may_begin(&self, now: UnixTime, limits: &Limits) -> bool {
+        if self.suspended {
+            return false;
+        }
         // postconf(5) default_destination_rate_delay: with one, the limit of concurrency is 1.
         if !limits.rate_delay.is_zero() && (self.active > 0 || self.not_before > now) {
             return false;

@@ -6,15 +6,16 @@
 //! connections fail is dead for a back-off time; then one probe decides.
 
 mod job;
+mod levers;
 mod line;
 mod share;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     time::Duration,
 };
 
-use waxseal_types::{QueueId, UnixTime};
+use waxseal_types::{NextHop, QueueId, UnixTime};
 
 use self::{
     line::{Class, Limits, Line},
@@ -44,6 +45,9 @@ pub struct Schedule {
     sequence: u64,
     active: u32,
     active_retries: u32,
+    /// Nothing begins.
+    paused: bool,
+    suspended: HashSet<NextHop>,
     limits: Limits,
 }
 
@@ -63,6 +67,8 @@ impl Schedule {
             sequence: 0,
             active: 0,
             active_retries: 0,
+            paused: settings.levers.defer_all,
+            suspended: settings.levers.suspended.iter().cloned().collect(),
             limits: Limits {
                 active: settings.active_limit.max(1),
                 window: f64::from(settings.destination_concurrency_limit.max(1)),
@@ -91,7 +97,7 @@ impl Schedule {
     /// The next delivery to begin, if the limits allow one.
     pub fn poll(&mut self, now: UnixTime) -> Option<Start> {
         self.wake(now);
-        if self.active >= self.limits.active {
+        if self.paused || self.active >= self.limits.active {
             return None;
         }
         let room = self.room_for_retries();
@@ -103,13 +109,16 @@ impl Schedule {
     /// deliveries a connection takes at once is for its lane to say.
     pub fn another(&mut self, destination: &Destination) -> Option<Start> {
         // Others may be waiting for room, too.
-        if self.active >= self.limits.active {
+        if self.paused || self.active >= self.limits.active {
             return None;
         }
         let number = *self.names.get(destination)?;
         let retries = self.active_retries < self.room_for_retries();
         let paced = !self.limits.rate_delay.is_zero();
-        let line = self.lines.get_mut(number as usize).filter(|line| line.dead_until.is_none() && !paced)?;
+        let line = self
+            .lines
+            .get_mut(number as usize)
+            .filter(|line| line.dead_until.is_none() && !line.suspended && !paced)?;
         let (job, retry) = match line.fresh.pop() {
             Some(job) => (job, false),
             None if retries => (line.retries.pop()?, true),
@@ -189,22 +198,6 @@ impl Schedule {
         }
     }
 
-    /// Makes everything due that waits for its time and satisfies `which`; a dead destination of it is probed at once.
-    pub fn expedite(&mut self, which: impl Fn(QueueId) -> bool) -> usize {
-        let chosen: Vec<_> =
-            self.due.iter().filter(|(_, (_, job))| which(job.id)).map(|(key, _)| *key).collect();
-        for key in &chosen {
-            if let Some((number, job)) = self.due.remove(key) {
-                if let Some(line) = self.lines.get_mut(number as usize) {
-                    line.dead_until = None;
-                    line.waiting = line.waiting.saturating_sub(1);
-                }
-                self.enqueue(number, job);
-            }
-        }
-        chosen.len()
-    }
-
     /// Deliveries under way.
     #[must_use]
     pub const fn active(&self) -> u32 {
@@ -261,7 +254,7 @@ impl Schedule {
         if let Some(number) = self.names.get(destination) {
             return *number;
         }
-        let line = self.new_line();
+        let line = Line { suspended: self.suspended.contains(&destination.nexthop), ..self.new_line() };
         if let Some(number) = self.free.pop() {
             self.names.insert(destination.clone(), number);
             self.destinations[number as usize] = destination.clone();
@@ -288,6 +281,7 @@ impl Schedule {
             backoff: self.limits.minimal_backoff,
             probing: false,
             held: false,
+            suspended: false,
             queued: [false; 2],
         }
     }

@@ -36,6 +36,15 @@ impl Share {
         self.jobs.entry(client).or_default().push_front(job);
     }
 
+    /// Keeps those that satisfy `which`.
+    pub(super) fn retain(&mut self, which: impl Fn(&Job) -> bool) {
+        self.jobs.retain(|_, jobs| {
+            jobs.retain(&which);
+            !jobs.is_empty()
+        });
+        self.turns.retain(|client| self.jobs.contains_key(client));
+    }
+
     /// The next job of the client whose turn it is.
     pub(super) fn pop(&mut self) -> Option<Job> {
         let client = self.turns.pop_front()?;

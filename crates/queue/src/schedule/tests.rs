@@ -149,11 +149,58 @@ fn jobs_wait_for_their_time_without_being_looked_at() {
 }
 
 #[test]
-fn a_message_can_be_made_due_at_once() {
+fn a_job_is_taken_back_and_given_anew() {
     let mut schedule = Schedule::new(&settings());
-    schedule.add(&to("a.example"), Job { attempts: 3, ..job(1) }, NOW + Duration::from_secs(4000), NOW);
-    assert_eq!(schedule.expedite(|id| id.as_u64() == 1), 1);
+    let later = Job { attempts: 3, ..job(1) };
+    let due = NOW + Duration::from_secs(4000);
+    schedule.add(&to("a.example"), later.clone(), due, NOW);
+    schedule.take_back(&later, due);
+    schedule.add(&to("a.example"), later, NOW, NOW);
     assert_eq!(ids(&begun(&mut schedule, NOW)), [1]);
+    assert_eq!((schedule.waiting(), schedule.next_wakeup()), (0, None));
+}
+
+#[test]
+fn nothing_begins_to_a_suspended_destination_until_it_is_resumed() {
+    let mut schedule = Schedule::new(&settings());
+    let nexthop = "a.example".parse().unwrap();
+    schedule.suspend(&nexthop, true);
+    schedule.add(&to("a.example"), job(1), NOW, NOW);
+    schedule.add(&to("b.example"), job(2), NOW, NOW);
+    let others = begun(&mut schedule, NOW);
+    assert_eq!(ids(&others), [2]);
+    schedule.finished(&others[0], Feedback::Alive, NOW);
+    assert_eq!((schedule.another(&to("a.example")), schedule.next_wakeup()), (None, None));
+    assert!(schedule.is_suspended(&to("a.example")));
+    schedule.suspend(&nexthop, false);
+    assert_eq!(ids(&begun(&mut schedule, NOW)), [1]);
+}
+
+#[test]
+fn nothing_begins_while_all_is_deferred_and_nobody_is_woken_for_it() {
+    let mut schedule = Schedule::new(&settings());
+    schedule.pause(true);
+    let due = NOW + Duration::from_secs(1);
+    schedule.add(&to("a.example"), job(1), NOW, NOW);
+    schedule.add(&to("a.example"), Job { attempts: 1, ..job(2) }, due, NOW);
+    assert_eq!((schedule.poll(due), schedule.another(&to("a.example"))), (None, None));
+    assert_eq!(schedule.next_wakeup(), None);
+    schedule.pause(false);
+    assert_eq!(ids(&begun(&mut schedule, due)), [1, 2]);
+}
+
+#[test]
+fn what_is_swept_out_leaves_the_others_and_an_idle_destination_is_forgotten() {
+    let mut schedule = Schedule::new(&settings());
+    schedule.suspend(&"a.example".parse().unwrap(), true);
+    for id in 0..10 {
+        schedule.add(&to("a.example"), Job { client: (id % 3) as u32, ..job(id) }, NOW, NOW);
+    }
+    schedule.sweep(&to("a.example"), |job| job.id.as_u64() % 2 == 0, NOW);
+    schedule.suspend(&"a.example".parse().unwrap(), false);
+    let mut left = ids(&begun(&mut schedule, NOW));
+    left.sort_unstable();
+    assert_eq!(left, [0, 2, 4, 6, 8]);
 }
 
 #[test]

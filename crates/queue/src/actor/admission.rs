@@ -1,0 +1,189 @@
+//! How messages come into the manager's books: fresh from the intake, found in the spool, or with other routes than before.
+
+use std::sync::Arc;
+
+use actix::{Handler, Message};
+use bytes::Bytes;
+use waxseal_spool::{RecipientResult, Update};
+use waxseal_types::{EnhancedStatus, Envelope, UnixTime};
+
+use super::{
+    delivery::{self, Unrouted},
+    manager::{QueueManager, now},
+    saving::Mark,
+};
+use crate::{
+    Event, Settled, Start, Trouble,
+    account::Failure,
+    bounce::{Action, Report},
+    client_number, disposition,
+    owner::{Part, Replaced},
+    routing::Routed,
+};
+
+impl QueueManager {
+    /// The routes of a message are known: its parts are scheduled, and what cannot be delivered is settled.
+    pub(super) fn admit(&mut self, admitted: Admitted) {
+        let Admitted { envelope, body, routed, attempts, mut due, held, mut reports } = admitted;
+        let now = now();
+        if body.is_none() {
+            due = self.schedule.after_restart(envelope.id, attempts, due, now);
+        }
+        let id = envelope.id;
+        let (mut parts, results) = self.place(&envelope, routed, (attempts, due), &mut reports);
+        Part::hold_those(&mut parts, &held);
+        if parts.is_empty() {
+            self.finish_message(&envelope, body, reports, now);
+            return;
+        }
+        if !reports.is_empty() {
+            self.gathering.insert((now + self.common.settings.bounce_gather, id), ());
+        }
+        let jobs = parts
+            .iter()
+            .enumerate()
+            .filter(|(_, part)| !part.held)
+            .map(|(number, part)| (part.destination.clone(), part.job(id, number), part.due));
+        for (destination, job, due) in jobs.collect::<Vec<_>>() {
+            self.schedule.add(&destination, job, due, now);
+        }
+        let fresh = body.map(|body| (Arc::clone(&envelope), body));
+        self.owner.admit(id, fresh, parts, (reports, now));
+        if !results.is_empty() {
+            self.save(Mark::Update(Update { id, results, dsn: None }));
+        }
+    }
+
+    /// The parts of a message, and the marks and reports for recipients that have none.
+    fn place(
+        &self,
+        envelope: &Arc<Envelope>,
+        routed: Routed,
+        when: (u32, UnixTime),
+        reports: &mut Vec<Report>,
+    ) -> (Vec<Part>, Vec<RecipientResult>) {
+        let now = now();
+        let (attempts, due) = when;
+        let client = client_number(&envelope.client);
+        let Routed { parts, refused, parked, discarded } =
+            if self.levers.soft_bounce { routed.softened() } else { routed };
+        let mut results = Vec::new();
+        for (index, failure) in &refused {
+            self.settle_unrouted((envelope, None), &[*index], (Settled::Bounced, failure), attempts);
+            results.push(delivery::final_result(*index, failure, now));
+            reports.extend(Report::new(envelope, *index, Action::Failed, delivery::unsent(failure, now)));
+        }
+        for (index, text) in discarded {
+            let status = EnhancedStatus::success(0, 0);
+            let failure = Failure { status, reason: text, reply: None, trouble: Trouble::Other };
+            self.settle_unrouted((envelope, None), &[index], (Settled::Removed, &failure), attempts);
+            results.push(delivery::final_result(index, &failure, now));
+        }
+        let mut placed: Vec<Part> = Vec::with_capacity(parts.len() + parked.len());
+        for part in parts {
+            let part = Part { attempts, due, client, ..Part::routed(part) };
+            if attempts == 0 {
+                let event = Event::Queued {
+                    envelope,
+                    destination: &part.destination,
+                    recipients: &part.recipients,
+                    at: now,
+                };
+                self.common.sink.event(event);
+            }
+            placed.push(part);
+        }
+        for (index, failure) in &parked {
+            if now >= envelope.arrived + self.common.settings.lifetime(envelope) {
+                let failure = disposition::expired(Some(failure));
+                self.settle_unrouted((envelope, None), &[*index], (Settled::Expired, &failure), attempts);
+                results.push(delivery::final_result(*index, &failure, now));
+                reports.extend(Report::new(
+                    envelope,
+                    *index,
+                    Action::Failed,
+                    delivery::unsent(&failure, now),
+                ));
+                continue;
+            }
+            self.settle_unrouted((envelope, None), &[*index], (Settled::Deferred, failure), attempts);
+            let wait = self.schedule.backoff(attempts + 1);
+            placed.push(Part { attempts: attempts + 1, due: now + wait, client, ..Part::parked(*index) });
+        }
+        (placed, results)
+    }
+
+    /// The routes of a part's recipients are others than when it was scheduled.
+    pub(super) fn rerouted(&mut self, start: &Start, routed: Routed, envelope: &Arc<Envelope>, body: Bytes) {
+        let now = now();
+        let mut reports = Vec::new();
+        let (parts, results) = self.place(envelope, routed, (start.job.attempts, now), &mut reports);
+        let Replaced { jobs, told: finished } = self.owner.replace(&start.job, parts, reports, now);
+        for (destination, job, due) in jobs {
+            self.schedule.add(&destination, job, due, now);
+        }
+        match finished {
+            Some(reports) => self.finish_message(envelope, Some(body), reports, now),
+            None if results.is_empty() => {}
+            None => {
+                self.gathering.insert((now + self.common.settings.bounce_gather, start.job.id), ());
+                self.save(Mark::Update(Update { id: start.job.id, results, dsn: None }));
+            }
+        }
+    }
+}
+
+/// A message is durable, and ours.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Admit {
+    /// Its envelope.
+    pub envelope: Arc<Envelope>,
+    /// Its text.
+    pub body: Bytes,
+}
+
+impl Handler<Admit> for QueueManager {
+    type Result = ();
+
+    fn handle(&mut self, Admit { envelope, body }: Admit, context: &mut Self::Context) {
+        let recipients = (0..envelope.recipients.len()).collect();
+        let due = UnixTime::default();
+        let message = Unrouted {
+            envelope,
+            body: Some(body),
+            recipients,
+            attempts: 0,
+            due,
+            held: Vec::new(),
+            reports: Vec::new(),
+        };
+        if let Some(admitted) = delivery::route(&self.common, &self.board, message, self.address.as_ref()) {
+            self.admit(admitted);
+            self.pump(context);
+        }
+    }
+}
+
+/// The routes of a message are known.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Admitted {
+    pub(super) envelope: Arc<Envelope>,
+    pub(super) body: Option<Bytes>,
+    pub(super) routed: Routed,
+    pub(super) attempts: u32,
+    pub(super) due: UnixTime,
+    /// Recipients that an operator holds.
+    pub(super) held: Vec<usize>,
+    pub(super) reports: Vec<Report>,
+}
+
+impl Handler<Admitted> for QueueManager {
+    type Result = ();
+
+    fn handle(&mut self, admitted: Admitted, context: &mut Self::Context) {
+        self.admit(admitted);
+        self.pump(context);
+    }
+}
