@@ -37,6 +37,17 @@ async fn suspend(engine: &Engine, nexthop: &str, closed: bool) {
     within(LIMIT, engine.manager().send(Suspend { nexthop, closed })).await.expect("it answers");
 }
 
+fn queued(world: &World) -> usize {
+    world.recorder.seen().iter().filter(|seen| matches!(seen, Seen::Queued(_))).count()
+}
+
+/// Submits a message and waits until the queue has it: the 250 comes when it is on disk.
+async fn submit(world: &World, engine: &Engine, from: &str, to: &[&str]) {
+    let before = queued(world);
+    world.submit(engine, from, to, TEXT).await;
+    within(LIMIT, world.recorder.wait(|_| (queued(world) > before).then_some(()))).await;
+}
+
 fn all() -> Selection {
     Selection::default()
 }
@@ -62,7 +73,7 @@ async fn what_is_held_stays_over_a_restart_until_it_is_released() {
     let peer = Peer::builder().start().await.expect("starts");
     let (world, engine) = paused(&peer).await;
     for number in 0..4 {
-        world.submit(&engine, "a@a.test", &[&format!("b{number}@b.test")], TEXT).await;
+        submit(&world, &engine, "a@a.test", &[&format!("b{number}@b.test")]).await;
     }
     assert_eq!(act(&engine, to("B1@b.test"), Command::Hold).await, done(1, 1, 0));
     assert_eq!(act(&engine, all(), Command::Retry).await, done(3, 3, 1), "what is held stays so");
@@ -88,9 +99,9 @@ async fn messages_are_chosen_by_sender_recipient_domain_and_reason_and_only_thos
     world.settings.queue.minimal_backoff = std::time::Duration::from_secs(3600);
     world.settings.queue.maximal_backoff = std::time::Duration::from_secs(3600);
     let engine = world.start().await;
-    world.submit(&engine, "a@a.test", &["b@b.test", "c@c.test"], TEXT).await;
-    world.submit(&engine, "z@a.test", &["b@b.test"], TEXT).await;
-    world.submit(&engine, "", &["d@b.test"], TEXT).await;
+    submit(&world, &engine, "a@a.test", &["b@b.test", "c@c.test"]).await;
+    submit(&world, &engine, "z@a.test", &["b@b.test"]).await;
+    submit(&world, &engine, "", &["d@b.test"]).await;
     // What a server said counts when it is written down.
     let busy = Selection { reason: Some("BUSY".into()), ..all() };
     within(LIMIT, async { while count(&engine, busy.clone(), Command::Remove).await.messages < 3 {} }).await;
@@ -132,7 +143,7 @@ async fn a_message_that_is_given_up_comes_back_with_the_operators_words() {
     let world = world.routes(&[&format!("a.test smtp:{}", home.nexthop())]);
     let engine = world.start().await;
     suspend(&engine, &peer.nexthop(), true).await;
-    world.submit(&engine, "a@a.test", &["b@b.test", "c@b.test"], TEXT).await;
+    submit(&world, &engine, "a@a.test", &["b@b.test", "c@b.test"]).await;
     let command = Command::Bounce("this domain is closed".into());
     assert_eq!(act(&engine, all(), command).await, done(1, 1, 0));
     let bounce = &within(LIMIT, home.wait_for(1)).await[0];
@@ -149,7 +160,7 @@ async fn what_is_under_way_is_too_late_to_touch() {
     let peer = Peer::builder().on(Step::Dot, held).start().await.expect("starts");
     let world = World::new(&peer.nexthop(), TlsLevel::May);
     let engine = world.start().await;
-    world.submit(&engine, "a@a.test", &["b@b.test"], TEXT).await;
+    submit(&world, &engine, "a@a.test", &["b@b.test"]).await;
     within(LIMIT, gate.reached()).await;
     for command in [Command::Hold, Command::Remove, Command::Bounce("no".into()), Command::Retry] {
         assert_eq!(act(&engine, all(), command.clone()).await, done(0, 0, 1), "{command:?}");
@@ -167,7 +178,7 @@ async fn a_destination_can_be_suspended_and_its_queue_sent_elsewhere() {
     let engine = world.start().await;
     suspend(&engine, &peer.nexthop(), true).await;
     for number in 0..3 {
-        world.submit(&engine, "a@a.test", &[&format!("b{number}@b.test")], TEXT).await;
+        submit(&world, &engine, "a@a.test", &[&format!("b{number}@b.test")]).await;
     }
     assert_eq!(waiting(&engine, State::Waiting).await, 3);
     let nexthop = other.nexthop().parse().expect("a next hop");
@@ -188,7 +199,7 @@ async fn with_soft_bounce_a_refusal_waits_and_nobody_is_told() {
     let mut world = World::new(&peer.nexthop(), TlsLevel::May);
     world.settings.queue.levers.soft_bounce = true;
     let engine = world.start().await;
-    world.submit(&engine, "a@a.test", &["b@b.test"], TEXT).await;
+    submit(&world, &engine, "a@a.test", &["b@b.test"]).await;
     let account = within(LIMIT, world.recorder.attempt(|account| !account.results.is_empty())).await;
     let Outcome::Deferred(failure) = &account.results[0].outcome else { panic!("{:?}", account.results) };
     assert_eq!(failure.status.to_string(), "4.1.1");
@@ -207,6 +218,12 @@ async fn a_thousand_messages_are_retried_removed_and_counted_in_bulk() {
     for number in 0..1_000 {
         world.submit(&engine, "a@a.test", &[&format!("b{number}@b.test")], TEXT).await;
     }
+    within(LIMIT, async {
+        while queued(&world) < 1_000 {
+            tokio::task::yield_now().await
+        }
+    })
+    .await;
     assert_eq!(count(&engine, all(), Command::Remove).await, done(1_000, 1_000, 0));
     assert_eq!(act(&engine, all(), Command::Hold).await, done(1_000, 1_000, 0));
     assert_eq!(act(&engine, to("b7@b.test"), Command::Release).await, done(1, 1, 0));
