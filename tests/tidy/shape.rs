@@ -95,6 +95,7 @@ pub(crate) const NAMESPACES: &[(&str, &str, &str)] = &[
     ("policy", "findings", "functions named after what they look at: `findings::of_entries`"),
     ("queue", "bounce", "`notification` and `Report` are words of bounces here"),
     ("queue", "disposition", "functions named after what failed: `disposition::open_failed`"),
+    ("queue", "levers", "words that need its name: `levers::Command`, `levers::State`"),
     ("queue", "owner", "its `Message` and `Part` are the queue's bookkeeping, not mail"),
     ("smtp", "server", "both ends have their `Settings`, `Event` and `Session`"),
     ("testbed", "dns", "a world of its own beside the peers"),

@@ -4,6 +4,7 @@
 //! from it (marks for the spool, a retry, a notification) is worked out here and carried out by the queue manager.
 
 mod orders;
+mod results;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,18 +13,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use waxseal_spool::{Outcome as StoredOutcome, Progress, RecipientResult, RecipientState};
+use waxseal_spool::{Progress, RecipientResult, RecipientState};
 use waxseal_types::{Envelope, NextHop, Protocol, QueueId, UnixTime};
 
 use crate::{
     Account, Destination, Job, Settings,
-    account::{Failure, Outcome},
-    bounce::{Action, Report},
-    disposition,
+    account::Failure,
+    bounce::Report,
     routing::{Routed, RoutedPart},
 };
 
 pub use orders::{Place, Remains};
+use results::{settled, stored};
 
 /// How many octets of texts stay in memory until they are delivered (design §6); the others are read back from the spool.
 const FRESH_LIMIT: usize = 16 << 20;
@@ -315,58 +316,6 @@ impl Message {
                 effects.gather_until = Some(now + settings.bounce_gather);
             }
         }
-    }
-}
-
-/// The state that a result leads to, and what the sender has to hear of it.
-fn settled(
-    account: &Account,
-    result: &crate::account::RecipientResult,
-    too_old: bool,
-    now: UnixTime,
-) -> (RecipientState, Option<Report>) {
-    let report = |action, said| Report::new(&account.envelope, result.index, action, said);
-    match &result.outcome {
-        Outcome::Delivered { reply, without_dsn } => {
-            let said = || StoredOutcome { reason: reply.to_string().into(), ..stored(account, result, now) };
-            (RecipientState::Delivered, without_dsn.then(|| report(Action::Relayed, said())).flatten())
-        }
-        Outcome::Bounced(_) => (RecipientState::Failed, report(Action::Failed, stored(account, result, now))),
-        Outcome::Deferred(failure) if too_old => {
-            let Failure { status, reason, reply, .. } = disposition::expired(Some(failure));
-            let said = StoredOutcome { status, reason: reason.into(), reply, ..stored(account, result, now) };
-            (RecipientState::Expired, report(Action::Failed, said))
-        }
-        Outcome::Deferred(_) => (RecipientState::Pending, None),
-    }
-}
-
-fn account_host(account: &Account, connection: Option<usize>) -> Option<Arc<str>> {
-    let connection = connection.and_then(|number| account.connections.get(number))?;
-    connection
-        .host
-        .as_ref()
-        .map(|host| host.as_str().into())
-        .or_else(|| connection.address.map(|a| a.to_string().into()))
-}
-
-fn stored(account: &Account, result: &crate::account::RecipientResult, now: UnixTime) -> StoredOutcome {
-    let host = account_host(account, result.connection);
-    match &result.outcome {
-        Outcome::Delivered { reply, .. } => StoredOutcome {
-            at: now,
-            status: reply.enhanced(),
-            host,
-            reply: Some(reply.clone()),
-            reason: "delivered".into(),
-        },
-        Outcome::Deferred(failure) | Outcome::Bounced(failure) => StoredOutcome {
-            at: now,
-            status: failure.status,
-            host,
-            reply: failure.reply.clone(),
-            reason: failure.reason.as_str().into(),
-        },
     }
 }
 
