@@ -15,7 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("smtp", &[]),
     ("transport", &["verify", "smtp"]),
     ("spool", &[]),
-    ("intake", &["smtp", "spool"]),
+    ("intake", &["smtp", "spool", "trust", "verify"]),
     ("queue", &["policy", "dns", "trust", "verify", "transport", "spool"]),
     ("telemetry", &["queue"]),
     ("ledger", &["queue"]),

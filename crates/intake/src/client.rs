@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::watch;
 use waxseal_smtp::server::Refusal;
 
-use crate::Settings;
+use crate::{Settings, rates::Network};
 
 /// One client.
 #[derive(Debug, Clone)]
@@ -18,9 +18,10 @@ pub(crate) struct Client {
     pub(crate) label: Arc<str>,
     /// The same for the comment in `Received:` (RFC 5321 §4.4: `TCP-info`).
     pub(crate) comment: Arc<str>,
-    /// Whether it may send mail to anywhere.
-    pub(crate) may_relay: bool,
-    address: Option<IpAddr>,
+    /// Whether it is in `relay_from`, or came by a unix socket.
+    pub(crate) is_ours: bool,
+    /// What it is counted as; `None` is a process on this machine.
+    pub(crate) network: Option<Network>,
 }
 
 impl Client {
@@ -31,15 +32,20 @@ impl Client {
         Self {
             label: format!("unknown[{address}]").into(),
             comment: format!("unknown [{tag}{address}]").into(),
-            may_relay: settings.may_relay(address),
-            address: Some(address),
+            is_ours: settings.is_ours(address),
+            network: Some(Network::of(address, settings.rates.ipv6_prefix)),
         }
     }
 
     /// A process on this machine: the file system decided that it may.
     pub(crate) fn local(uid: Option<u32>) -> Self {
         let label: Arc<str> = uid.map_or_else(|| "local".into(), |uid| format!("local[uid {uid}]").into());
-        Self { comment: Arc::clone(&label), label, may_relay: true, address: None }
+        Self { comment: Arc::clone(&label), label, is_ours: true, network: None }
+    }
+
+    /// What it is counted as where limits hold for it (postconf(5), smtpd_client_event_limit_exceptions).
+    pub(crate) fn limited(&self) -> Option<Network> {
+        self.network.filter(|_| !self.is_ours)
     }
 }
 
@@ -47,19 +53,22 @@ impl Client {
 #[derive(Debug)]
 pub(crate) struct Clients {
     total: watch::Sender<usize>,
-    by_address: Mutex<HashMap<IpAddr, usize>>,
+    by_network: Mutex<HashMap<Network, usize>>,
 }
 
 /// One counted connection; dropping it uncounts it.
 #[derive(Debug)]
 pub(crate) struct Admission {
     clients: Arc<Clients>,
-    address: Option<IpAddr>,
+    network: Option<Network>,
 }
+
+/// The share of all connections, in tenths, from which on clients have less time, and which only clients of ours may go beyond.
+const STRESS: usize = 9;
 
 impl Clients {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { total: watch::Sender::new(0), by_address: Mutex::default() })
+        Arc::new(Self { total: watch::Sender::new(0), by_network: Mutex::default() })
     }
 
     /// Lets a client in, or says why not.
@@ -68,11 +77,10 @@ impl Clients {
         client: &Client,
         settings: &Settings,
     ) -> Result<Admission, Refusal> {
-        // postconf(5) smtpd_client_event_limit_exceptions.
-        let address = client.address.filter(|_| !client.may_relay && settings.client_connection_limit > 0);
-        if let Some(address) = address {
+        let network = client.limited().filter(|_| settings.client_connection_limit > 0);
+        if let Some(network) = network {
             let mut counts = self.counts();
-            let count = counts.entry(address).or_insert(0);
+            let count = counts.entry(network).or_insert(0);
             if *count >= settings.client_connection_limit {
                 return Err(Refusal::TOO_MANY_CONNECTIONS);
             }
@@ -83,8 +91,15 @@ impl Clients {
             *count += 1;
             total = *count;
         });
-        let admission = Admission { clients: Arc::clone(self), address };
-        if total > settings.connection_limit { Err(Refusal::TOO_BUSY) } else { Ok(admission) }
+        let admission = Admission { clients: Arc::clone(self), network };
+        // However many strangers come, there is room for the mail that this server is for.
+        let limit = if client.is_ours { settings.connection_limit } else { crowded(settings) };
+        if total > limit { Err(Refusal::TOO_BUSY) } else { Ok(admission) }
+    }
+
+    /// Whether so many are connected that each has less time (postconf(5), STRESS_README: the server ports are all busy).
+    pub(crate) fn is_stressed(&self, settings: &Settings) -> bool {
+        self.count() >= crowded(settings)
     }
 
     /// Resolves when nobody is connected.
@@ -97,20 +112,25 @@ impl Clients {
         *self.total.borrow()
     }
 
-    fn counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    fn counts(&self) -> MutexGuard<'_, HashMap<Network, usize>> {
         // The map is whole between any two statements.
-        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_network.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// At least one connection short of the limit, where that is not a limit of one.
+fn crowded(settings: &Settings) -> usize {
+    (settings.connection_limit.saturating_mul(STRESS) / 10).max(1)
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        if let Some(address) = self.address {
+        if let Some(network) = self.network {
             let mut counts = self.clients.counts();
-            if let Some(count) = counts.get_mut(&address) {
+            if let Some(count) = counts.get_mut(&network) {
                 *count -= 1;
                 if *count == 0 {
-                    counts.remove(&address);
+                    counts.remove(&network);
                 }
             }
         }
@@ -162,7 +182,7 @@ mod tests {
         let settings = Settings::default();
         let label = |text: &str| {
             let client = Client::inet(text.parse().unwrap(), &settings);
-            (client.label.to_string(), client.comment.to_string(), client.may_relay)
+            (client.label.to_string(), client.comment.to_string(), client.is_ours)
         };
         assert_eq!(label("127.0.0.1"), ("unknown[127.0.0.1]".into(), "unknown [127.0.0.1]".into(), true));
         assert_eq!(

@@ -25,6 +25,9 @@ pub enum Error {
     /// The operator's: there is nothing to listen on.
     #[error("listen.smtp is empty: no mail could come in")]
     NoListeners,
+    /// The operator's: a certificate, or its key, cannot be used; the text names the file.
+    #[error("{0}")]
+    Certificate(String),
     /// The system's: a bound socket cannot be used.
     #[error("cannot use the listener on {address}: {source}")]
     Listener {
@@ -42,7 +45,14 @@ impl Error {
     /// Whether the operator has to change something before the program can start (exit status 78).
     #[must_use]
     pub const fn is_configuration(&self) -> bool {
-        matches!(self, Self::Bind { .. } | Self::NotASocket(_) | Self::Taken(_) | Self::NoListeners)
+        matches!(
+            self,
+            Self::Bind { .. }
+                | Self::NotASocket(_)
+                | Self::Taken(_)
+                | Self::NoListeners
+                | Self::Certificate(_)
+        )
     }
 }
 

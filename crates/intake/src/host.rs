@@ -10,20 +10,43 @@ use waxseal_smtp::server::{Hello, Host, Message, Received, Refusal, Transaction}
 use waxseal_spool::Accept;
 use waxseal_types::{Envelope, QueueId, Recipient, UnixTime};
 
-use crate::{client::Client, intake::Intake};
+use crate::{client::Client, intake::Intake, rates::Event};
 
 /// The door that one client stands before.
 pub(crate) struct Door {
     intake: Arc<Intake>,
     accept: Arc<dyn Accept>,
     client: Client,
+    /// Whether it may send mail to anywhere.
+    relay: Result<(), Refusal>,
+    /// What `Received:` says of TLS.
+    tls: String,
     /// The id that the `Received:` line of the text under way names.
     id: Option<QueueId>,
 }
 
 impl Door {
     pub(crate) fn new(intake: Arc<Intake>, accept: Arc<dyn Accept>, client: Client) -> Self {
-        Self { intake, accept, client, id: None }
+        Self { intake, accept, client, relay: Err(Refusal::RELAY_DENIED), tls: String::new(), id: None }
+    }
+
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether it may send mail to anywhere, from now on.
+    pub(crate) fn set_relay(&mut self, verdict: Result<(), Refusal>) {
+        self.relay = verdict;
+    }
+
+    /// The lines about TLS in `Received:`, from now on.
+    pub(crate) fn set_tls(&mut self, lines: String) {
+        self.tls = lines;
+    }
+
+    /// Counts one against the client's limits.
+    fn count(&self, event: Event) -> bool {
+        self.client.limited().is_none_or(|network| self.intake.rates.count(network, event))
     }
 
     /// Hands a message over. `Ok` says that it is durable.
@@ -58,11 +81,17 @@ impl Door {
 
 impl Host for Door {
     fn mail(&mut self, _: &Transaction) -> Result<(), Refusal> {
+        if !self.count(Event::Message) {
+            return Err(Refusal::TOO_MUCH_MAIL);
+        }
         self.accept.ready().map_err(refusal)
     }
 
     fn recipient(&mut self, _: &Transaction, _: &Recipient) -> Result<(), Refusal> {
-        if self.client.may_relay { Ok(()) } else { Err(Refusal::RELAY_DENIED) }
+        if !self.count(Event::Recipient) {
+            return Err(Refusal::TOO_MANY_RECIPIENTS_IN_TIME);
+        }
+        self.relay.clone()
     }
 
     fn text(&mut self, hello: &Hello, transaction: &Transaction, text: &mut BytesMut) -> Result<(), Refusal> {
@@ -72,8 +101,16 @@ impl Host for Door {
         let id = self.accept.next_id();
         self.id = Some(id);
         let hostname = &self.intake.protocol.hostname;
-        Received { hello, client: &self.client.comment, hostname, id, transaction, time: now() }
-            .write_to(text);
+        Received {
+            hello,
+            client: &self.client.comment,
+            tls: &self.tls,
+            hostname,
+            id,
+            transaction,
+            time: now(),
+        }
+        .write_to(text);
         Ok(())
     }
 }

@@ -6,29 +6,46 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::watch,
+    sync::{Notify, watch},
     task::JoinSet,
 };
 use waxseal_smtp::server;
 use waxseal_spool::Accept;
 
 use crate::{
-    Error, Settings,
+    Error, Level, Neighbours, Settings,
+    auth::Authenticator,
     client::{Client, Clients},
     ids::Ids,
-    listener::{Bound, Listener},
+    listener::{Bound, Listener, Mode},
+    protocols::Protocols,
+    rates::Rates,
     session,
+    tls::{Change, Front},
 };
+
+/// How often the files of certificates are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+const LOOK_FOR_NONE: Duration = Duration::from_secs(30);
 
 /// An intake whose addresses are bound.
 #[derive(Debug)]
 pub struct Intake {
     pub(crate) settings: Settings,
     pub(crate) protocol: Arc<server::Settings>,
+    pub(crate) protocols: Protocols,
+    pub(crate) rates: Rates,
+    /// TLS, where any listener has it.
+    pub(crate) front: Option<Front>,
+    pub(crate) authenticator: Option<Authenticator>,
+    pub(crate) neighbours: Neighbours,
+    reload: Notify,
+    notices: Vec<String>,
     pub(crate) clients: Arc<Clients>,
     pub(crate) memory: Memory,
     pub(crate) ids: Ids,
@@ -42,20 +59,44 @@ impl Intake {
     /// Binds all of `settings.listen`.
     ///
     /// # Errors
-    /// An address that cannot be listened on, or none at all; see [`Error::is_configuration`].
+    /// An address that cannot be listened on, or none at all; a certificate that cannot be used; see [`Error::is_configuration`].
     pub fn bind(settings: Settings) -> Result<Self, Error> {
-        if settings.listen.is_empty() {
-            return Err(Error::NoListeners);
+        Self::bind_with(settings, Neighbours::default())
+    }
+
+    /// The same, with somebody to ask for tables and TLSA records.
+    ///
+    /// # Errors
+    /// As [`Intake::bind`].
+    pub fn bind_with(mut settings: Settings, neighbours: Neighbours) -> Result<Self, Error> {
+        let bound = listeners(&settings)?;
+        let addresses: Vec<_> = bound.iter().filter_map(Bound::local_addr).collect();
+        let (mut front, mut notices) = (None, Vec::new());
+        if settings.wants_tls() {
+            let with_tls = bound.iter().filter(|one| one.mode().has_tls());
+            let mut ports: Vec<u16> = with_tls.filter_map(|one| Some(one.local_addr()?.port())).collect();
+            ports.dedup();
+            let named = (settings.protocol.hostname.as_str(), ports);
+            let (made, told) = Front::new(settings.tls.clone(), named, neighbours.clone())?;
+            (front, notices) = (Some(made), told);
         }
-        let bound = settings.listen.iter().map(Bound::new).collect::<Result<Vec<_>, _>>()?;
+        settings.protocol.auth = settings.auth.users.is_some();
+        let tables = || Arc::clone(&neighbours.tables);
         Ok(Self {
             protocol: Arc::new(settings.protocol.clone()),
+            protocols: Protocols::new(&settings.protocol),
+            rates: Rates::new(settings.rates.clone()),
+            authenticator: settings.auth.users.clone().map(|table| Authenticator::new(table, tables())),
+            front,
+            neighbours,
+            reload: Notify::new(),
+            notices,
             settings,
             clients: Clients::new(),
             memory: Memory::default(),
             ids: Ids::new(),
             closing: watch::Sender::new(false),
-            addresses: bound.iter().filter_map(Bound::local_addr).collect(),
+            addresses,
             bound: Mutex::new(bound),
         })
     }
@@ -64,6 +105,40 @@ impl Intake {
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// What the operator should know of the certificates' files.
+    #[must_use]
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// Whether a client that says STARTTLS can have it now.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.front.as_ref().is_some_and(Front::is_ready)
+    }
+
+    /// Looks after the certificates for as long as it is polled: files that change are read and, where DNS allows it, served from then on;
+    /// where none is configured, one is made. To be run once, beside [`Intake::serve`].
+    pub async fn tend(&self) {
+        let Some(front) = &self.front else { return std::future::pending().await };
+        let mut forced = false;
+        loop {
+            match front.refresh(forced).await {
+                Change::None => {}
+                Change::Switched => tracing::info!("the intake has new certificates"),
+                Change::Trouble(what) => tracing::error!("{what}"),
+            }
+            // While there is none, DNS is asked for it less often than files are looked at.
+            let pause = if front.is_ready() { LOOK } else { LOOK_FOR_NONE };
+            forced = tokio::time::timeout(pause, self.reload.notified()).await.is_ok();
+        }
+    }
+
+    /// Has [`Intake::tend`] read everything again, changed or not (SIGHUP).
+    pub fn reload(&self) {
+        self.reload.notify_one();
     }
 
     /// How many clients are connected.
@@ -101,7 +176,8 @@ impl Intake {
     {
         let client =
             address.map_or_else(|| Client::local(None), |address| Client::inet(address, &self.settings));
-        session::run(stream, client, self, accept).await;
+        let mode = Mode::StartTls(self.settings.tls.level);
+        session::run(stream, (client, mode), self, accept).await;
     }
 
     /// Stops accepting and frees the addresses. Clients hear 421 as soon as they are not in the middle of a text; a message that is under
@@ -119,6 +195,19 @@ impl Intake {
     fn listeners(&self) -> Result<Vec<Listener>, Error> {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Bound::listen).collect()
     }
+}
+
+fn listeners(settings: &Settings) -> Result<Vec<Bound>, Error> {
+    let plain = if settings.tls.wrapper { Mode::Wrapped } else { Mode::StartTls(settings.tls.level) };
+    let bound = [
+        (&settings.listen, plain),
+        (&settings.submission, Mode::StartTls(Level::Encrypt)),
+        (&settings.submissions, Mode::Wrapped),
+    ]
+    .into_iter()
+    .flat_map(|(addresses, mode)| addresses.iter().map(move |address| Bound::new(address, mode)))
+    .collect::<Result<Vec<_>, _>>()?;
+    if bound.is_empty() { Err(Error::NoListeners) } else { Ok(bound) }
 }
 
 /// Octets of texts that sessions hold.

@@ -47,16 +47,25 @@
 pub mod actor;
 
 mod address;
+mod auth;
 mod client;
 mod error;
 mod host;
 mod ids;
 mod intake;
 mod listener;
+mod neighbours;
+mod protocols;
+mod rates;
+mod relay;
 mod session;
 mod settings;
+mod stream;
+mod tls;
 
 pub use address::{Cidr, InvalidCidr, InvalidListenAddr, ListenAddr};
 pub use error::Error;
 pub use intake::Intake;
-pub use settings::Settings;
+pub use neighbours::{Answer, Lookup, Neighbours, Publication, Records, Switch};
+pub use relay::RelayRule;
+pub use settings::{AuthSettings, Handshake, Level, RateLimits, Settings, TlsSettings};

@@ -17,7 +17,7 @@ use tokio::{
 };
 use waxseal_spool::Accept;
 
-use crate::{Error, ListenAddr, client::Client, intake::Intake, session};
+use crate::{Error, Level, ListenAddr, client::Client, intake::Intake, session};
 
 /// Connections that wait to be accepted. The system cuts it to its own limit.
 const BACKLOG: i32 = 1024;
@@ -29,17 +29,44 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Bound {
     address: ListenAddr,
+    mode: Mode,
     socket: Socket,
 }
 
+/// What TLS is at a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// By STARTTLS, at this level.
+    StartTls(Level),
+    /// From the first octet on.
+    Wrapped,
+}
+
+impl Mode {
+    /// Whether there is no mail without TLS.
+    pub(crate) const fn is_mandatory(self) -> bool {
+        matches!(self, Self::StartTls(Level::Encrypt) | Self::Wrapped)
+    }
+
+    /// Whether there may be TLS.
+    pub(crate) const fn has_tls(self) -> bool {
+        !matches!(self, Self::StartTls(Level::None))
+    }
+}
+
 /// A socket with its runtime.
-pub(crate) enum Listener {
+pub(crate) struct Listener {
+    socket: Accepting,
+    mode: Mode,
+}
+
+enum Accepting {
     Inet(TcpListener),
     Unix(UnixListener),
 }
 
 impl Bound {
-    pub(crate) fn new(address: &ListenAddr) -> Result<Self, Error> {
+    pub(crate) fn new(address: &ListenAddr, mode: Mode) -> Result<Self, Error> {
         let bind = |source: io::Error| Error::Bind { address: address.clone(), source: Arc::new(source) };
         let socket = match address {
             ListenAddr::Inet(inet) => bind_inet(*inet).map_err(bind)?,
@@ -49,7 +76,11 @@ impl Bound {
             }
         };
         socket.set_nonblocking(true).map_err(bind)?;
-        Ok(Self { address: address.clone(), socket })
+        Ok(Self { address: address.clone(), mode, socket })
+    }
+
+    pub(crate) const fn mode(&self) -> Mode {
+        self.mode
     }
 
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
@@ -60,10 +91,11 @@ impl Bound {
     pub(crate) fn listen(&self) -> Result<Listener, Error> {
         let listen = || {
             let socket = self.socket.try_clone()?;
-            Ok(match self.address {
-                ListenAddr::Inet(_) => Listener::Inet(TcpListener::from_std(socket.into())?),
-                ListenAddr::Unix(_) => Listener::Unix(UnixListener::from_std(socket.into())?),
+            io::Result::Ok(match self.address {
+                ListenAddr::Inet(_) => Accepting::Inet(TcpListener::from_std(socket.into())?),
+                ListenAddr::Unix(_) => Accepting::Unix(UnixListener::from_std(socket.into())?),
             })
+            .map(|socket| Listener { socket, mode: self.mode })
         };
         listen().map_err(|source: io::Error| Error::Listener {
             address: self.address.clone(),
@@ -132,18 +164,19 @@ impl Listener {
 
     async fn next(&self, intake: &Arc<Intake>, accept: &Arc<dyn Accept>) -> io::Result<()> {
         let (intake, accept) = (Arc::clone(intake), Arc::clone(accept));
-        match self {
-            Self::Inet(listener) => {
+        let mode = self.mode;
+        match &self.socket {
+            Accepting::Inet(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 // Replies are written in one piece; waiting for more to send only delays them.
                 let _ = stream.set_nodelay(true);
                 let client = Client::inet(peer.ip(), &intake.settings);
-                spawn_local(session::run(stream, client, intake, accept));
+                spawn_local(session::run(stream, (client, mode), intake, accept));
             }
-            Self::Unix(listener) => {
+            Accepting::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 let uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
-                spawn_local(session::run(stream, Client::local(uid), intake, accept));
+                spawn_local(session::run(stream, (Client::local(uid), mode), intake, accept));
             }
         }
         Ok(())

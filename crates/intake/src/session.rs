@@ -15,7 +15,13 @@ use crate::{
     client::Client,
     host::Door,
     intake::{Intake, Share},
+    listener::Mode,
+    rates::Event,
+    relay::Standing,
+    stream::Stream,
 };
+
+mod secure;
 
 /// Room for a read: commands, and the message of usual size at once.
 const READ: usize = 16 << 10;
@@ -26,59 +32,94 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// How long, and how much, is read from a client that does not hear the end: closing at once would make its system throw our last reply away.
 const LINGER: (Duration, usize) = (Duration::from_secs(1), 1 << 20);
 
+/// How long a session waits at most before it looks again how crowded it is.
+const LOOK_UP: Duration = Duration::from_secs(5);
+
 /// Serves one client to the end.
-pub(crate) async fn run<S>(stream: S, client: Client, intake: Arc<Intake>, accept: Arc<dyn Accept>)
-where
+pub(crate) async fn run<S>(
+    stream: S,
+    (client, mode): (Client, Mode),
+    intake: Arc<Intake>,
+    accept: Arc<dyn Accept>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let label = Arc::clone(&client.label);
     let admission = match intake.clients.admit(&client, &intake.settings) {
         Ok(admission) => admission,
-        Err(refusal) => return turn_away(stream, &label, &refusal).await,
+        // To a client that waits for a handshake words in clear mean nothing.
+        Err(refusal) => return turn_away((mode != Mode::Wrapped).then_some(stream), &label, &refusal).await,
     };
+    if !client.limited().is_none_or(|network| intake.rates.count(network, Event::Connection)) {
+        let stream = (mode != Mode::Wrapped).then_some(stream);
+        return turn_away(stream, &label, &Refusal::TOO_MANY_IN_TIME).await;
+    }
+    let ready = intake.has_tls();
+    let protocol = intake.protocols.choose(mode, ready, intake.clients.is_stressed(&intake.settings));
+    let now = Instant::now();
+    let standing =
+        Standing { is_local: client.network.is_none(), is_ours: client.is_ours, ..Standing::default() };
     let mut driver = Driver {
-        stream,
-        machine: Session::new(Arc::clone(&intake.protocol)),
+        stream: Stream::Clear(stream),
+        machine: Session::new(protocol),
         input: BytesMut::new(),
-        deadline: Instant::now() + intake.settings.timeout,
+        deadline: now + intake.settings.timeout,
+        answered: now,
         gathering: None,
         share: Share::new(Arc::clone(&intake)),
         closing: intake.closing.subscribe(),
         door: Door::new(Arc::clone(&intake), Arc::clone(&accept), client),
+        standing,
+        mode,
         intake,
         accept,
         label,
     };
-    if let Err(error) = driver.run().await {
+    if let Err(error) = driver.begin().await {
         tracing::debug!(client = %driver.label, %error, "connection lost");
     }
     drop(admission);
 }
 
 /// Who is not let in is told why, and does not get to stay, since nobody counts it.
-async fn turn_away<S: AsyncWrite + Unpin>(mut stream: S, label: &str, refusal: &Refusal) {
+async fn turn_away<S: AsyncWrite + Unpin>(stream: Option<S>, label: &str, refusal: &Refusal) {
     tracing::info!(client = %label, reply = %refusal, "turned away");
+    let Some(mut stream) = stream else { return };
     let line = format!("{refusal}\r\n");
     let _ = timeout(FAREWELL, stream.write_all(line.as_bytes())).await;
 }
 
 struct Driver<S> {
-    stream: S,
+    stream: Stream<S>,
     machine: Session,
     input: BytesMut,
     /// When the client's time for what it is doing is over.
     deadline: Instant,
+    /// When it was last answered, or sent something of a text.
+    answered: Instant,
     /// Held while a text is coming in.
     gathering: Option<Gathering>,
     share: Share,
     closing: watch::Receiver<bool>,
     door: Door,
+    standing: Standing,
+    mode: Mode,
     intake: Arc<Intake>,
     accept: Arc<dyn Accept>,
     label: Arc<str>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    /// From the first octet to the last.
+    async fn begin(&mut self) -> io::Result<()> {
+        if self.mode == Mode::Wrapped {
+            self.secure().await?;
+        } else {
+            self.judge().await;
+        }
+        self.run().await
+    }
+
     async fn run(&mut self) -> io::Result<()> {
         loop {
             let step = self.machine.advance(&mut self.input, &mut self.door);
@@ -98,8 +139,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     self.flush().await?;
                     sleep(self.intake.settings.error_delay).await;
                 }
-                // Not offered: the server's certificate comes with another part of this program.
-                Step::StartTls => self.machine.close(&Refusal::LOCAL_ERROR),
+                Step::Authenticate(credentials) => self.authenticate(*credentials).await,
+                Step::StartTls => self.start_tls().await?,
                 Step::Close => return self.farewell().await,
             }
         }
@@ -134,7 +175,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             return Ok(());
         }
         self.write(self.intake.settings.timeout).await?;
-        self.deadline = Instant::now() + self.intake.settings.timeout;
+        self.answered = Instant::now();
+        self.deadline = self.answered + self.intake.settings.timeout;
         Ok(())
     }
 
@@ -143,7 +185,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             tracing::info!(client = %self.label, reply = %refusal, "refused");
         }
         let output = self.machine.output();
-        timeout(patience, self.stream.write_all(output)).await??;
+        timeout(patience, async {
+            self.stream.write_all(output).await?;
+            // TLS may keep a part of it.
+            self.stream.flush().await
+        })
+        .await??;
         output.clear();
         Ok(())
     }
@@ -156,7 +203,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.machine.close(&Refusal::SHUTTING_DOWN);
             return Ok(true);
         }
-        if Instant::now() >= self.deadline {
+        let now = Instant::now();
+        let deadline = self.deadline_now();
+        if now >= deadline {
             self.machine.close(&Refusal::TIMEOUT);
             return Ok(true);
         }
@@ -170,10 +219,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 self.machine.close(&Refusal::SHUTTING_DOWN);
                 return Ok(true);
             }
-            () = sleep_until(self.deadline) => {
-                self.machine.close(&Refusal::TIMEOUT);
-                return Ok(true);
-            }
+            // Whether the time is over is found out above.
+            () = sleep_until(deadline.min(now + LOOK_UP)) => return Ok(true),
         };
         if self.machine.in_transfer() {
             self.extend_deadline(read);
@@ -181,11 +228,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Ok(read > 0)
     }
 
+    /// The deadline; a nearer one while connections are scarce (postconf(5), smtpd_timeout under `stress`), for clients of others.
+    fn deadline_now(&self) -> Instant {
+        let settings = &self.intake.settings;
+        if !self.door.client().is_ours && self.intake.clients.is_stressed(settings) {
+            self.deadline.min(self.answered + settings.stress_timeout)
+        } else {
+            self.deadline
+        }
+    }
+
     /// postconf(5) smtpd_min_data_rate: a text has no deadline as a whole, but each octet buys only so much time.
     fn extend_deadline(&mut self, octets: usize) {
         let rate = self.intake.settings.min_data_rate.max(1);
         let bought = Duration::from_micros((octets as u64).saturating_mul(1_000_000) / rate);
-        self.deadline = (self.deadline + bought).min(Instant::now() + self.intake.settings.timeout);
+        let now = Instant::now();
+        self.deadline = (self.deadline + bought).min(now + self.intake.settings.timeout);
+        self.answered = (self.answered + bought).min(now);
     }
 
     /// The last words, and time to hear them.

@@ -1,12 +1,15 @@
 //! The settings of the crate.
 
-use alloc::{collections::BTreeMap, string::String, vec, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, sync::Arc, vec, vec::Vec};
 
 use waxseal_types::{
     DigestAlgorithm, DigestOrder, Domain, Fingerprint, NextHop, Protocol, Strength, TlsLevel,
 };
 
-use crate::{Exclusions, Grade, InsecureMx, MatchNames, Protocols, ServerName, TableName};
+use crate::{
+    Exclusions, Grade, InsecureMx, InvalidCiphers, MatchNames, Protocols, ServerName, TableName,
+    suites::offer,
+};
 
 /// Everything that decides about routes and policies, but the content of tables.
 #[derive(Debug, Clone)]
@@ -163,6 +166,16 @@ impl Default for ClientSettings {
             dane_blind: None,
             fallback_relay: vec![],
         }
+    }
+}
+
+impl HandshakeSettings {
+    /// The cipher suites by their numbers, and the versions that are left with them.
+    ///
+    /// # Errors
+    /// Nothing is left.
+    pub fn offer(&self) -> Result<(Protocols, Arc<[u16]>), InvalidCiphers> {
+        offer(self.protocols, self.ciphers, &self.exclude)
     }
 }
 

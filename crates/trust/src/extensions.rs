@@ -53,13 +53,21 @@ impl KeyUsage {
     pub const fn serves_tls(self) -> bool {
         self.0 & (0x80 | 0x20 | 0x08) != 0
     }
+
+    /// digitalSignature or keyAgreement: what a TLS client does with its key.
+    #[must_use]
+    pub const fn proves_clients(self) -> bool {
+        self.0 & (0x80 | 0x08) != 0
+    }
 }
 
-/// RFC 5280 §4.2.1.12, as far as it concerns servers.
+/// RFC 5280 §4.2.1.12, as far as it concerns TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExtendedKeyUsage {
     /// serverAuth, or its forerunners of Netscape and Microsoft.
     pub server: bool,
+    /// clientAuth.
+    pub client: bool,
     /// anyExtendedKeyUsage.
     pub any: bool,
 }
@@ -166,13 +174,14 @@ fn key_usage(value: &[u8]) -> Option<KeyUsage> {
 
 fn extended(value: &[u8]) -> Option<ExtendedKeyUsage> {
     let mut list = Reader::new(der::single(value, der::SEQUENCE)?);
-    let mut found = ExtendedKeyUsage { server: false, any: false };
+    let mut found = ExtendedKeyUsage { server: false, client: false, any: false };
     while !list.is_empty() {
         match list.take(der::OID)? {
             // serverAuth; Microsoft's and Netscape's "server gated cryptography".
             [0x2b, 6, 1, 5, 5, 7, 3, 1]
             | [0x2b, 6, 1, 4, 1, 0x82, 0x37, 0x0a, 3, 3]
             | [0x60, 0x86, 0x48, 1, 0x86, 0xf8, 0x42, 4, 1] => found.server = true,
+            [0x2b, 6, 1, 5, 5, 7, 3, 2] => found.client = true,
             [0x55, 0x1d, 37, 0] => found.any = true,
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! What each certificate of a path must be (RFC 5280 §6.1), as OpenSSL has it for the purpose "TLS server".
+//! What each certificate of a path must be (RFC 5280 §6.1), as OpenSSL has it for the purposes "TLS server" and "TLS client".
 
 use waxseal_trust::{AnchorRules, Certificate, KeyKind, KeyParts, spki_of};
 use waxseal_types::Strength;
@@ -6,7 +6,7 @@ use waxseal_types::Strength;
 use crate::{
     constraints,
     failure::{PathFailure, Problem},
-    path::{Demanded, End, Rules, Trust, failure},
+    path::{Demanded, End, Purpose, Rules, Trust, failure},
     signature,
 };
 
@@ -21,7 +21,7 @@ pub(crate) fn check(
     let mut intermediates = 0;
     for (depth, certificate) in path.iter().enumerate() {
         let bad = |problem| failure(Some(certificate), depth, problem);
-        one(certificate, depth, depth == top).map_err(bad)?;
+        one(certificate, depth, depth == top, rules.purpose).map_err(bad)?;
         // RFC 5280 §6.1.4 (l), (m): self-issued intermediates do not count.
         let allowed = certificate.extensions().basic.and_then(|basic| basic.path_length);
         if depth > 0 && allowed.is_some_and(|allowed| intermediates > allowed as usize) {
@@ -42,7 +42,7 @@ pub(crate) fn check(
 }
 
 /// What a certificate must be by itself.
-fn one(certificate: &Certificate, depth: usize, is_top: bool) -> Result<(), Problem> {
+fn one(certificate: &Certificate, depth: usize, is_top: bool, purpose: Purpose) -> Result<(), Problem> {
     let extensions = certificate.extensions();
     if let Some(what) = extensions.malformed {
         return Err(Problem::Malformed(what));
@@ -54,7 +54,13 @@ fn one(certificate: &Certificate, depth: usize, is_top: bool) -> Result<(), Prob
     if depth > 0 && !may_issue(certificate, is_top) {
         return Err(Problem::NotAnAuthority);
     }
-    if serves(certificate, depth > 0) { Ok(()) } else { Err(Problem::NotForServers) }
+    let is_issuer = depth > 0;
+    match purpose {
+        Purpose::Server if serves(certificate, is_issuer) => Ok(()),
+        Purpose::Server => Err(Problem::NotForServers),
+        Purpose::Client if is_for_clients(certificate, is_issuer) => Ok(()),
+        Purpose::Client => Err(Problem::NotForClients),
+    }
 }
 
 /// Whether it may have issued a certificate. Below the top it must say so outright. At the top an old root may leave it out:
@@ -77,6 +83,13 @@ fn serves(certificate: &Certificate, is_issuer: bool) -> bool {
     let extensions = certificate.extensions();
     let extended = extensions.extended.is_none_or(|usage| usage.server);
     extended && (is_issuer || extensions.key_usage.is_none_or(waxseal_trust::KeyUsage::serves_tls))
+}
+
+/// The same for clients (OpenSSL's `check_purpose_ssl_client`).
+fn is_for_clients(certificate: &Certificate, is_issuer: bool) -> bool {
+    let extensions = certificate.extensions();
+    let extended = extensions.extended.is_none_or(|usage| usage.client);
+    extended && (is_issuer || extensions.key_usage.is_none_or(waxseal_trust::KeyUsage::proves_clients))
 }
 
 /// OpenSSL's security level 1, which Postfix sets where the peer must match: 80 bits. RSA has them from 1024 bits, SHA-1 not.

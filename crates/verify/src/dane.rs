@@ -13,7 +13,7 @@ use crate::{
     checks,
     failure::PathFailure,
     names,
-    path::{self, DEFAULT_DEPTH, Demanded, End, Rules, TaRecords, Trust},
+    path::{self, DEFAULT_DEPTH, Demanded, End, Purpose, Rules, TaRecords, Trust},
 };
 
 /// Why a TLSA record cannot be used.
@@ -199,7 +199,12 @@ pub(crate) fn check(
     if anchors.is_empty() {
         return Err(DaneFailure::NoMatch(usable.len()));
     }
-    let rules = Rules { demanded: Demanded::matched(terms.strength), depth: DEFAULT_DEPTH, now: terms.now };
+    let rules = Rules {
+        demanded: Demanded::matched(terms.strength),
+        depth: DEFAULT_DEPTH,
+        purpose: Purpose::Server,
+        now: terms.now,
+    };
     trust_anchor(anchors, names, chain, rules).map_err(|failure| match failure {
         DaneFailure::NoMatch(_) => DaneFailure::NoMatch(usable.len()),
         other => other,

@@ -55,6 +55,8 @@ pub enum Problem {
     PathLength,
     /// It is not meant for servers.
     NotForServers,
+    /// It is not meant for clients.
+    NotForClients,
     /// It has a critical extension that is not understood.
     UnknownCritical,
     /// An extension that matters cannot be read.
@@ -82,6 +84,7 @@ impl Problem {
             | Self::NotAnAuthority
             | Self::PathLength
             | Self::NotForServers
+            | Self::NotForClients
             | Self::UnknownCritical
             | Self::Malformed(_)
             | Self::NotPermitted
@@ -120,6 +123,7 @@ impl fmt::Display for Problem {
             Self::NotAnAuthority => f.write_str("invalid CA certificate"),
             Self::PathLength => f.write_str("path length constraint exceeded"),
             Self::NotForServers => f.write_str("not designated for use as a server certificate"),
+            Self::NotForClients => f.write_str("not designated for use as a client certificate"),
             Self::UnknownCritical => f.write_str("unhandled critical extension"),
             Self::Malformed(what) => write!(f, "malformed extension: {what}"),
             Self::NotPermitted => f.write_str("permitted subtree violation"),

@@ -8,6 +8,13 @@ use waxseal_types::{DigestAlgorithm, FingerprintDemand};
 
 use crate::chain::colons;
 
+/// A peer's fingerprints, as Postfix writes them: of its certificate and, where that can be read, of its public key.
+#[must_use]
+pub fn fingerprints(algorithm: DigestAlgorithm, leaf: &[u8]) -> (String, Option<String>) {
+    let print = |part: &[u8]| colons(&digest(algorithm, part));
+    (print(leaf), spki_of(leaf).map(print))
+}
+
 /// What matched, in words: the server's own certificate or its key. An empty list matches nothing.
 pub(crate) fn matching(demand: &FingerprintDemand, leaf: &[u8]) -> Option<String> {
     let parts = [("certificate", Some(leaf)), ("public key", spki_of(leaf))];

@@ -13,7 +13,7 @@ use crate::{
     dane::{self, DaneFailure, Terms},
     failure::{PathFailure, Problem},
     fingerprint, names,
-    path::{self, DEFAULT_DEPTH, Demanded, End, Rules, Trust},
+    path::{self, DEFAULT_DEPTH, Demanded, End, Purpose, Rules, Trust},
 };
 
 /// Judges one connection under one demand.
@@ -81,8 +81,12 @@ fn status_only(question: &Question, facts: &TlsFacts) -> Found {
     let Some(anchors) = question.anchors.as_deref().filter(|anchors| !anchors.is_empty()) else {
         return Found::Nothing(None);
     };
-    let rules =
-        Rules { demanded: Demanded::unmatched(question.strength), depth: DEFAULT_DEPTH, now: question.now };
+    let rules = Rules {
+        demanded: Demanded::unmatched(question.strength),
+        depth: DEFAULT_DEPTH,
+        purpose: Purpose::Server,
+        now: question.now,
+    };
     let path = Chain::read(&facts.chain)
         .and_then(|chain| path::find(&chain.certificates, Trust::Anchors(anchors), rules));
     path.map_or(Found::Nothing(None), |path| Found::Trusted(format!("anchor {}", Under(&path.end)), None))
@@ -129,6 +133,7 @@ fn by_name(question: &Question, demand: &NameDemand, facts: &TlsFacts) -> Found 
             let rules = Rules {
                 demanded: Demanded::matched(question.strength),
                 depth: usize::from(demand.depth),
+                purpose: Purpose::Server,
                 now: question.now,
             };
             match path::find(&chain.certificates, Trust::Anchors(anchors), rules) {

@@ -68,7 +68,9 @@ pub use clearance::{Clearance, ClearanceError};
 pub use dane::{DaneFailure, DaneMatch, Unusable, check_dane, check_dane_demand, usability};
 pub use digest::DemandDigest;
 pub use failure::{PathFailure, Problem};
+pub use fingerprint::fingerprints;
 pub use judge::judge;
+pub use path::Purpose;
 pub use public::{PathRules, TrustedPath, check_path, names_match};
 pub use question::{ClearReason, Question, Refused, RefusedKind, Verdict};
 #[cfg(feature = "rustls")]

@@ -42,6 +42,15 @@ pub(crate) struct TaRecords {
     pub(crate) keys: Vec<(Tlsa, PublicKey)>,
 }
 
+/// Whose certificate is at the bottom of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// A server's, which mail is brought to.
+    Server,
+    /// A client's, which mail comes from.
+    Client,
+}
+
 /// How strict to be.
 #[derive(Clone, Copy)]
 pub(crate) struct Rules {
@@ -49,6 +58,8 @@ pub(crate) struct Rules {
     pub(crate) demanded: Demanded,
     /// Issuers in a path.
     pub(crate) depth: usize,
+    /// Whom the certificates must be for.
+    pub(crate) purpose: Purpose,
     pub(crate) now: UnixTime,
 }
 

@@ -7,7 +7,7 @@ use crate::{
     chain::Chain,
     failure::{PathFailure, Problem},
     names,
-    path::{self, DEFAULT_DEPTH, Demanded, End, Rules, Trust},
+    path::{self, DEFAULT_DEPTH, Demanded, End, Purpose, Rules, Trust},
 };
 
 /// How strict a path is checked.
@@ -19,19 +19,26 @@ pub struct PathRules {
     pub strength: Strength,
     /// Issuers in a path, at most.
     pub depth: u8,
+    /// Whether the peer is a server or a client.
+    pub purpose: Purpose,
 }
 
 impl Default for PathRules {
-    /// As for a peer that must be authenticated.
+    /// As for a server that must be authenticated.
     fn default() -> Self {
-        Self { must_match: true, strength: Strength::default(), depth: DEFAULT_DEPTH as u8 }
+        Self {
+            must_match: true,
+            strength: Strength::default(),
+            depth: DEFAULT_DEPTH as u8,
+            purpose: Purpose::Server,
+        }
     }
 }
 
 /// A path that passed all checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedPath {
-    /// The server's certificate first.
+    /// The peer's certificate first.
     pub certificates: Vec<Certificate>,
     /// What it leads to: a subject or a key, and the file it came from.
     pub anchor: String,
@@ -53,7 +60,7 @@ pub fn check_path(
     } else {
         Demanded::unmatched(rules.strength)
     };
-    let rules = Rules { demanded, depth: usize::from(rules.depth), now };
+    let rules = Rules { demanded, depth: usize::from(rules.depth), purpose: rules.purpose, now };
     let path = path::find(&chain.certificates, Trust::Anchors(anchors), rules)?;
     match path.end {
         End::Anchor(anchor) | End::Key(anchor) => {

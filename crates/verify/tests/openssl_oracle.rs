@@ -162,7 +162,7 @@ fn weak_signatures_and_keys_count_only_where_nothing_is_demanded_and_not_when_ti
     for Weak { root, leaf, digests, bits } in weak_chains().into_iter().flatten() {
         let trusted = anchors(AnchorRules::Authorities, &[root]);
         let check = |must_match, strength| {
-            let rules = PathRules { must_match, strength, depth: 9 };
+            let rules = PathRules { must_match, strength, depth: 9, ..PathRules::default() };
             check_path(&trusted, std::slice::from_ref(&leaf), rules, LATER)
                 .map(drop)
                 .map_err(|why| why.problem)

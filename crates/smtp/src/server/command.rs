@@ -1,5 +1,7 @@
 //! Command lines (RFC 5321 §4.1.1).
 
+use alloc::string::String;
+
 use super::Refusal;
 
 /// A command with the rest of its line, trimmed.
@@ -17,19 +19,17 @@ pub(super) enum Command<'a> {
     Vrfy,
     Quit,
     StartTls,
+    Auth(&'a str),
     /// No mail client says this.
     Forbidden,
 }
 
-/// postconf(5) `smtpd_forbidden_commands`, and the first words of POP3: a browser or another client was lured here.
-const FORBIDDEN: [&str; 5] = ["CONNECT", "GET", "POST", "USER", "PASS"];
-
 impl<'a> Command<'a> {
-    /// Reads a line without its CRLF.
-    pub(super) fn parse(line: &'a [u8]) -> Result<Self, Refusal> {
+    /// Reads a line without its CRLF; `forbidden` are first words that no mail client says.
+    pub(super) fn parse(line: &'a [u8], forbidden: &[String]) -> Result<Self, Refusal> {
         let Some(first) = line.first() else { return Err(Refusal::BAD_SYNTAX) };
         let end = line.iter().position(|b| !b.is_ascii_alphanumeric()).unwrap_or(line.len());
-        let forbidden = FORBIDDEN.iter().any(|word| line[..end].eq_ignore_ascii_case(word.as_bytes()));
+        let forbidden = forbidden.iter().any(|word| line[..end].eq_ignore_ascii_case(word.as_bytes()));
         // The last entry of Postfix's list is "whatever does not begin with a letter": a TLS record, a stray chunk.
         if forbidden || !first.is_ascii_alphabetic() {
             return Ok(Self::Forbidden);
@@ -73,7 +73,9 @@ impl<'a> Command<'a> {
             argument(rest).map(|_| Self::Vrfy)
         } else if is("STARTTLS") {
             bare(Self::StartTls)
-        } else if is("EXPN") || is("AUTH") || is("ETRN") || is("TURN") {
+        } else if is("AUTH") {
+            argument(rest).map(Self::Auth)
+        } else if is("EXPN") || is("ETRN") || is("TURN") {
             Err(Refusal::NOT_IMPLEMENTED)
         } else {
             Err(Refusal::UNKNOWN_COMMAND)
@@ -85,7 +87,7 @@ impl<'a> Command<'a> {
     /// NOOP, VRFY and QUIT belong to that list as well, but nothing can go wrong behind them.
     pub(super) const fn ends_group(&self) -> bool {
         match self {
-            Self::Helo(_) | Self::Ehlo(_) | Self::Data | Self::StartTls => true,
+            Self::Helo(_) | Self::Ehlo(_) | Self::Data | Self::StartTls | Self::Auth(_) => true,
             Self::Mail(_)
             | Self::Rcpt(_)
             | Self::Bdat(_)
@@ -95,6 +97,23 @@ impl<'a> Command<'a> {
             | Self::Vrfy
             | Self::Quit
             | Self::Forbidden => false,
+        }
+    }
+
+    /// Whether it may come in clear where TLS is demanded (RFC 3207 §4).
+    pub(super) const fn may_be_in_clear(&self) -> bool {
+        match self {
+            Self::Helo(_) | Self::Ehlo(_) | Self::Noop | Self::Quit | Self::StartTls | Self::Forbidden => {
+                true
+            }
+            Self::Mail(_)
+            | Self::Rcpt(_)
+            | Self::Data
+            | Self::Bdat(_)
+            | Self::Rset
+            | Self::Help
+            | Self::Vrfy
+            | Self::Auth(_) => false,
         }
     }
 
@@ -108,6 +127,7 @@ impl<'a> Command<'a> {
             | Self::Bdat(_)
             | Self::Quit
             | Self::StartTls
+            | Self::Auth(_)
             | Self::Forbidden => false,
         }
     }
@@ -162,10 +182,11 @@ mod tests {
             (b"\x16\x03\x01", Ok(Command::Forbidden)),
             (b" EHLO x", Ok(Command::Forbidden)),
             (b"STARTTLS:", Err(Refusal::UNKNOWN_COMMAND)),
-            (b"AUTH PLAIN AAAA", Err(Refusal::NOT_IMPLEMENTED)),
+            (b"AUTH PLAIN AAAA", Ok(Command::Auth("PLAIN AAAA"))),
         ];
+        let forbidden = crate::server::Settings::default().forbidden;
         for (line, expected) in table {
-            assert_eq!(Command::parse(line), expected, "{:?}", line.escape_ascii());
+            assert_eq!(Command::parse(line, &forbidden), expected, "{:?}", line.escape_ascii());
         }
     }
 

@@ -15,15 +15,22 @@ impl Session {
     pub(super) fn hello(&mut self, name: &str, extended: bool) -> Result<(), Refusal> {
         // RFC 5321 §4.1.4: a second hello is as good as RSET.
         self.reset();
-        self.hello = Some(Hello { name: header_name(name), extended, tls: self.tls });
+        self.hello = Some(Hello {
+            name: header_name(name),
+            extended,
+            tls: self.tls,
+            authenticated: self.authenticated,
+        });
         let settings = Arc::clone(&self.settings);
         if !extended {
             self.say(format_args!("250 {}\r\n", settings.hostname));
             return Ok(());
         }
         let starttls = if settings.starttls && !self.tls { "250-STARTTLS\r\n" } else { "" };
+        // RFC 4954 §4.3: passwords are not asked for in clear.
+        let auth = if settings.auth && self.tls { "250-AUTH PLAIN LOGIN\r\n" } else { "" };
         self.say(format_args!(
-            "250-{}\r\n250-PIPELINING\r\n250-SIZE {}\r\n{starttls}250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n\
+            "250-{}\r\n250-PIPELINING\r\n250-SIZE {}\r\n{starttls}{auth}250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n\
              250-DSN\r\n250-SMTPUTF8\r\n250 CHUNKING\r\n",
             settings.hostname, settings.message_size_limit,
         ));
@@ -37,7 +44,7 @@ impl Session {
         if self.transaction.is_some() {
             return Err(Refusal::NESTED_MAIL);
         }
-        let (mut transaction, size) = parse_mail(argument)?;
+        let (mut transaction, size) = parse_mail(argument, self.settings.auth && self.tls)?;
         // RFC 1870 §6.1: a message that is declared too large need not be sent at all.
         if size.is_some_and(|size| {
             usize::try_from(size).map_or(true, |size| size > self.settings.largest_message())
@@ -92,9 +99,11 @@ impl Session {
         if self.tls {
             self.fail(&Refusal::TLS_ACTIVE);
         } else if !self.settings.starttls {
-            self.fail(&Refusal::NOT_IMPLEMENTED);
+            // postconf(5) smtpd_tls_security_level: what is demanded and cannot be had is told as what it is.
+            let wanted = self.settings.require_tls;
+            let refusal = if wanted { Refusal::TLS_UNAVAILABLE } else { Refusal::NOT_IMPLEMENTED };
+            self.fail(&refusal);
         } else {
-            self.say(format_args!("220 2.0.0 Ready to start TLS\r\n"));
             return Some(Step::StartTls);
         }
         None

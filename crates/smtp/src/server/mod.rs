@@ -6,7 +6,7 @@
 //! makes the client hear 451.
 //!
 //! PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531), ENHANCEDSTATUSCODES (RFC 2034), CHUNKING (RFC 3030), DSN
-//! (RFC 3461) and, where configured, STARTTLS (RFC 3207) are offered. The module refuses to know sockets, clocks, spools and TLS.
+//! (RFC 3461) and, where configured, STARTTLS (RFC 3207) and, over TLS, AUTH (RFC 4954) are offered. The module refuses to know sockets, clocks, spools and TLS.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -32,6 +32,7 @@
 //! assert!(session.output().ends_with(b"250 2.0.0 Ok: queued as z\r\n"));
 //! ```
 
+mod auth;
 mod command;
 mod dialogue;
 mod header;
@@ -44,6 +45,7 @@ mod settings;
 mod transaction;
 mod transfer;
 
+pub use auth::Credentials;
 pub use received::Received;
 pub use refusal::Refusal;
 pub use session::{Host, Session, Step};

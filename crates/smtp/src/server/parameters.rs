@@ -12,13 +12,15 @@ const LONGEST_ENVID: usize = 100;
 const LONGEST_ORCPT: usize = 500;
 
 /// Reads what follows `MAIL `, and gives the size that the client announced.
-pub(super) fn parse_mail(argument: &str) -> Result<(Transaction, Option<u64>), Refusal> {
+///
+/// `auth` says that AUTH is offered, and so its parameter, too.
+pub(super) fn parse_mail(argument: &str, auth: bool) -> Result<(Transaction, Option<u64>), Refusal> {
     let (path, rest) = path(argument, "FROM:").ok_or(Refusal::MAIL_SYNTAX)?;
     let sender =
         if path.is_empty() { None } else { Some(Mailbox::from_path(path).map_err(|_| Refusal::BAD_SENDER)?) };
     let mut given = MailParameters::default();
     for word in rest.split_ascii_whitespace() {
-        given.take(word)?;
+        given.take(word, auth)?;
     }
     let smtputf8 = given.smtputf8.is_some();
     let ascii = sender.as_ref().is_none_or(Mailbox::is_ascii);
@@ -64,10 +66,11 @@ struct MailParameters {
     smtputf8: Option<()>,
     envelope_id: Option<Arc<str>>,
     ret: Option<Ret>,
+    submitter: Option<()>,
 }
 
 impl MailParameters {
-    fn take(&mut self, word: &str) -> Result<(), Refusal> {
+    fn take(&mut self, word: &str, auth: bool) -> Result<(), Refusal> {
         let (key, value) = split(word);
         let is = |name: &str| key.eq_ignore_ascii_case(name);
         if is("SIZE") {
@@ -82,8 +85,12 @@ impl MailParameters {
             once(&mut self.envelope_id, id.ok_or(Refusal::BAD_ENVID)?.into())
         } else if is("RET") {
             once(&mut self.ret, value.and_then(parse_ret).ok_or(Refusal::BAD_RET)?)
+        } else if is("AUTH") && auth {
+            // RFC 4954 §5: who submitted it first. Nobody is told: we trust no client to say so (as if it were `<>`).
+            let known = value.filter(|who| *who == "<>" || (!who.is_empty() && is_xtext(who)));
+            known.ok_or(Refusal::BAD_AUTH_PARAMETER).and_then(|_| once(&mut self.submitter, ()))
         } else {
-            // RFC 5321 §4.1.1.11: AUTH= and REQUIRETLS, too, as long as the EHLO reply does not offer them.
+            // RFC 5321 §4.1.1.11: REQUIRETLS, and AUTH= without AUTH, too, as long as the EHLO reply does not offer them.
             Err(Refusal::UNSUPPORTED)
         }
     }

@@ -14,6 +14,8 @@ pub struct Received<'a> {
     pub hello: &'a Hello,
     /// The client as the server sees it, for the comment: `unknown [192.0.2.1]`; no parentheses, printable ASCII.
     pub client: &'a str,
+    /// What TLS has come to: lines that each begin with CRLF and a tab; empty is nothing (`smtpd_tls_received_header`).
+    pub tls: &'a str,
     /// This server.
     pub hostname: &'a str,
     /// The message's name in this queue.
@@ -32,10 +34,10 @@ impl Received<'_> {
     }
 
     fn write(&self, out: &mut BytesMut) -> fmt::Result {
-        let Self { hello, client, hostname, id, transaction, time } = *self;
+        let Self { hello, client, tls, hostname, id, transaction, time } = *self;
         write!(
             out,
-            "Received: from {} ({client})\r\n\tby {hostname} (Waxseal) with {} id {id}",
+            "Received: from {} ({client}){tls}\r\n\tby {hostname} (Waxseal) with {} id {id}",
             hello.name,
             self.with()
         )?;
@@ -48,12 +50,15 @@ impl Received<'_> {
 
     /// The protocol: RFC 3848, RFC 6531 §3.7.3 and §4.3.
     const fn with(&self) -> &'static str {
-        match (self.hello.extended, self.transaction.smtputf8, self.hello.tls) {
-            (_, true, true) => "UTF8SMTPS",
-            (_, true, false) => "UTF8SMTP",
-            (true, false, true) => "ESMTPS",
-            (true, false, false) => "ESMTP",
-            (false, false, _) => "SMTP",
+        // RFC 3848: "A" for AUTH. It is offered over TLS only.
+        match (self.hello.extended, self.transaction.smtputf8, self.hello.tls, self.hello.authenticated) {
+            (_, true, true, true) => "UTF8SMTPSA",
+            (_, true, true, false) => "UTF8SMTPS",
+            (_, true, false, _) => "UTF8SMTP",
+            (true, false, true, true) => "ESMTPSA",
+            (true, false, true, false) => "ESMTPS",
+            (true, false, false, _) => "ESMTP",
+            (false, false, ..) => "SMTP",
         }
     }
 }
@@ -64,13 +69,14 @@ mod tests {
     use crate::server::parameters::{parse_mail, parse_rcpt};
 
     fn line(mail: &str, recipients: &[&str], hello: &Hello) -> alloc::string::String {
-        let (mut transaction, _) = parse_mail(mail).unwrap();
+        let (mut transaction, _) = parse_mail(mail, false).unwrap();
         for recipient in recipients {
             transaction.recipients.push(parse_rcpt(recipient, transaction.smtputf8).unwrap());
         }
         let received = Received {
             hello,
             client: "unknown [192.0.2.1]",
+            tls: "",
             hostname: "mx.example",
             id: QueueId::from_u64(51),
             transaction: &transaction,
@@ -83,7 +89,7 @@ mod tests {
 
     #[test]
     fn rfc5321_trace_line() {
-        let hello = Hello { name: "client.example".into(), extended: true, tls: false };
+        let hello = Hello { name: "client.example".into(), extended: true, tls: false, authenticated: false };
         assert_eq!(
             line("FROM:<>", &["TO:<a@b.example>"], &hello),
             "Received: from client.example (unknown [192.0.2.1])\r\n\tby mx.example (Waxseal) with ESMTP id z\r\n\
@@ -98,13 +104,16 @@ mod tests {
     #[test]
     fn rfc3848_and_rfc6531_protocol_names() {
         for (extended, tls, mail, expected) in [
+            (true, true, "FROM:<> A", "ESMTPSA"),
+            (true, true, "FROM:<> SMTPUTF8 A", "UTF8SMTPSA"),
             (false, false, "FROM:<>", "SMTP"),
             (true, false, "FROM:<>", "ESMTP"),
             (true, true, "FROM:<>", "ESMTPS"),
             (true, false, "FROM:<> SMTPUTF8", "UTF8SMTP"),
             (true, true, "FROM:<> SMTPUTF8", "UTF8SMTPS"),
         ] {
-            let hello = Hello { name: "x".into(), extended, tls };
+            let (mail, authenticated) = mail.strip_suffix(" A").map_or((mail, false), |mail| (mail, true));
+            let hello = Hello { name: "x".into(), extended, tls, authenticated };
             let line = line(mail, &["TO:<a@b.example>"], &hello);
             assert!(line.contains(&alloc::format!(" with {expected} id ")), "{line}");
         }

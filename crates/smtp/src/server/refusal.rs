@@ -62,6 +62,26 @@ impl Refusal {
     pub const TOO_BUSY: Self = transient(421, 3, 2, "All server ports are busy");
     /// This client has too many connections.
     pub const TOO_MANY_CONNECTIONS: Self = transient(421, 7, 0, "Error: too many connections from you");
+    /// This client starts too many sessions of one kind or another in too short a time.
+    pub const TOO_MANY_IN_TIME: Self =
+        transient(421, 7, 0, "Error: too many connections from you, try later");
+    /// The same of TLS sessions that are not resumed ones.
+    pub const TOO_MANY_TLS: Self = transient(421, 7, 0, "Error: too many new TLS sessions from you");
+    /// The same of messages.
+    pub const TOO_MUCH_MAIL: Self = transient(450, 7, 1, "Error: too much mail from you");
+    /// The same of recipients.
+    pub const TOO_MANY_RECIPIENTS_IN_TIME: Self = transient(450, 7, 1, "Error: too many recipients from you");
+    /// The same of AUTH commands, or of those that failed.
+    pub const TOO_MANY_AUTH: Self = transient(421, 7, 0, "Error: too many AUTH commands from you");
+    /// Nobody is known by that name and password.
+    pub const BAD_CREDENTIALS: Self = permanent(535, 7, 8, "Error: authentication failed");
+    /// It cannot be said whether somebody is.
+    pub const AUTH_UNAVAILABLE: Self = transient(454, 7, 0, "Error: temporary authentication failure");
+    /// A certificate that leads to a trusted authority is demanded (`smtpd_tls_req_ccert`).
+    pub const CERTIFICATE_REQUIRED: Self =
+        transient(421, 7, 0, "Error: a trusted client certificate is required");
+    /// TLS cannot be started for a reason of ours.
+    pub const TLS_UNAVAILABLE: Self = transient(454, 7, 0, "TLS not available due to local problem");
     /// The client was silent, or too slow, for too long.
     pub const TIMEOUT: Self = transient(421, 4, 2, "Error: timeout exceeded");
 
@@ -88,6 +108,7 @@ impl Refusal {
     pub(super) const BAD_BODY: Self = permanent(501, 5, 4, "Error: bad BODY option");
     pub(super) const BAD_RET: Self = permanent(501, 5, 4, "Error: bad RET option");
     pub(super) const BAD_ENVID: Self = permanent(501, 5, 4, "Error: bad ENVID option");
+    pub(super) const BAD_AUTH_PARAMETER: Self = permanent(501, 5, 4, "Error: bad AUTH option");
     pub(super) const BAD_NOTIFY: Self = permanent(501, 5, 4, "Error: bad NOTIFY option");
     pub(super) const BAD_ORCPT: Self = permanent(501, 5, 4, "Error: bad ORCPT option");
     // RFC 6531 §3.5.
@@ -102,6 +123,16 @@ impl Refusal {
         permanent(503, 5, 1, "Error: command not allowed within BDAT transfer");
     pub(super) const BDAT_FAILED: Self = permanent(503, 5, 1, "Error: transaction failed, RSET needed");
     pub(super) const BDAT_SYNTAX: Self = permanent(521, 5, 4, "Syntax: BDAT count [LAST]");
+    // RFC 3207 §4.
+    pub(super) const TLS_REQUIRED: Self = permanent(530, 7, 0, "Must issue a STARTTLS command first");
+    // RFC 4954 §4 and §6.
+    pub(super) const AUTH_NEEDS_TLS: Self =
+        permanent(538, 7, 11, "Encryption required for requested authentication mechanism");
+    pub(super) const AUTH_TWICE: Self = permanent(503, 5, 1, "Error: already authenticated");
+    pub(super) const AUTH_IN_TRANSACTION: Self = permanent(503, 5, 1, "Error: MAIL transaction in progress");
+    pub(super) const AUTH_MECHANISM: Self = permanent(504, 5, 4, "Error: this mechanism is not offered");
+    pub(super) const AUTH_ABORTED: Self = permanent(501, 7, 0, "Authentication aborted");
+    pub(super) const AUTH_SYNTAX: Self = permanent(501, 5, 2, "Error: cannot decode this response");
     pub(super) const TLS_ACTIVE: Self = permanent(503, 5, 1, "Error: TLS already active");
     pub(super) const TOO_LARGE: Self = permanent(552, 3, 4, "Error: message file too big");
     pub(super) const FIELD_TOO_LARGE: Self = permanent(552, 3, 4, "Error: message header field too big");

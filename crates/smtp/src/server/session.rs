@@ -7,7 +7,10 @@ use bytes::{Buf, BytesMut};
 use memchr::memchr;
 use waxseal_types::{QueueId, Recipient};
 
-use super::{Hello, Message, Refusal, Settings, Transaction, command::Command, scanner::Scanner};
+use super::{
+    Credentials, Hello, Message, Refusal, Settings, Transaction, auth::Exchange, command::Command,
+    scanner::Scanner,
+};
 
 /// What the protocol leaves to the one who runs the server. Each question is answered at once.
 pub trait Host {
@@ -39,7 +42,10 @@ pub enum Step {
     Message(Box<Message>),
     /// Write the output and wait a little: the client makes one error after the other (postconf(5) `smtpd_error_sleep_time`).
     Pause,
-    /// Write the output, discard what was read, start TLS, then call [`Session::secured`].
+    /// Find out whether these are right, then call [`Session::authenticate`].
+    Authenticate(Box<Credentials>),
+    /// Call [`Session::begin_tls`], write the output, discard what was read, start TLS, then call [`Session::secured`]; or
+    /// [`Session::close`] where that cannot be.
     StartTls,
     /// Write the output and close the connection.
     Close,
@@ -52,6 +58,8 @@ pub(super) enum Phase {
     Command,
     /// The rest of a line that is too long.
     LongLine,
+    /// What the client says to prove who it is.
+    Auth(Exchange),
     /// The text of a DATA transfer.
     Text,
     /// A chunk of a BDAT transfer of which so much is missing.
@@ -70,6 +78,7 @@ pub struct Session {
     pub(super) phase: Phase,
     pub(super) hello: Option<Hello>,
     pub(super) tls: bool,
+    pub(super) authenticated: bool,
     pub(super) transaction: Option<Transaction>,
     /// Collects the text, from DATA or the first BDAT on.
     pub(super) scanner: Option<Scanner>,
@@ -97,6 +106,7 @@ impl Session {
             phase: Phase::Command,
             hello: None,
             tls: false,
+            authenticated: false,
             transaction: None,
             scanner: None,
             failed: false,
@@ -116,7 +126,7 @@ impl Session {
         }
         loop {
             let step = match self.phase {
-                Phase::Command => self.command_line(input, host),
+                Phase::Command | Phase::Auth(_) => self.command_line(input, host),
                 Phase::LongLine => self.skip_line(input),
                 Phase::Text => self.receive_text(input),
                 Phase::Chunk { .. } => self.receive_chunk(input),
@@ -157,7 +167,7 @@ impl Session {
     pub const fn in_transfer(&self) -> bool {
         match self.phase {
             Phase::Text | Phase::Chunk { .. } | Phase::Skip { .. } => true,
-            Phase::Command | Phase::LongLine | Phase::Closed => false,
+            Phase::Command | Phase::Auth(_) | Phase::LongLine | Phase::Closed => false,
         }
     }
 
@@ -179,10 +189,17 @@ impl Session {
         self.phase = Phase::Closed;
     }
 
+    /// Agrees to STARTTLS.
+    pub fn begin_tls(&mut self) {
+        self.say(format_args!("220 2.0.0 Ready to start TLS\r\n"));
+    }
+
     /// TLS has been started: all that the client said before is forgotten (RFC 3207 §4.2).
     pub fn secured(&mut self) {
         self.reset();
         self.hello = None;
+        self.authenticated = false;
+        self.phase = Phase::Command;
         self.tls = true;
     }
 
@@ -226,7 +243,10 @@ impl Session {
 
     /// Runs one line; `alone` says that nothing else has been sent behind it.
     fn execute(&mut self, line: &[u8], alone: bool, host: &mut dyn Host) -> Option<Step> {
-        let command = match Command::parse(line) {
+        if matches!(self.phase, Phase::Auth(_)) {
+            return self.response(line, alone);
+        }
+        let command = match Command::parse(line, &self.settings.forbidden) {
             Ok(command) => command,
             Err(refusal) => {
                 self.fail(&refusal);
@@ -237,6 +257,10 @@ impl Session {
         let may_pipeline = self.hello.as_ref().is_some_and(|hello| hello.extended) && !command.ends_group();
         if !(alone || may_pipeline || command == Command::Forbidden || command == Command::Quit) {
             self.close(&Refusal::SYNCHRONISATION);
+            return None;
+        }
+        if self.settings.require_tls && !self.tls && !command.may_be_in_clear() {
+            self.fail(&Refusal::TLS_REQUIRED);
             return None;
         }
         if command.is_junk() {
@@ -269,6 +293,7 @@ impl Session {
             }
             Command::Quit => self.end("221 2.0.0 Bye"),
             Command::StartTls => return self.start_tls(),
+            Command::Auth(argument) => return self.auth(argument),
             Command::Forbidden => self.end("221 2.7.0 Error: this is a mail server. Goodbye"),
         };
         if let Err(refusal) = done {
@@ -291,7 +316,7 @@ impl Session {
         let _ = self.output.write_fmt(text);
     }
 
-    fn reply(&mut self, line: &'static str) -> Result<(), Refusal> {
+    pub(super) fn reply(&mut self, line: &'static str) -> Result<(), Refusal> {
         self.say(format_args!("{line}\r\n"));
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What a server offers and how much it bears.
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 
 /// Offers and limits of one server. The defaults are Postfix's, by the names of postconf(5) given at each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,16 @@ pub struct Settings {
     pub hop_count_limit: usize,
     /// Whether STARTTLS is offered.
     pub starttls: bool,
+    /// Whether there is nothing but STARTTLS before TLS (`smtpd_tls_security_level = encrypt`; RFC 3207 §4).
+    pub require_tls: bool,
+    /// Whether AUTH is offered; over TLS only (`smtpd_sasl_auth_enable` with `smtpd_tls_auth_only`).
+    pub auth: bool,
+    /// First words that no mail client says (`smtpd_forbidden_commands`); what does not begin with a letter is one always.
+    pub forbidden: Vec<String>,
 }
+
+/// postconf(5) `smtpd_forbidden_commands`, and the first words of POP3: a browser or another client was lured here.
+const FORBIDDEN: [&str; 5] = ["CONNECT", "GET", "POST", "USER", "PASS"];
 
 impl Default for Settings {
     fn default() -> Self {
@@ -44,6 +53,9 @@ impl Default for Settings {
             header_size_limit: 102_400,
             hop_count_limit: 50,
             starttls: false,
+            require_tls: false,
+            auth: false,
+            forbidden: FORBIDDEN.map(String::from).to_vec(),
         }
     }
 }

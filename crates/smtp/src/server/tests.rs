@@ -75,7 +75,9 @@ impl Client {
                     self.session.settle(Ok(QueueId::from_u64(self.messages.len() as u64)));
                 }
                 Step::Pause => self.pauses += 1,
+                Step::Authenticate(_) => self.session.authenticate(Ok(())),
                 Step::StartTls => {
+                    self.session.begin_tls();
                     self.input.clear();
                     self.session.secured();
                 }

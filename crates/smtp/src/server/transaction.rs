@@ -14,6 +14,8 @@ pub struct Hello {
     pub extended: bool,
     /// Whether the session runs over TLS.
     pub tls: bool,
+    /// Whether the client has proved who it is by AUTH (RFC 4954).
+    pub authenticated: bool,
 }
 
 /// A mail transaction (RFC 5321 §3.3) so far.

@@ -1,0 +1,302 @@
+//! TLS at the door: certificates, sessions, and what clients show.
+
+mod identity;
+mod peer;
+mod possession;
+mod sni;
+mod tickets;
+
+use std::{io, sync::Arc, time::SystemTime};
+
+use parking_lot::{Mutex, RwLock};
+use rustls::{
+    ServerConfig,
+    crypto::{CryptoProvider, aws_lc_rs},
+    server::{Acceptor, NoClientAuth, NoServerSessionStorage, ProducesTickets},
+    version::{TLS12, TLS13},
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, server::TlsStream};
+use waxseal_trust::{Notice, Settings as StoreOptions, Store};
+use waxseal_types::{AnchorFiles, ClientCertificate, Protocol, UnixTime};
+
+pub(crate) use self::peer::{Facts, Peer};
+use self::{identity::Identity, possession::Possession, sni::NameMaps};
+use crate::{Error, Handshake, Neighbours, Publication, Switch, TlsSettings};
+
+/// RFC 7301 with the name that RFC 8314 §5 and IANA's registry have for none: whoever asks for another protocol than SMTP was lured here
+/// (ALPACA), and whoever asks for none is served.
+const ALPN: &[u8] = b"smtp";
+
+/// TLS for all listeners.
+#[derive(Debug)]
+pub(crate) struct Front {
+    settings: TlsSettings,
+    hostname: String,
+    ports: Vec<u16>,
+    provider: Arc<CryptoProvider>,
+    possession: Arc<Possession>,
+    store: Store,
+    maps: NameMaps,
+    /// What is served; `None` while there is no certificate that may be shown.
+    offer: RwLock<Option<Arc<Offer>>>,
+    /// What was last said, so that it is said once.
+    said: Mutex<Option<String>>,
+    neighbours: Neighbours,
+}
+
+/// One version of what is served.
+#[derive(Debug)]
+struct Offer {
+    identity: Arc<Identity>,
+    may: Arc<ServerConfig>,
+    mandatory: Arc<ServerConfig>,
+}
+
+/// What happened to the certificates.
+#[derive(Debug)]
+pub(crate) enum Change {
+    None,
+    /// New ones are in force.
+    Switched,
+    /// Something stands in the way; told once.
+    Trouble(String),
+}
+
+impl Front {
+    /// Reads what is configured.
+    pub(crate) fn new(
+        settings: TlsSettings,
+        (hostname, ports): (&str, Vec<u16>),
+        neighbours: Neighbours,
+    ) -> Result<(Self, Vec<String>), Error> {
+        let options = StoreOptions { smtp: settings.files.clone(), ..StoreOptions::default() };
+        let (store, found) = Store::open(options).map_err(|error| Error::Certificate(error.to_string()))?;
+        let mut notices: Vec<String> = found.iter().map(Notice::to_string).collect();
+        for path in identity::key_files(&settings.files) {
+            notices.extend(identity::check_permissions(path)?);
+        }
+        let front = Self {
+            hostname: hostname.to_owned(),
+            ports,
+            provider: Arc::new(provider()),
+            possession: Arc::default(),
+            store,
+            maps: NameMaps::new(settings.sni_maps.clone()),
+            offer: RwLock::default(),
+            said: Mutex::default(),
+            neighbours,
+            settings,
+        };
+        if front.settings.has_certificate() {
+            // The first ones are in force at once: there is nothing that they would replace.
+            let identity = sni::read(front.settings.files.clone(), &front.provider)?;
+            front.install(identity)?;
+        }
+        Ok((front, notices))
+    }
+
+    /// Whether a handshake can be begun.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.offer.read().is_some()
+    }
+
+    fn install(&self, identity: Identity) -> Result<(), Error> {
+        let identity = Arc::new(identity);
+        let wrong = |error: rustls::Error| Error::Certificate(error.to_string());
+        let tickets = if self.settings.session_timeout.is_zero() {
+            None
+        } else {
+            Some(tickets::rotating(self.settings.session_timeout).map_err(wrong)?)
+        };
+        let make = |handshake: &Handshake| self.config(handshake, &identity, tickets.clone()).map_err(wrong);
+        let offer = Offer {
+            may: make(&self.settings.may)?,
+            mandatory: make(&self.settings.mandatory)?,
+            identity: Arc::clone(&identity),
+        };
+        *self.offer.write() = Some(Arc::new(offer));
+        Ok(())
+    }
+
+    fn config(
+        &self,
+        handshake: &Handshake,
+        identity: &Arc<Identity>,
+        tickets: Option<Arc<dyn ProducesTickets>>,
+    ) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let suites = handshake.suites.iter().filter_map(|wanted| {
+            self.provider.cipher_suites.iter().find(|known| u16::from(known.suite()) == *wanted).copied()
+        });
+        let provider = CryptoProvider { cipher_suites: suites.collect(), ..(*self.provider).clone() };
+        let versions: Vec<_> = [(handshake.tls12, &TLS12), (handshake.tls13, &TLS13)]
+            .into_iter()
+            .filter(|(wanted, _)| *wanted)
+            .map(|(_, version)| version)
+            .collect();
+        let builder =
+            ServerConfig::builder_with_provider(Arc::new(provider)).with_protocol_versions(&versions)?;
+        let builder = if self.settings.ask_certificate {
+            builder.with_client_cert_verifier(Arc::clone(&self.possession) as _)
+        } else {
+            builder.with_client_cert_verifier(Arc::new(NoClientAuth))
+        };
+        let mut config = builder.with_cert_resolver(Arc::clone(identity) as _);
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = usize::from(tickets.is_some());
+        // RFC 8446 §8: early data can be replayed. It stays off, here as in rustls' own defaults.
+        config.max_early_data_size = 0;
+        if let Some(tickets) = tickets {
+            config.ticketer = tickets;
+        }
+        Ok(Arc::new(config))
+    }
+
+    /// Shakes hands. Whatever fails here ends the connection.
+    pub(crate) async fn accept<S>(&self, stream: S, mandatory: bool) -> io::Result<(TlsStream<S>, Facts)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let offer = self.offer.read().clone().ok_or(io::ErrorKind::NotConnected)?;
+        let config = if mandatory { &offer.mandatory } else { &offer.may };
+        let stream = if self.maps.is_empty() {
+            TlsAcceptor::from(Arc::clone(config)).accept(stream).await?
+        } else {
+            let started = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+            let name = started.client_hello().server_name().map(str::to_owned);
+            let config = self.config_for(name.as_deref(), config).await.map_err(io::Error::other)?;
+            started.into_stream(config).await?
+        };
+        let mut facts = Facts::of(stream.get_ref().1, self.settings.ask_certificate);
+        let shown = stream.get_ref().1.peer_certificates().filter(|_| self.settings.ask_certificate);
+        if let Some(chain) = shown {
+            let chain = chain.iter().map(|der| der.to_vec()).collect();
+            facts.peer = self.judge(chain).await.map(Arc::new);
+        }
+        Ok((stream, facts))
+    }
+
+    /// The configuration for a server name. A table that fails ends the handshake, as in Postfix: the wrong certificate would be worse.
+    async fn config_for(
+        &self,
+        name: Option<&str>,
+        default: &Arc<ServerConfig>,
+    ) -> Result<Arc<ServerConfig>, Error> {
+        let Some(name) = name else { return Ok(Arc::clone(default)) };
+        let found = self.maps.find(name, &*self.neighbours.tables, &self.provider).await?;
+        let Some(identity) = found else { return Ok(Arc::clone(default)) };
+        let mut config = ServerConfig::clone(default);
+        config.cert_resolver = identity;
+        Ok(Arc::new(config))
+    }
+
+    async fn judge(&self, chain: Vec<Vec<u8>>) -> Option<Peer> {
+        let anchors = self.store.anchors(Protocol::Smtp, &AnchorFiles::Default);
+        let (digest, rules) = (self.settings.fingerprint_digest, (self.settings.verify_depth, now()));
+        // Off this thread: a stranger's chain may cost some milliseconds.
+        let judged = tokio::task::spawn_blocking(move || Peer::judge(&chain, digest, &anchors, rules));
+        judged.await.ok().flatten()
+    }
+
+    /// Looks whether the files have changed, and switches where that is allowed. Sessions that are there stay as they are.
+    pub(crate) async fn refresh(&self, forced: bool) -> Change {
+        if forced {
+            for notice in self.store.reload() {
+                tracing::warn!("{notice}");
+            }
+        }
+        match self.renew().await {
+            Ok(switched) => {
+                *self.said.lock() = None;
+                for notice in self.store.notices() {
+                    tracing::warn!("{notice}");
+                }
+                if switched { Change::Switched } else { Change::None }
+            }
+            Err(trouble) => {
+                let mut said = self.said.lock();
+                if said.as_ref() == Some(&trouble) && !forced {
+                    return Change::None;
+                }
+                *said = Some(trouble.clone());
+                Change::Trouble(trouble)
+            }
+        }
+    }
+
+    async fn renew(&self) -> Result<bool, String> {
+        let fresh = if self.settings.has_certificate() {
+            if let Some(path) = identity::missing(&self.settings.files) {
+                return Err(format!("{}: there is no such file; what was served stays", path.display()));
+            }
+            let chains = self.store.client(Protocol::Smtp).map_err(|error| error.to_string())?;
+            if chains.is_empty() {
+                return Err("no certificate of the intake can be read; the one that was served stays".into());
+            }
+            chains.to_vec()
+        } else if self.is_ready() {
+            return Ok(false);
+        } else {
+            return self.make_own().await;
+        };
+        let old = self.offer.read().clone();
+        let served: &[ClientCertificate] = old.as_ref().map_or(&[], |offer| &offer.identity.chains);
+        if served == fresh {
+            return Ok(false);
+        }
+        for path in identity::key_files(&self.settings.files) {
+            if let Some(warning) = identity::check_permissions(path).map_err(|error| error.to_string())? {
+                tracing::warn!("{warning}");
+            }
+        }
+        let names = [self.hostname.clone()];
+        let switch = Switch { names: &names, ports: &self.ports, old: served, new: &fresh };
+        let allowed = self.neighbours.records.may_switch(switch).await;
+        allowed.map_err(|why| format!("the intake keeps its certificate: {why}"))?;
+        let identity = Identity::new(fresh, &self.provider).map_err(|error| error.to_string())?;
+        self.install(identity).map_err(|error| error.to_string())?;
+        Ok(true)
+    }
+
+    /// RFC 7672 §2.2: where TLSA records stand, a certificate that fits none of them is worse than no STARTTLS, and so would a wrong
+    /// guess be: while nobody knows whether there are any, none is offered.
+    async fn make_own(&self) -> Result<bool, String> {
+        let Some(folder) = &self.settings.own_folder else {
+            return Err("the intake has no certificate, and no folder for one of its own".into());
+        };
+        for port in &self.ports {
+            let why = match self.neighbours.records.published(&self.hostname, *port).await {
+                Publication::None => continue,
+                Publication::Some => format!("has TLSA records at port {port}"),
+                Publication::Unknown(why) => format!("may have TLSA records at port {port} ({why})"),
+            };
+            return Err(format!(
+                "no STARTTLS is offered: there is no certificate, and {} {why}; set listen_tls.chain_files",
+                self.hostname
+            ));
+        }
+        let path = identity::self_signed(folder, &self.hostname).map_err(|error| error.to_string())?;
+        let files = waxseal_trust::StoreSettings { chain_files: vec![path.clone()], ..Default::default() };
+        let identity = sni::read(files, &self.provider).map_err(|error| error.to_string())?;
+        self.install(identity).map_err(|error| error.to_string())?;
+        tracing::warn!(
+            "no certificate is configured: {} is shown, which is self-signed. Mail to us is encrypted against those who only listen; \
+             no client can tell this server from another one. Set listen_tls.chain_files",
+            path.display()
+        );
+        Ok(true)
+    }
+}
+
+fn provider() -> CryptoProvider {
+    use aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
+    // The hybrid first: a client that has made a share for it has paid for it already (RFC 9794; draft-ietf-tls-ecdhe-mlkem).
+    let kx_groups = vec![X25519MLKEM768, X25519, SECP256R1, SECP384R1];
+    CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() }
+}
+
+fn now() -> UnixTime {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    UnixTime::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
