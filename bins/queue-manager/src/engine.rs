@@ -19,6 +19,8 @@ use waxseal_spool::actor::SpoolActor;
 use waxseal_transport::Connector;
 use waxseal_trust::Store;
 
+use crate::neighbours::neighbours;
+
 /// Everything that an engine is made of.
 #[derive(Clone)]
 #[expect(missing_docs, reason = "each field is the settings of the crate of its name")]
@@ -182,11 +184,14 @@ impl Engine {
         settings: EngineSettings,
         between: impl FnOnce(&Store) -> Result<Vec<String>, String>,
     ) -> Result<Opened, StartError> {
-        let intake = Arc::new(Intake::bind(settings.intake.clone())?);
+        // Privileges may be needed for ports and keys; the resolver needs none, and its sockets come later.
+        let resolver = Resolver::new(settings.dns.clone())?;
+        let neighbours = neighbours(Arc::clone(&settings.tables), resolver.clone());
+        let intake = Arc::new(Intake::bind_with(settings.intake.clone(), neighbours)?);
         let (store, trust_notices) = Store::open(settings.trust.clone())?;
         let mut notices: Vec<String> = trust_notices.iter().map(ToString::to_string).collect();
+        notices.extend(intake.notices().iter().cloned());
         notices.extend(between(&store).map_err(StartError::Host)?);
-        let resolver = Resolver::new(settings.dns.clone())?;
         notices.extend(resolver.notices());
         let mut transport = settings.transport.clone();
         // What is remembered of an address must be forgotten by the time a message comes again.
@@ -218,6 +223,8 @@ impl Engine {
         let policy = settings.policy;
         let tables = settings.tables;
         actix_rt::spawn(watch_dnssec(resolver.clone()));
+        let tended = Arc::clone(&intake);
+        actix_rt::spawn(async move { tended.tend().await });
         let factories = Factories {
             policy: {
                 let (policy, tables) = (Arc::clone(&policy), Arc::clone(&tables));
@@ -303,6 +310,7 @@ impl Engine {
     /// Reads trust stores and certificates anew; what is broken keeps its last good version and is told.
     #[must_use]
     pub fn reload(&self) -> Vec<String> {
+        self.intake.reload();
         self.store.reload().iter().map(ToString::to_string).collect()
     }
 

@@ -19,6 +19,7 @@
 
 mod control;
 mod engine;
+mod neighbours;
 
 pub use control::CONTROL_SOCKET;
 pub use engine::{Engine, EngineSettings, Opened, StartError};

@@ -32,7 +32,12 @@ section!(Spool { path: Text });
 section!(Listen {
     smtp: Words,
     admin: Text,
+    submission: Words,
+    submissions: Words,
     relay_from: Words,
+    relay_restrictions: Words,
+    relay_clientcerts: Words,
+    auth_users: Text,
     message_size_limit: Size,
     recipient_limit: Count,
     connection_limit: Count,
@@ -41,7 +46,51 @@ section!(Listen {
     header_size_limit: Size,
     hopcount_limit: Count,
     timeout: Span,
+    hard_error_limit: Count,
+    soft_error_limit: Count,
+    junk_command_limit: Count,
+    error_sleep_time: Span,
+    min_data_rate: Count,
+    forbidden_commands: Text,
+    connection_rate_limit: Count,
+    message_rate_limit: Count,
+    recipient_rate_limit: Count,
+    new_tls_session_rate_limit: Count,
+    auth_rate_limit: Count,
+    auth_failure_limit: Count,
+    rate_time_unit: Span,
+    client_ipv6_prefix_length: Count,
 });
+
+section!(
+    /// `[listen_tls]`: each key is the parameter of that name behind `smtpd_tls_`, but for `server_sni_maps` (`tls_`) and `starttls_timeout` (`smtpd_`).
+    #[expect(non_snake_case, reason = "the names of Postfix's parameters")]
+    ListenTls {
+        security_level: Text,
+        wrappermode: Flag,
+        chain_files: Words,
+        cert_file: Text,
+        key_file: Text,
+        eccert_file: Text,
+        eckey_file: Text,
+        CAfile: Text,
+        CApath: Text,
+        server_sni_maps: Words,
+        protocols: Text,
+        mandatory_protocols: Text,
+        ciphers: Text,
+        mandatory_ciphers: Text,
+        exclude_ciphers: Text,
+        mandatory_exclude_ciphers: Text,
+        ask_ccert: Flag,
+        req_ccert: Flag,
+        ccert_verifydepth: Count,
+        fingerprint_digest: Text,
+        received_header: Flag,
+        session_cache_timeout: Span,
+        starttls_timeout: Span,
+    }
+);
 
 section!(Dns { servers: Words, dnssec: Text, trust_anchor: Text, timeout: Span, trusted: Words });
 
@@ -149,6 +198,7 @@ pub(crate) struct Raw {
     pub(crate) hostname: Option<Text>,
     pub(crate) spool: Spool,
     pub(crate) listen: Listen,
+    pub(crate) listen_tls: ListenTls,
     pub(crate) dns: Dns,
     pub(crate) tls: Tls,
     pub(crate) lmtp_tls: Tls,
@@ -167,6 +217,7 @@ pub(crate) const SECTIONS: &[(&str, &[&str])] = &[
     ("", &["hostname"]),
     ("spool", Spool::KEYS),
     ("listen", Listen::KEYS),
+    ("listen_tls", ListenTls::KEYS),
     ("dns", Dns::KEYS),
     ("tls", Tls::KEYS),
     ("lmtp_tls", Tls::KEYS),

@@ -99,6 +99,8 @@ pub struct TlsSettings {
     pub session_timeout: Duration,
     /// `smtpd_starttls_timeout`.
     pub handshake_timeout: Duration,
+    /// Whether a certificate that cannot be used is an alert, and not the end of the start: there is no TLS then until it can.
+    pub lenient: bool,
     /// The folder for a certificate of our own making, where none is configured.
     pub own_folder: Option<PathBuf>,
 }
@@ -172,6 +174,7 @@ impl Default for TlsSettings {
             received_header: false,
             session_timeout: Duration::from_secs(3600),
             handshake_timeout: Duration::from_secs(300),
+            lenient: false,
             own_folder: None,
         }
     }

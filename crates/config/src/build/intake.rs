@@ -61,11 +61,19 @@ impl Build<'_> {
     pub(super) fn intake(&mut self, hostname: &Domain) -> IntakeSettings {
         let raw = self.raw.listen.clone();
         let mut settings = IntakeSettings::default();
-        let listen = raw.smtp.map_or_else(|| vec![LISTEN.to_owned()], |words| words.0);
+        let submission = raw.submission.clone().map_or_else(Vec::new, |words| words.0);
+        let submissions = raw.submissions.clone().map_or_else(Vec::new, |words| words.0);
+        let listen = raw.smtp.clone().map_or_else(|| vec![LISTEN.to_owned()], |words| words.0);
         settings.listen = self.parsed_words(("listen", "smtp"), &listen, str::parse::<ListenAddr>);
-        if listen.is_empty() {
+        settings.submission =
+            self.parsed_words(("listen", "submission"), &submission, str::parse::<ListenAddr>);
+        settings.submissions =
+            self.parsed_words(("listen", "submissions"), &submissions, str::parse::<ListenAddr>);
+        if listen.is_empty() && submission.is_empty() && submissions.is_empty() {
             self.problem("listen", "smtp", "is empty", format!("name an address, such as \"{LISTEN}\""));
         }
+        self.relay_rules(&mut settings);
+        self.limits(&mut settings);
         if let Some(words) = raw.relay_from {
             settings.relay_from = self.networks(&words.0);
         }

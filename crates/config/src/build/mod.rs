@@ -1,6 +1,7 @@
 //! From keys to settings. All problems are collected; a setting with a problem keeps its default, and the configuration is not used.
 
 mod delivery;
+mod door;
 mod intake;
 mod tls;
 
@@ -40,9 +41,10 @@ impl Build<'_> {
         let dns = self.dns();
         let policy = self.policy(&hostname, &dns);
         let trust = self.trust(stale_limit);
-        let (intake, admin) = (self.intake(&hostname), self.admin());
+        let (mut intake, admin) = (self.intake(&hostname), self.admin());
         let spool = self.spool(&intake);
         let ledger = self.ledger(&spool.path);
+        intake.tls = self.intake_tls(&spool);
         let transport = self.transport(&hostname);
         let queue = self.queue(&hostname, &intake);
         let (log, telemetry) = (self.log(), self.telemetry());

@@ -12,15 +12,37 @@ use waxseal_types::{Domain, NextHop, Strength, TlsLevel};
 
 use super::{Build, count, flag, set};
 use crate::{
-    raw::Tls,
+    raw::{ListenTls, Tls},
     values::{Text, Words},
 };
 
+/// The keys that a server has as a client has them.
+fn intake_keys(raw: &ListenTls) -> Tls {
+    let raw = raw.clone();
+    Tls {
+        protocols: raw.protocols,
+        mandatory_protocols: raw.mandatory_protocols,
+        ciphers: raw.ciphers,
+        mandatory_ciphers: raw.mandatory_ciphers,
+        exclude_ciphers: raw.exclude_ciphers,
+        mandatory_exclude_ciphers: raw.mandatory_exclude_ciphers,
+        CAfile: raw.CAfile,
+        CApath: raw.CApath,
+        cert_file: raw.cert_file,
+        key_file: raw.key_file,
+        eccert_file: raw.eccert_file,
+        eckey_file: raw.eckey_file,
+        chain_files: raw.chain_files,
+        ..Tls::default()
+    }
+}
+
 impl Build<'_> {
     /// The keys of a protocol; where no `main.cf` gives LMTP its own, those of SMTP hold for it, too.
-    fn tls_keys(&self, section: &str) -> Tls {
+    pub(super) fn tls_keys(&self, section: &str) -> Tls {
         match section {
             "tls" => self.raw.tls.clone(),
+            "listen_tls" => intake_keys(&self.raw.listen_tls),
             _ => self.raw.lmtp_tls.clone().or(&self.raw.tls),
         }
     }
@@ -107,7 +129,7 @@ impl Build<'_> {
     }
 
     /// Opens tables; a file that cannot be read is a warning, since only the mail that needs it has to wait.
-    fn table_names(&mut self, section: &str, key: &str, words: Option<&Words>) -> Vec<TableName> {
+    pub(super) fn table_names(&mut self, section: &str, key: &str, words: Option<&Words>) -> Vec<TableName> {
         let place = self.place(section, key).0.to_string();
         let mut names = Vec::new();
         for word in words.map(|words| words.0.clone()).unwrap_or_default() {
@@ -190,7 +212,7 @@ impl Build<'_> {
     }
 
     /// What may be offered at `may`, and above it.
-    fn handshakes(&mut self, section: &str, raw: &Tls) -> (HandshakeSettings, HandshakeSettings) {
+    pub(super) fn handshakes(&mut self, section: &str, raw: &Tls) -> (HandshakeSettings, HandshakeSettings) {
         let mut protocols = |key: &str, value: Option<&Text>| {
             self.parsed((section, key), value, str::parse::<Protocols>).unwrap_or_default()
         };
@@ -281,7 +303,7 @@ impl Build<'_> {
         settings
     }
 
-    fn store(&mut self, section: &str) -> StoreSettings {
+    pub(super) fn store(&mut self, section: &str) -> StoreSettings {
         let raw = self.tls_keys(section);
         let mut one = |key: &str, value: &Option<Text>| {
             let path = self.file(section, key, value.as_ref())?;

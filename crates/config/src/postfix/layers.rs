@@ -29,6 +29,10 @@ pub(super) fn layers(cf: &MainCf, files: usize, problems: &mut Vec<Problem>) -> 
     }
     out.derived("smtp_tls_", "tls");
     out.derived("lmtp_tls_", "lmtp_tls");
+    out.intake_level();
+    if out.definition("smtpd_client_ipv6_prefix_length").is_some() {
+        out.emit("smtpd_client_ipv6_prefix_length", "listen", "client_ipv6_prefix_length", Number);
+    }
     if out.definition("myhostname").is_some() {
         out.emit("myhostname", "", "hostname", Plain);
     }
@@ -132,6 +136,28 @@ impl<'a> Out<'a> {
         if self.value(&database).is_empty() {
             let name = format!("{prefix}session_cache_timeout");
             self.put(&name, section, "session_cache_timeout", "0".to_owned());
+        }
+    }
+
+    /// postconf(5), smtpd_tls_security_level: where it is empty, the obsolete parameters count.
+    fn intake_level(&mut self) {
+        if self.value("smtpd_tls_security_level").is_empty() {
+            let names = ["smtpd_enforce_tls", "smtpd_use_tls"];
+            let [enforced, offered] = names.map(|name| self.value(name).eq_ignore_ascii_case("yes"));
+            let level = if enforced {
+                "encrypt"
+            } else if offered {
+                "may"
+            } else {
+                "none"
+            };
+            let decides = names.into_iter().find(|name| self.definition(name).is_some());
+            self.put(
+                decides.unwrap_or("smtpd_tls_security_level"),
+                "listen_tls",
+                "security_level",
+                level.to_owned(),
+            );
         }
     }
 

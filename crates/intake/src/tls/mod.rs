@@ -90,8 +90,14 @@ impl Front {
         };
         if front.settings.has_certificate() {
             // The first ones are in force at once: there is nothing that they would replace.
-            let identity = sni::read(front.settings.files.clone(), &front.provider)?;
-            front.install(identity)?;
+            let read = sni::read(front.settings.files.clone(), &front.provider);
+            match read.and_then(|identity| front.install(identity)) {
+                Ok(()) => {}
+                Err(error) if front.settings.lenient => {
+                    notices.push(format!("no TLS at the intake: {error}"))
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok((front, notices))
     }

@@ -15,7 +15,7 @@ use tokio::{
     sync::watch,
     task::{JoinHandle, LocalSet, spawn_local},
 };
-use waxseal_intake::{Error, Intake, Settings};
+use waxseal_intake::{Error, Intake, Neighbours, Settings};
 use waxseal_smtp::server;
 use waxseal_spool::{Accept, Gate, Gathering, Refusal};
 use waxseal_types::{Envelope, QueueId};
@@ -145,7 +145,11 @@ impl Server {
     }
 
     pub(crate) fn with(settings: Settings, memory: Arc<Memory>) -> Self {
-        let intake = Arc::new(Intake::bind(settings).unwrap());
+        Self::beside(settings, memory, Neighbours::default())
+    }
+
+    pub(crate) fn beside(settings: Settings, memory: Arc<Memory>, neighbours: Neighbours) -> Self {
+        let intake = Arc::new(Intake::bind_with(settings, neighbours).unwrap());
         let serving = spawn_local(Arc::clone(&intake).serve(Arc::clone(&memory) as Arc<dyn Accept>));
         Self { intake, memory, serving }
     }
@@ -181,6 +185,25 @@ pub(crate) struct Client<S>(BufReader<S>);
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) fn new(stream: S) -> Self {
         Self(BufReader::new(stream))
+    }
+
+    pub(crate) fn into_inner(self) -> S {
+        assert!(self.0.buffer().is_empty(), "nothing was said that was not read");
+        self.0.into_inner()
+    }
+
+    /// All lines of a reply.
+    pub(crate) async fn lines(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            assert!(self.0.read_line(&mut line).await.unwrap() > 0, "the connection ended");
+            let last = line.as_bytes().get(3) == Some(&b' ');
+            lines.push(line.trim_end().to_owned());
+            if last {
+                return lines;
+            }
+        }
     }
 
     pub(crate) async fn say(&mut self, text: &str) {

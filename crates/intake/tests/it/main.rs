@@ -1,8 +1,12 @@
 //! The intake as its clients see it.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
+mod abuse;
 #[cfg(feature = "crash")]
 mod actor;
+mod certificates;
 mod common;
 mod framing;
 mod loopback;
+mod tls;
+mod who;

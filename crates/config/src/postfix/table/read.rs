@@ -25,6 +25,13 @@ pub(super) const ROWS: &[(&str, &str, &str)] = &[
     ),
     ("smtp_tls_session_cache_database", "", "whether TLS sessions are resumed; they are kept in memory"),
     ("lmtp_tls_session_cache_database", "", "whether TLS sessions are resumed; they are kept in memory"),
+    ("smtpd_use_tls", "no", "`listen_tls.security_level`, where smtpd_tls_security_level is empty"),
+    ("smtpd_enforce_tls", "no", "`listen_tls.security_level`, where smtpd_tls_security_level is empty"),
+    (
+        "smtpd_client_ipv6_prefix_length",
+        "84",
+        "`listen.client_ipv6_prefix_length`, where it is set; otherwise 64",
+    ),
     ("smtp_use_tls", "no", "`tls.security_level`, where smtp_tls_security_level is empty"),
     ("smtp_enforce_tls", "no", "`tls.security_level`, where smtp_tls_security_level is empty"),
     ("smtp_tls_enforce_peername", "yes", "`tls.security_level`, where smtp_tls_security_level is empty"),
