@@ -5,6 +5,7 @@
 mod bad_input;
 mod daemon;
 mod first_start;
+mod front_door;
 mod kill_nine;
 mod telling;
 mod trace_order;

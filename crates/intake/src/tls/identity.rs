@@ -83,7 +83,7 @@ pub(super) fn key_files(files: &StoreSettings) -> Vec<&PathBuf> {
 pub(super) fn missing(files: &StoreSettings) -> Option<&PathBuf> {
     let pairs = [&files.cert_file, &files.key_file, &files.eccert_file, &files.eckey_file];
     let pairs = pairs.into_iter().flatten().filter(|_| files.chain_files.is_empty());
-    files.chain_files.iter().chain(pairs).find(|path| !path.exists())
+    files.chain_files.iter().chain(pairs).find(|path| matches!(path.try_exists(), Ok(false)))
 }
 
 /// A key that others can read is everybody's; one that they can write is not ours.

@@ -50,9 +50,9 @@ impl NameMaps {
         loop {
             for table in &self.tables {
                 let found = tables.find(table, key).await;
-                match found.map_err(|reason| Error::Certificate(format!("{table}: {reason}")))? {
-                    Some(value) => return self.load(&value, provider).map(Some),
-                    None => {}
+                let wrong = |reason| Error::Certificate(format!("{table}: {reason}"));
+                if let Some(value) = found.map_err(wrong)? {
+                    return self.load(&value, provider).map(Some);
                 }
             }
             // tls_server_sni_maps: "example.com", then ".com" and the like, each with its dot.

@@ -8,5 +8,6 @@ mod certificates;
 mod common;
 mod framing;
 mod loopback;
+mod real;
 mod tls;
 mod who;

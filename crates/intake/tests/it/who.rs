@@ -61,7 +61,8 @@ fn relaying_by_certificate_by_key_and_by_authority() {
     let table = || vec![(prints(&listed).0, "it".into()), (prints(&by_key).1, "it".into())];
     let reject = RelayRule::Reject;
     let certificates = RelayRule::PermitCertificates(["relay_clientcerts".to_owned()].into());
-    let cases: [(RelayRule, &[(&str, Option<&Pair>, u16)]); 2] = [
+    type Row<'a> = (&'a str, Option<&'a Pair>, u16);
+    let cases: [(RelayRule, &[Row<'_>]); 2] = [
         (
             certificates,
             &[
