@@ -99,7 +99,6 @@ mod tests {
     #[test]
     fn only_the_right_password_of_a_known_user_is_right() {
         let good = hash("secret");
-        println!("PHC {good}");
         assert_eq!(verify(Some(&good), "secret"), Ok(true));
         assert_eq!(verify(Some(&good), "Secret"), Ok(false));
         assert_eq!(verify(None, "secret"), Ok(false));

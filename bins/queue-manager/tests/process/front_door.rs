@@ -10,7 +10,7 @@ use waxseal_testbed::{Authority, Peer, within};
 use crate::daemon::{self, Daemon, LIMIT};
 
 /// "secret", with the least parameters, by argon2(1): `echo -n secret | argon2 somesalt -id -m 3 -t 1 -p 1 -e`.
-const HASH: &str = "@HASH@";
+const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$QQCd8VPOryZiCF3MtwQnPTK7odKCaPcXJGplgNEuj1A";
 /// NUL ann NUL secret (RFC 4616 §2).
 const ANN: &str = "AGFubgBzZWNyZXQ=";
 

@@ -59,7 +59,8 @@ impl ResolvesServerCert for Identity {
         };
         let mut usable: Vec<_> = self.keys.iter().filter(fits).filter(suites).collect();
         usable.sort_by_key(|known| is_rsa(known));
-        usable.first().map(|known| Arc::clone(known))
+        // Where none fits, the handshake ends for want of a suite, which says more than that there is no certificate.
+        usable.first().copied().or_else(|| self.keys.first()).map(Arc::clone)
     }
 }
 

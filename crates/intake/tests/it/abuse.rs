@@ -179,3 +179,55 @@ fn junk_and_other_protocols_end_the_session() {
         }
     });
 }
+
+/// Threats V14: no spelling of an address makes a relay of us, and source routes lead nowhere but to their end.
+#[test]
+fn rfc5321_no_address_relays_for_a_stranger() {
+    const ADDRESSES: [&str; 30] = [
+        "<u@far.example>",
+        "u@far.example",
+        "<@here.example:u@far.example>",
+        "<@a.example,@b.example:u@far.example>",
+        "<u%far.example@mx.example>",
+        "<u%far.example>",
+        "<far.example!u>",
+        "<far.example!u@mx.example>",
+        "<\"u@far.example\">",
+        "<\"u@far.example\"@mx.example>",
+        "<\"u%far.example\"@mx.example>",
+        "<u@far.example@mx.example>",
+        "<u@[192.0.2.7]>",
+        "<u@[IPv6:2001:db8::7]>",
+        "<u@[mx.example]>",
+        "<u@127.0.0.1>",
+        "<u@localhost>",
+        "<u@mx.example.>",
+        "<u@.mx.example>",
+        "<u@@mx.example>",
+        "<@mx.example>",
+        "<u@mx.example:25>",
+        "<u@mx.example;far.example>",
+        "<u@MX.EXAMPLE>",
+        "<postmaster>",
+        "<Postmaster@far.example>",
+        "<\"\"@far.example>",
+        "<u\\@far.example@mx.example>",
+        "<|/bin/sh>",
+        "</etc/passwd>",
+    ];
+    local(async {
+        let mut settings = strangers();
+        settings.protocol.hard_error_limit = 1000;
+        settings.protocol.soft_error_limit = 1000;
+        let intake = Arc::new(Intake::bind(settings).unwrap());
+        let mut client = come(&intake, "198.51.100.1");
+        client.hello().await;
+        client.say("MAIL FROM:<a@a.example>\r\n").await;
+        assert_eq!(client.codes(1).await, [250]);
+        for address in ADDRESSES {
+            client.say(&format!("RCPT TO:{address}\r\n")).await;
+            let reply = client.reply().await;
+            assert!(reply.starts_with('5'), "{address}: {reply}");
+        }
+    });
+}

@@ -319,7 +319,6 @@ fn matrix_gnutls() {
         let [certificate, key] = front.files(pair);
         let arguments = [
             "--insecure",
-            "--crlf",
             "-p",
             &wrapped,
             "127.0.0.1",
