@@ -297,7 +297,7 @@ impl Front {
 
 fn provider() -> CryptoProvider {
     use aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
-    // The hybrid first: a client that has made a share for it has paid for it already (RFC 9794; draft-ietf-tls-ecdhe-mlkem).
+    // The client's order decides among these: nobody is asked for a second hello who has sent a share.
     let kx_groups = vec![X25519MLKEM768, X25519, SECP256R1, SECP384R1];
     CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() }
 }
