@@ -11,4 +11,5 @@ mod ground;
 mod outcomes;
 mod references;
 mod time;
+mod trace;
 mod wire;

@@ -3,6 +3,7 @@
 mod bounces;
 mod crashes;
 mod lanes;
+mod metrics;
 mod orders;
 mod reload;
 mod restart;

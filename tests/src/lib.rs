@@ -5,6 +5,7 @@
 //! and intake included, as the daemon runs it. Servers are the testbed's scripted peers in both.
 
 mod changing;
+mod collector;
 mod engine;
 mod lane;
 mod letter;
@@ -12,6 +13,7 @@ mod recorder;
 mod tables;
 
 pub use changing::Changing;
+pub use collector::{Collector, attributes};
 pub use engine::World;
 pub use lane::{Lane, bounced, deferred, delivered};
 pub use letter::{Letter, NOON};

@@ -98,6 +98,7 @@ pub(crate) const NAMESPACES: &[(&str, &str, &str)] = &[
     ("queue", "levers", "words that need its name: `levers::Command`, `levers::State`"),
     ("queue", "owner", "its `Message` and `Part` are the queue's bookkeeping, not mail"),
     ("smtp", "server", "both ends have their `Settings`, `Event` and `Session`"),
+    ("telemetry", "metrics", "one static for each metric: names such as `ATTEMPTS` and `BOUNDS` want theirs"),
     ("testbed", "dns", "a world of its own beside the peers"),
 ];
 

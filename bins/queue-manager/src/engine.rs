@@ -19,7 +19,11 @@ use waxseal_spool::actor::SpoolActor;
 use waxseal_transport::Connector;
 use waxseal_trust::Store;
 
-use crate::neighbours::neighbours;
+use crate::{
+    dnssec::watch_dnssec,
+    neighbours::neighbours,
+    readings::{HealthSlot, MeterSlot, Readings, Sources, lock, now},
+};
 
 /// Everything that an engine is made of.
 #[derive(Clone)]
@@ -124,6 +128,7 @@ pub struct Opened {
     resolver: Resolver,
     store: Arc<Store>,
     connector: Connector,
+    meter: MeterSlot,
     /// What the operator should know: of the resolver and the trust store.
     pub notices: Vec<String>,
 }
@@ -150,6 +155,7 @@ pub struct Engine {
     attendant: Attendant,
     store: Arc<Store>,
     resolver: Resolver,
+    readings: Readings,
     front: Arbiter,
     grace: Duration,
 }
@@ -160,8 +166,12 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-fn open_spool(settings: &waxseal_spool::Settings) -> Result<SpoolParts, waxseal_spool::Error> {
+fn open_spool(
+    settings: &waxseal_spool::Settings,
+    meter: &MeterSlot,
+) -> Result<SpoolParts, waxseal_spool::Error> {
     let (log, recovery) = waxseal_spool::open(settings.clone())?;
+    *lock(meter) = Some(log.meter());
     let gate = log.gate().clone();
     Ok(SpoolParts { actor: SpoolActor::new(log), gate, recovered: Box::new(recovery) })
 }
@@ -197,8 +207,9 @@ impl Engine {
         // What is remembered of an address must be forgotten by the time a message comes again.
         transport.dead_address_time = transport.dead_address_time.min(settings.queue.minimal_backoff / 2);
         let connector = Connector::new(transport)?;
-        let spool = open_spool(&settings.spool)?;
-        Ok(Opened { settings, spool, intake, resolver, store: Arc::new(store), connector, notices })
+        let meter = MeterSlot::default();
+        let spool = open_spool(&settings.spool, &meter)?;
+        Ok(Opened { settings, spool, intake, resolver, store: Arc::new(store), connector, meter, notices })
     }
 
     /// [`Engine::open`] and [`Engine::run`].
@@ -214,7 +225,7 @@ impl Engine {
     /// # Errors
     /// [`StartError::Manager`].
     pub async fn run(opened: Opened, sink: Arc<dyn Sink>) -> Result<Self, StartError> {
-        let Opened { mut settings, spool, intake, resolver, store, connector, .. } = opened;
+        let Opened { mut settings, spool, intake, resolver, store, connector, meter, .. } = opened;
         // What is delivered to our own addresses comes back to us (RFC 5321 §5.1).
         settings.queue.own_endpoints.extend_from_slice(intake.local_addrs());
         // Deliveries run on the arbiter of the caller, clients and the spool's answers on one of their own.
@@ -222,9 +233,11 @@ impl Engine {
         let attendant = Attendant::default();
         let policy = settings.policy;
         let tables = settings.tables;
-        actix_rt::spawn(watch_dnssec(resolver.clone()));
+        let health = HealthSlot::default();
+        actix_rt::spawn(watch_dnssec(resolver.clone(), Arc::clone(&health)));
         let tended = Arc::clone(&intake);
         actix_rt::spawn(async move { tended.tend().await });
+        let numbers = connector.clone();
         let factories = Factories {
             policy: {
                 let (policy, tables) = (Arc::clone(&policy), Arc::clone(&tables));
@@ -244,10 +257,10 @@ impl Engine {
             transport: Box::new(move || waxseal_transport::TransportActor::new(connector.clone())),
             spool: {
                 let first = Mutex::new(Some(spool));
-                let settings = settings.spool.clone();
+                let (settings, meter) = (settings.spool.clone(), Arc::clone(&meter));
                 Arc::new(move || {
                     let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    first.map_or_else(|| open_spool(&settings), Ok)
+                    first.map_or_else(|| open_spool(&settings, &meter), Ok)
                 })
             },
             intake: intake_factory(Arc::clone(&intake), Arc::clone(&attendant), front.handle()),
@@ -261,7 +274,20 @@ impl Engine {
             context.into_future(manager).await;
         });
         let folder = settings.spool.path.clone();
-        let engine = Self { manager: address, life, intake, attendant, store, resolver, front, grace };
+        let readings = Readings::new(Sources {
+            manager: address.clone(),
+            resolver: resolver.clone(),
+            connector: numbers,
+            intake: Arc::clone(&intake),
+            meter,
+            health,
+            spool: folder.clone(),
+            started: now(),
+            census: Default::default(),
+            outlook: Default::default(),
+        });
+        let engine =
+            Self { manager: address, life, intake, attendant, store, resolver, readings, front, grace };
         engine.wait_for_attendance().await?;
         if let Err(error) = crate::control::serve(&folder, engine.manager.clone()) {
             tracing::warn!(
@@ -287,6 +313,12 @@ impl Engine {
     #[must_use]
     pub fn dns_statistics(&self) -> waxseal_dns::Statistics {
         self.resolver.statistics()
+    }
+
+    /// All numbers, for the metrics.
+    #[must_use]
+    pub const fn readings(&self) -> &Readings {
+        &self.readings
     }
 
     /// The TCP addresses that mail is taken on.
@@ -341,40 +373,6 @@ impl Engine {
         // The spool actor lived on that thread; with it the log is closed, which writes and syncs what it was given.
         let _ = tokio::task::spawn_blocking(move || self.front.join()).await;
         in_time
-    }
-}
-
-/// How often the resolver is asked whether it can do DNSSEC; and how often while it cannot.
-const PROBE_INTERVAL: Duration = Duration::from_secs(3600);
-const BLIND_INTERVAL: Duration = Duration::from_secs(300);
-
-/// Tells when the resolver cannot do DNSSEC, and when it can again. It only alarms: what weakens `dane` is configuration
-/// alone (design §5.4).
-async fn watch_dnssec(resolver: Resolver) {
-    let mut was_blind = false;
-    loop {
-        let health = resolver.probe().await;
-        if health.is_blind() {
-            tracing::error!("{health}; mail at dane and dane-only waits until that is mended");
-        } else if was_blind {
-            tracing::info!("{health} again; mail at dane and dane-only goes");
-        }
-        was_blind = health.is_blind();
-        let seen = resolver.statistics();
-        tracing::info!(
-            hits = seen.hits,
-            joined = seen.joined,
-            misses = seen.misses,
-            failures = seen.failures,
-            bogus = seen.bogus,
-            timeouts = seen.timeouts,
-            probes = seen.probes,
-            blind = seen.blind,
-            entries = seen.entries,
-            octets = seen.octets,
-            "dns since the start"
-        );
-        tokio::time::sleep(if was_blind { BLIND_INTERVAL } else { PROBE_INTERVAL }).await;
     }
 }
 

@@ -18,8 +18,11 @@
 //! ```
 
 mod control;
+mod dnssec;
 mod engine;
 mod neighbours;
+mod readings;
 
 pub use control::CONTROL_SOCKET;
 pub use engine::{Engine, EngineSettings, Opened, StartError};
+pub use readings::Readings;

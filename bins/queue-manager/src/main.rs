@@ -10,7 +10,7 @@ use waxseal_config::{Config, Gravity};
 use waxseal_ledger::Recorder;
 use waxseal_queue::{Several, Sink};
 use waxseal_queue_manager::{Engine, EngineSettings, Opened};
-use waxseal_telemetry::{Target, Telemetry};
+use waxseal_telemetry::{Protocol, Target, Telemetry};
 use waxseal_trust::Store;
 
 /// sysexits(3): the configuration is wrong.
@@ -89,6 +89,7 @@ async fn run(config: Config, opened: Opened, on_defaults: bool) -> ExitCode {
     let settings = waxseal_telemetry::Settings {
         delivery_events: Target::new(config.log.delivery_events.as_deref().unwrap_or_default()),
         otlp_endpoint: config.telemetry.otlp_endpoint.clone(),
+        otlp_protocol: if config.telemetry.grpc { Protocol::Grpc } else { Protocol::Http },
         ..waxseal_telemetry::Settings::default()
     };
     let telemetry = match Telemetry::start(settings) {
@@ -112,6 +113,7 @@ async fn run(config: Config, opened: Opened, on_defaults: bool) -> ExitCode {
         Ok(engine) => engine,
         Err(error) => return refuse(&error),
     };
+    export_metrics(&engine, &telemetry, config.telemetry.metrics_interval);
     announce(&engine, &config, on_defaults);
     host::notify("READY=1");
     let ended_well = serve(&mut engine, &config, &telemetry).await;
@@ -142,6 +144,22 @@ async fn run(config: Config, opened: Opened, on_defaults: bool) -> ExitCode {
     }
     tracing::info!("stopped");
     ExitCode::SUCCESS
+}
+
+/// Sends the metrics to the collector now and then, where there is one.
+fn export_metrics(engine: &Engine, telemetry: &Arc<Telemetry>, interval: Duration) {
+    if !telemetry.exports() || interval.is_zero() {
+        return;
+    }
+    let (readings, telemetry) = (engine.readings().clone(), Arc::clone(telemetry));
+    actix_rt::spawn(async move {
+        let mut tick = tokio::time::interval(interval);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            telemetry.export(readings.page(&telemetry).await);
+        }
+    });
 }
 
 fn refuse(error: &dyn std::error::Error) -> ExitCode {

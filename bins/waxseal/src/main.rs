@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod doctor;
 mod explain;
 mod findings;
 mod health;
@@ -46,6 +47,7 @@ enum Command {
     Send(send::Arguments),
     Queue(queue::Arguments),
     Demo(demo::Arguments),
+    Doctor(doctor::Arguments),
     Explain(explain::Arguments),
     Spool(spool::Arguments),
     Table(table::Arguments),
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Send(arguments) => send::run(&arguments, &mut terminal),
         Command::Queue(arguments) => queue::run(&arguments, &mut terminal),
         Command::Demo(arguments) => demo::run(&arguments, &mut terminal),
+        Command::Doctor(arguments) => doctor::run(&arguments, &mut terminal),
         Command::Table(arguments) => table::run(&arguments, &mut terminal),
         Command::Explain(arguments) => explain::run(&arguments, &mut terminal),
         Command::Spool(arguments) => spool::run(&arguments, &mut terminal),

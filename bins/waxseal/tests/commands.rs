@@ -44,7 +44,7 @@ fn write(path: &Path, text: &str) -> String {
 
 #[test]
 fn every_command_has_help_with_an_example_and_a_version() {
-    let commands: [&[&str]; 19] = [
+    let commands: [&[&str]; 20] = [
         &[],
         &["check"],
         &["policy"],
@@ -57,6 +57,7 @@ fn every_command_has_help_with_an_example_and_a_version() {
         &["queue", "retry"],
         &["queue", "remove"],
         &["demo"],
+        &["doctor"],
         &["explain"],
         &["spool"],
         &["spool", "verify"],

@@ -46,7 +46,7 @@ fn envelope(id: u64) -> Envelope {
         leading_dots: true,
         message_id: Some("<m@example.com>".into()),
         client: "test[192.0.2.1]".into(),
-        trace: TraceContext { trace_id: u128::MAX - 1, span_id: 7, sampled: true },
+        trace: TraceContext { trace_id: u128::MAX - 1, span_id: 7, sampled: true, parent_id: 8 },
     }
 }
 

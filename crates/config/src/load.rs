@@ -78,8 +78,12 @@ pub struct AdminKeys {
 /// `[telemetry]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TelemetryKeys {
-    /// Where traces go.
+    /// Where traces and metrics go.
     pub otlp_endpoint: Option<String>,
+    /// Whether that speaks gRPC, and not OTLP over HTTP.
+    pub grpc: bool,
+    /// How often metrics go there.
+    pub metrics_interval: std::time::Duration,
 }
 
 /// A file as it is named: `*.toml`, or `*.cf`.

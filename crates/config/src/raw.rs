@@ -43,6 +43,8 @@ section!(Listen {
     connection_limit: Count,
     client_connection_limit: Count,
     memory_limit: Size,
+    trace_from: Words,
+    keep_traceparent: Flag,
     header_size_limit: Size,
     hopcount_limit: Count,
     timeout: Span,
@@ -187,7 +189,7 @@ section!(Queue {
 section!(Admin { token_file: Text });
 section!(Log { level: Text, delivery_events: Text });
 section!(Ledger { path: Text, size: Size, redact: Flag });
-section!(Telemetry { otlp_endpoint: Text });
+section!(Telemetry { otlp_endpoint: Text, protocol: Text, metrics_interval: Span, sampling_ratio: Text });
 section!(Tables { stale_limit: Span });
 section!(Process { user: Text });
 

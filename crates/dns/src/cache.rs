@@ -124,6 +124,7 @@ impl AnswerCache {
         let mut shard = lock(self.shard(question));
         shard.octets = shard.octets.saturating_add(octets);
         if shard.octets > self.octets_per_shard {
+            self.counters.crowded.fetch_add(1, Ordering::Relaxed);
             make_room(&mut shard, Instant::now(), self.entries_per_shard, self.octets_per_shard);
         }
     }
@@ -141,6 +142,7 @@ impl AnswerCache {
             Some(_) | None => {}
         }
         if shard.cells.len() >= self.entries_per_shard {
+            self.counters.crowded.fetch_add(1, Ordering::Relaxed);
             make_room(&mut shard, now, self.entries_per_shard, self.octets_per_shard);
         }
         let cell = Cell::default();

@@ -14,6 +14,7 @@ pub(crate) struct Counters {
     pub(crate) timeouts: AtomicU64,
     pub(crate) probes: AtomicU64,
     pub(crate) blind: AtomicU64,
+    pub(crate) crowded: AtomicU64,
 }
 
 /// What the resolver has done since it was made.
@@ -39,6 +40,8 @@ pub struct Statistics {
     pub probes: u64,
     /// Of these, the ones that found DANE blind, for whatever cause.
     pub blind: u64,
+    /// Times that answers left the cache because it was full.
+    pub crowded: u64,
     /// Answers in the cache.
     pub entries: usize,
     /// About the octets that these answers and the chain of trust hold in memory.
@@ -59,6 +62,7 @@ impl Counters {
             timeouts: get(&self.timeouts),
             probes: get(&self.probes),
             blind: get(&self.blind),
+            crowded: get(&self.crowded),
             entries,
             octets,
         }

@@ -20,6 +20,8 @@ pub(crate) struct Client {
     pub(crate) comment: Arc<str>,
     /// Whether it is in `relay_from`, or came by a unix socket.
     pub(crate) is_ours: bool,
+    /// Whether it may say which trace its messages belong to.
+    pub(crate) may_trace: bool,
     /// What it is counted as; `None` is a process on this machine.
     pub(crate) network: Option<Network>,
 }
@@ -33,6 +35,7 @@ impl Client {
             label: format!("unknown[{address}]").into(),
             comment: format!("unknown [{tag}{address}]").into(),
             is_ours: settings.is_ours(address),
+            may_trace: settings.may_trace(address),
             network: Some(Network::of(address, settings.rates.ipv6_prefix)),
         }
     }
@@ -40,7 +43,7 @@ impl Client {
     /// A process on this machine: the file system decided that it may.
     pub(crate) fn local(uid: Option<u32>) -> Self {
         let label: Arc<str> = uid.map_or_else(|| "local".into(), |uid| format!("local[uid {uid}]").into());
-        Self { comment: Arc::clone(&label), label, is_ours: true, network: None }
+        Self { comment: Arc::clone(&label), label, is_ours: true, may_trace: true, network: None }
     }
 
     /// What it is counted as where limits hold for it (postconf(5), smtpd_client_event_limit_exceptions).

@@ -10,7 +10,7 @@ use waxseal_smtp::server::{Hello, Host, Message, Received, Refusal, Transaction}
 use waxseal_spool::Accept;
 use waxseal_types::{Envelope, QueueId, Recipient, UnixTime};
 
-use crate::{client::Client, intake::Intake, rates::Event};
+use crate::{client::Client, counters::Counters, intake::Intake, rates::Event, traceparent};
 
 /// The door that one client stands before.
 pub(crate) struct Door {
@@ -58,7 +58,15 @@ impl Door {
     }
 
     fn envelope(&self, id: QueueId, message: Message) -> (Envelope, bytes::Bytes) {
-        let Message { transaction, text, leading_dots, message_id } = message;
+        let Message { transaction, mut text, leading_dots, message_id, traceparent } = message;
+        let settings = &self.intake.settings;
+        let traced = traceparent && self.client.may_trace;
+        let parent = if traced { traceparent::find(&text) } else { None };
+        if traced && !settings.keep_traceparent {
+            text = traceparent::remove(text);
+        }
+        let ids = &self.intake.ids;
+        let trace = parent.map_or_else(|| ids.trace(settings.sampling_ratio), |parent| ids.within(parent));
         let Transaction { sender, recipients, body, smtputf8, envelope_id, ret } = transaction;
         let envelope = Envelope {
             id,
@@ -73,7 +81,7 @@ impl Door {
             leading_dots,
             message_id,
             client: Arc::clone(&self.client.label),
-            trace: self.intake.ids.trace(self.intake.settings.sample_traces),
+            trace,
         };
         (envelope, text)
     }
@@ -96,6 +104,7 @@ impl Host for Door {
 
     fn text(&mut self, hello: &Hello, transaction: &Transaction, text: &mut BytesMut) -> Result<(), Refusal> {
         if self.intake.memory.is_full(self.intake.settings.memory_limit) {
+            Counters::count(&self.intake.counters.memory);
             return Err(Refusal::NO_SPACE);
         }
         let id = self.accept.next_id();

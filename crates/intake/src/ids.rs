@@ -7,6 +7,8 @@ use std::{
 
 use waxseal_types::TraceContext;
 
+use crate::traceparent::TraceParent;
+
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014), which is a counter and a mixer and so needs
 /// no lock. Ids only have to differ; nobody's safety hangs on them.
 #[derive(Debug)]
@@ -18,9 +20,25 @@ impl Ids {
         Self(AtomicU64::new(RandomState::new().build_hasher().finish()))
     }
 
-    pub(crate) fn trace(&self, sampled: bool) -> TraceContext {
+    /// A trace of its own, exported for `ratio` of all messages.
+    pub(crate) fn trace(&self, ratio: f64) -> TraceContext {
         let trace_id = u128::from(self.next()) << 64 | u128::from(self.next());
-        TraceContext { trace_id: trace_id.max(1), span_id: self.next().max(1), sampled }
+        TraceContext {
+            trace_id: trace_id.max(1),
+            span_id: self.next().max(1),
+            sampled: is_sampled(trace_id, ratio),
+            parent_id: 0,
+        }
+    }
+
+    /// A part of the client's trace, which is exported when the client's is.
+    pub(crate) fn within(&self, parent: TraceParent) -> TraceContext {
+        TraceContext {
+            trace_id: parent.trace_id,
+            span_id: self.next().max(1),
+            sampled: parent.sampled,
+            parent_id: parent.span_id,
+        }
     }
 
     fn next(&self) -> u64 {
@@ -32,6 +50,14 @@ impl Ids {
     }
 }
 
+/// The id decides, so that everybody who samples by it decides alike (OpenTelemetry specification, `TraceIdRatioBased`).
+fn is_sampled(trace_id: u128, ratio: f64) -> bool {
+    // 53 random bits fit into the fraction.
+    const BITS: u64 = (1 << 53) - 1;
+    let low = (trace_id as u64) & BITS;
+    (low as f64) < ratio * (BITS as f64 + 1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,11 +65,20 @@ mod tests {
     #[test]
     fn ids_differ_and_are_not_zero() {
         let ids = Ids::new();
-        let mut seen: Vec<_> = (0..1000).map(|_| ids.trace(true)).map(|t| (t.trace_id, t.span_id)).collect();
+        let mut seen: Vec<_> = (0..1000).map(|_| ids.trace(1.0)).map(|t| (t.trace_id, t.span_id)).collect();
         assert!(seen.iter().all(|(trace, span)| *trace != 0 && *span != 0));
         seen.sort_unstable();
         seen.dedup();
         assert_eq!(seen.len(), 1000);
-        assert_ne!(Ids::new().trace(true), Ids::new().trace(true));
+        assert_ne!(Ids::new().trace(1.0), Ids::new().trace(1.0));
+    }
+
+    #[test]
+    fn a_share_of_all_traces_is_sampled() {
+        let ids = Ids::new();
+        let share = |ratio| (0..10_000).filter(|_| ids.trace(ratio).sampled).count();
+        assert_eq!((share(0.0), share(1.0)), (0, 10_000));
+        // Five standard deviations around a thousand.
+        assert!((850..1150).contains(&share(0.1)));
     }
 }

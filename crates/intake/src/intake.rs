@@ -21,6 +21,7 @@ use crate::{
     Error, Level, Neighbours, Settings,
     auth::Authenticator,
     client::{Client, Clients},
+    counters::{Counters, Statistics},
     ids::Ids,
     listener::{Bound, Listener, Mode},
     protocols::Protocols,
@@ -48,6 +49,7 @@ pub struct Intake {
     notices: Vec<String>,
     pub(crate) clients: Arc<Clients>,
     pub(crate) memory: Memory,
+    pub(crate) counters: Counters,
     pub(crate) ids: Ids,
     pub(crate) closing: watch::Sender<bool>,
     /// Outside of whatever serves, so that the ports stay bound, and clients wait, while that is started again.
@@ -94,6 +96,7 @@ impl Intake {
             settings,
             clients: Clients::new(),
             memory: Memory::default(),
+            counters: Counters::default(),
             ids: Ids::new(),
             closing: watch::Sender::new(false),
             addresses,
@@ -145,6 +148,12 @@ impl Intake {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.clients.count()
+    }
+
+    /// What it has done and is doing.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.counters.read(self.connections(), self.memory.octets())
     }
 
     /// Accepts clients until [`Intake::shut_down`]. Has to be polled within a `LocalSet`, on which its sessions run as tasks of their own:
@@ -215,8 +224,12 @@ fn listeners(settings: &Settings) -> Result<Vec<Bound>, Error> {
 pub(crate) struct Memory(AtomicUsize);
 
 impl Memory {
+    fn octets(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_full(&self, limit: usize) -> bool {
-        self.0.load(Ordering::Relaxed) >= limit
+        self.octets() >= limit
     }
 }
 

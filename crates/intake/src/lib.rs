@@ -49,6 +49,7 @@ pub mod actor;
 mod address;
 mod auth;
 mod client;
+mod counters;
 mod error;
 mod host;
 mod ids;
@@ -62,8 +63,10 @@ mod session;
 mod settings;
 mod stream;
 mod tls;
+mod traceparent;
 
 pub use address::{Cidr, InvalidCidr, InvalidListenAddr, ListenAddr};
+pub use counters::Statistics;
 pub use error::Error;
 pub use intake::Intake;
 pub use neighbours::{Answer, Lookup, Neighbours, Publication, Records, Switch};

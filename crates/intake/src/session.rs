@@ -13,6 +13,7 @@ use waxseal_spool::{Accept, Gathering};
 
 use crate::{
     client::Client,
+    counters::Counters,
     host::Door,
     intake::{Intake, Share},
     listener::Mode,
@@ -47,8 +48,13 @@ pub(crate) async fn run<S>(
     let label = Arc::clone(&client.label);
     let admission = match intake.clients.admit(&client, &intake.settings) {
         Ok(admission) => admission,
-        // To a client that waits for a handshake words in clear mean nothing.
-        Err(refusal) => return turn_away((mode != Mode::Wrapped).then_some(stream), &label, &refusal).await,
+        Err(refusal) => {
+            let one_client = refusal == Refusal::TOO_MANY_CONNECTIONS;
+            let counters = &intake.counters;
+            Counters::count(if one_client { &counters.crowded_client } else { &counters.crowded });
+            // To a client that waits for a handshake words in clear mean nothing.
+            return turn_away((mode != Mode::Wrapped).then_some(stream), &label, &refusal).await;
+        }
     };
     if !client.limited().is_none_or(|network| intake.rates.count(network, Event::Connection)) {
         let stream = (mode != Mode::Wrapped).then_some(stream);
@@ -124,6 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         loop {
             let step = self.machine.advance(&mut self.input, &mut self.door);
             if !self.account() {
+                Counters::count(&self.intake.counters.memory);
                 self.machine.close(&Refusal::TOO_BUSY);
                 continue;
             }
@@ -161,6 +168,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     async fn commit(&mut self, message: Message) {
         self.share.set(message.text.len());
         let outcome = self.door.commit(message).await;
+        let counters = &self.intake.counters;
+        Counters::count(if outcome.is_ok() { &counters.taken } else { &counters.refused });
         match &outcome {
             Ok(id) => tracing::debug!(queue_id = %id, client = %self.label, "accepted"),
             Err(refusal) => tracing::warn!(client = %self.label, ?refusal, "message not taken"),

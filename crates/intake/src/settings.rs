@@ -44,8 +44,12 @@ pub struct Settings {
     pub connection_limit: usize,
     /// Octets of texts in memory, over all sessions, beyond which no further one is begun.
     pub memory_limit: usize,
-    /// Whether the traces of messages that come in here are exported.
-    pub sample_traces: bool,
+    /// How many of the messages that come in here have their trace exported: 0 is none, 1 is all.
+    pub sampling_ratio: f64,
+    /// Clients whose `Traceparent:` field is believed; so is that of who connects to a unix socket.
+    pub trace_from: Vec<Cidr>,
+    /// Whether that field stays in the message.
+    pub keep_traceparent: bool,
 }
 
 /// Whether there is TLS at a listener (`smtpd_tls_security_level`).
@@ -208,12 +212,19 @@ impl Default for Settings {
             rates: RateLimits::default(),
             connection_limit: 1000,
             memory_limit: 512 << 20,
-            sample_traces: true,
+            sampling_ratio: 1.0,
+            trace_from: Cidr::LOOPBACK.to_vec(),
+            keep_traceparent: false,
         }
     }
 }
 
 impl Settings {
+    /// Whether this client may say which trace its messages belong to.
+    pub(crate) fn may_trace(&self, address: IpAddr) -> bool {
+        self.trace_from.iter().any(|network| network.contains(address))
+    }
+
     /// Whether this client may send mail to anywhere for its address alone.
     pub(crate) fn is_ours(&self, address: IpAddr) -> bool {
         self.relay_from.iter().any(|network| network.contains(address))

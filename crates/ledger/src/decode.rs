@@ -96,7 +96,7 @@ fn tail(reader: &mut Reader<'_>, envelope: &mut Envelope, time: UnixTime) -> Rea
     envelope.size = reader.number()?;
     let recipients = reader.small()?;
     let trace_id = u128::from_le_bytes(reader.array()?);
-    envelope.trace = TraceContext { trace_id, span_id: 0, sampled: false };
+    envelope.trace = TraceContext { trace_id, ..TraceContext::default() };
     Ok(recipients)
 }
 

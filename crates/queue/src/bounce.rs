@@ -109,10 +109,18 @@ pub fn notification(
         leading_dots,
         message_id: Some(message_id(settings, id).into()),
         client: "MAILER-DAEMON".into(),
-        // The same trace: a bounce is the last chapter of its message.
-        trace: TraceContext { ..envelope.trace },
+        trace: chapter(envelope, id),
     };
     Some((notification, Bytes::from(text)))
+}
+
+/// The same trace, for a bounce is the last chapter of its message; with a first span of its own below the message's.
+const fn chapter(envelope: &Envelope, id: QueueId) -> TraceContext {
+    let trace = envelope.trace;
+    // Fibonacci hashing of the id, which is not used twice, with the span's, which is random.
+    let own = trace.span_id ^ id.as_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let span_id = if own == 0 { 1 } else { own };
+    TraceContext { span_id, parent_id: trace.span_id, ..trace }
 }
 
 fn message_id(settings: &Settings, id: QueueId) -> String {

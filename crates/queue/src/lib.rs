@@ -54,7 +54,7 @@ pub use drive::{Direct, Services, drive};
 pub use plan::{Downgrade, Order, Plan, Step};
 pub use restart::Restart;
 pub use routing::{Routed, RoutedPart, split};
-pub use schedule::{Destination, Feedback, Job, Schedule, Start, client_number};
+pub use schedule::{Census, Destination, DestinationCount, Feedback, Job, Schedule, Start, client_number};
 pub use settings::Settings;
 pub use sink::{Event, Settled, Several, Silent, Sink};
 pub use trouble::{Trouble, Whose};

@@ -37,6 +37,8 @@ pub struct Owner {
     held: usize,
     /// How many parts operators hold, for each destination.
     holds: HashMap<Destination, usize>,
+    /// How many texts were not kept because too many were.
+    pub beyond_memory: u64,
 }
 
 /// A message's envelope and text at hand, so that they need not be read back.
@@ -119,7 +121,9 @@ impl Owner {
         let parts: Vec<_> = parts.into_iter().map(Some).collect();
         let gathering = (!reports.is_empty()).then_some(now);
         // A destination that is dead must not fill the memory with what waits for it.
+        let brought = fresh.is_some();
         let fresh = fresh.filter(|(_, body)| self.held + body.len() <= FRESH_LIMIT);
+        self.beyond_memory += u64::from(brought && fresh.is_none());
         self.held += fresh.as_ref().map_or(0, |(_, body)| body.len());
         self.forget(id);
         for part in parts.iter().flatten().filter(|part| part.held) {

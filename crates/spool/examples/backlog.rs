@@ -57,7 +57,7 @@ fn fill(log: &Log, messages: u64) -> Result<u64, Failure> {
             leading_dots: false,
             message_id: Some("<some-message-id@mail.example.com>".into()),
             client: "localhost[127.0.0.1]".into(),
-            trace: TraceContext { trace_id: u128::from(at), span_id: at, sampled: true },
+            trace: TraceContext { trace_id: u128::from(at), span_id: at, sampled: true, parent_id: 0 },
         };
         under_way.push(log.put(Put { envelope, body: body.clone() }));
         if at % 10 == 0 {

@@ -11,6 +11,8 @@ use crate::{Outcome, Progress, RecipientResult, RecipientState};
 
 const VERSION: u8 = 1;
 const FIRST_OPTIONAL_TAG: u8 = 128;
+/// The span above the intake's; a program that does not know it loses a link in a trace.
+const TRACE_PARENT: u8 = 128;
 
 /// What does not fit.
 pub(crate) type Flaw = &'static str;
@@ -128,6 +130,9 @@ pub(crate) fn encode_envelope(envelope: &Envelope) -> Vec<u8> {
     trace[16..24].copy_from_slice(&envelope.trace.span_id.to_le_bytes());
     trace[24] = u8::from(envelope.trace.sampled);
     field(&mut out, 8, &trace);
+    if envelope.trace.parent_id != 0 {
+        number(&mut out, TRACE_PARENT, envelope.trace.parent_id);
+    }
     let mut inner = Vec::new();
     for recipient in &envelope.recipients {
         inner.clear();
@@ -190,6 +195,7 @@ pub(crate) fn decode_envelope(id: u64, octets: &[u8]) -> Result<Envelope, Flaw> 
             7 => envelope.client = as_text(value)?.into(),
             8 => envelope.trace = decode_trace(value)?,
             9 => envelope.recipients.push(decode_recipient(value)?),
+            TRACE_PARENT => envelope.trace.parent_id = as_number(value)?,
             other => unknown(other)?,
         }
     }
@@ -211,6 +217,7 @@ fn decode_trace(value: &[u8]) -> Result<TraceContext, Flaw> {
     let (id, rest) = value.split_at_checked(16).ok_or("trace")?;
     let (span, sampled) = rest.split_at_checked(8).ok_or("trace")?;
     Ok(TraceContext {
+        parent_id: 0,
         trace_id: id.try_into().map_or(0, u128::from_le_bytes),
         span_id: span.try_into().map_or(0, u64::from_le_bytes),
         sampled: sampled == [1],
@@ -390,7 +397,7 @@ mod tests {
             leading_dots: true,
             message_id: Some("<1@example.com>".into()),
             client: "host[192.0.2.1]".into(),
-            trace: TraceContext { trace_id: 1 << 100, span_id: 3, sampled: true },
+            trace: TraceContext { trace_id: 1 << 100, span_id: 3, sampled: true, parent_id: 9 },
         }
     }
 

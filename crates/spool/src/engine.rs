@@ -52,6 +52,9 @@ impl Engine {
     ) -> Self {
         let counters: Arc<Counters> = Arc::default();
         counters.damaged.add(found.report.damage.len() as u64);
+        counters.found.set(found.index.len() as u64);
+        counters.survey(&found.index);
+        counters.quarantined.set(found.quarantined as u64);
         let index = Arc::new(Mutex::new(found.index));
         let next = (found.next_number, found.last_sequence);
         let errands = Errands::new(&storage, Arc::clone(&index), settings, pool);
@@ -293,9 +296,7 @@ impl Engine {
     pub(crate) fn reclaim(&mut self) {
         if self.errands.look(self.writer.begun) {
             let index = self.index.lock();
-            self.counters.segments.set(index.segments.len() as u64);
-            self.counters.disk_bytes.set(index.disk_bytes());
-            self.counters.index_bytes.set(index.memory());
+            self.counters.survey(&index);
         }
         if !std::mem::take(&mut self.reclaim_due) {
             return;
@@ -314,9 +315,7 @@ impl Engine {
         {
             self.copying = Some((oldest, index.residents(oldest)));
         }
-        self.counters.live.set(index.len() as u64);
-        self.counters.segments.set(index.segments.len() as u64);
-        self.counters.disk_bytes.set(index.disk_bytes());
+        self.counters.survey(&index);
         drop(index);
     }
 
@@ -377,6 +376,7 @@ impl Engine {
         let allocated = segment.map_or(0, |segment| segment.allocated);
         drop(state);
         if damaged {
+            self.counters.quarantined.add(1);
             return storage.rename(name, &format!("{name}.bad")).map(|()| None);
         }
         if poisoned || !self.writer.spares.wants(more, allocated, self.segment_size) {

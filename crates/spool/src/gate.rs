@@ -20,6 +20,17 @@ pub struct Gate(Arc<Shared>);
 #[derive(Debug)]
 pub struct Gathering(Arc<Shared>);
 
+/// How often [`Gate::ready`] said no, by what was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Refused {
+    /// The disk is full.
+    pub full: u64,
+    /// The oldest message waits for too long.
+    pub slow: u64,
+    /// It waits for so long that it is given up.
+    pub stale: u64,
+}
+
 #[derive(Debug)]
 struct Shared {
     started: Instant,
@@ -29,6 +40,7 @@ struct Shared {
     /// Microseconds after `started`, plus one, at which the oldest waiting message came; zero for none.
     oldest: AtomicU64,
     full: AtomicBool,
+    refused: [AtomicU64; 3],
     closed: AtomicBool,
     slow: Duration,
     stale: Duration,
@@ -42,6 +54,7 @@ impl Gate {
             gathering: AtomicUsize::new(0),
             oldest: AtomicU64::new(0),
             full: AtomicBool::new(false),
+            refused: Default::default(),
             closed: AtomicBool::new(false),
             slow,
             stale,
@@ -69,7 +82,19 @@ impl Gate {
     /// # Errors
     /// The reply to give instead.
     pub fn ready(&self) -> Result<(), Refusal> {
-        self.ready_at(Instant::now())
+        let ready = self.ready_at(Instant::now());
+        if let Err(refusal) = &ready {
+            let bounds = [&Refusal::FULL, &Refusal::SLOW, &Refusal::STALE];
+            if let Some(bound) = bounds.iter().position(|bound| *bound == refusal) {
+                self.0.refused[bound].fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        ready
+    }
+
+    pub(crate) fn refused(&self) -> Refused {
+        let [full, slow, stale] = [0, 1, 2].map(|bound: usize| self.0.refused[bound].load(Ordering::Relaxed));
+        Refused { full, slow, stale }
     }
 
     /// The same for a given time.

@@ -239,7 +239,7 @@ impl Index {
     /// The oldest segment, if copying it forward is worth it: the log holds more than twice what is alive, and `slack` more.
     pub(crate) fn worth_copying(&self, slack: u64, active: Option<u32>) -> Option<u32> {
         let held = self.disk_bytes();
-        let live: u64 = self.segments.values().map(|segment| segment.live_bytes).sum();
+        let live = self.live_bytes();
         let (oldest, _) = self.segments.first_key_value()?;
         (held > 2 * live + slack && Some(*oldest) != active && self.segments.len() > 1).then_some(*oldest)
     }
@@ -285,6 +285,11 @@ impl Index {
                 self.finish(item.about, number);
             }
         }
+    }
+
+    /// Octets of the records of messages that are there.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.segments.values().map(|segment| segment.live_bytes).sum()
     }
 
     pub(crate) fn disk_bytes(&self) -> u64 {

@@ -83,11 +83,11 @@ mod writer;
 
 pub use api::{Accept, Pending, Spool};
 pub use error::{Error, Refusal};
-pub use gate::{Gate, Gathering};
+pub use gate::{Gate, Gathering, Refused};
 pub use inspect::{Record, RecordKind, Snapshot};
 pub use log::{Log, Recovery, Stepper, open, open_on, open_stepped};
 pub use message::{Done, Outcome, Progress, Put, RecipientResult, RecipientState, Recovered, Stored, Update};
-pub use metrics::Metrics;
+pub use metrics::{COMMIT_BOUNDS, CommitTimes, Meter, Metrics};
 pub use recover::{Damage, Report};
 pub use repair::{Repair, repair, repair_on};
 pub use settings::Settings;

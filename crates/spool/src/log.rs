@@ -18,7 +18,7 @@ use crate::{
     disk::RealDisk,
     engine::Engine,
     format::segment_name,
-    metrics::Counters,
+    metrics::{Counters, Meter},
     pool::Pool,
     read::{Reader, must_wait},
     recover::{Mode, recover},
@@ -56,6 +56,7 @@ pub struct Recovery {
     until: u64,
     /// How many are to come, as far as is known.
     left: usize,
+    counters: Arc<Counters>,
     report: Report,
     /// What the schedule needed when the log was last closed, or a little later.
     checkpoint: Option<Checkpoint>,
@@ -139,7 +140,15 @@ fn prepare(
     let inbox = Arc::new(Inbox::new(gate.clone(), Arc::clone(&counters), settings));
     let committer = Committer::new(engine, Arc::clone(&inbox));
     let (checkpoint, last) = (Checkpoint::open(&*storage), 0);
-    let recovery = Recovery { reader: reader.clone(), last, until, left, report, checkpoint };
+    let recovery = Recovery {
+        reader: reader.clone(),
+        last,
+        until,
+        left,
+        counters: Arc::clone(&counters),
+        report,
+        checkpoint,
+    };
     let (threads, pool_threads) = (Vec::new(), Vec::new());
     let inner = Inner {
         inbox,
@@ -167,6 +176,12 @@ impl Log {
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.0.counters.read()
+    }
+
+    /// What reads them without the log.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        Meter::new(Arc::clone(&self.0.counters), self.0.gate.clone())
     }
 
     /// How many messages are in the spool.
@@ -300,6 +315,7 @@ impl Iterator for Recovery {
             };
             self.last = id;
             self.left = self.left.saturating_sub(1);
+            self.counters.recovered.add(1);
             if let Some(found) = self.checkpoint.as_mut().and_then(|c| c.recovered(id, &entry)) {
                 return Some(Ok(found));
             }

@@ -60,6 +60,8 @@ pub(crate) struct Found {
     pub(crate) last_sequence: u64,
     /// Files that may be written over.
     pub(crate) spares: Vec<String>,
+    /// Segments kept aside because of damage.
+    pub(crate) quarantined: usize,
     mode: Mode,
     /// Something went or changed while it was looked at.
     pub(crate) moved: bool,
@@ -99,6 +101,7 @@ pub(crate) fn recover(storage: &dyn Storage, mode: Mode, each: &mut Each<'_>) ->
         last_id: 0,
         next_number,
         last_sequence: 0,
+        quarantined: names.iter().filter(|name| name.ends_with(".bad")).count(),
         mode,
         moved: false,
         spares: names.iter().filter(|name| is_spare(name)).cloned().collect(),
@@ -175,9 +178,10 @@ impl Found {
         }
     }
 
-    fn quarantine(&self, storage: &dyn Storage, name: &str) -> Result<Option<Opened>, Error> {
+    fn quarantine(&mut self, storage: &dyn Storage, name: &str) -> Result<Option<Opened>, Error> {
         match self.mode {
             Mode::Own | Mode::Mend => {
+                self.quarantined += 1;
                 let renamed = storage.rename(name, &format!("{name}.bad"));
                 renamed.map(|()| None).map_err(|e| io_error("rename", name, e))
             }

@@ -190,6 +190,7 @@ impl Writer {
         self.counters.bytes.add(group.end() - active.end);
         let took = started.elapsed().as_micros() as u64;
         self.counters.commit_micros.add(took);
+        self.counters.commits.add(took);
         self.counters.commit_micros_max.max(took);
     }
 

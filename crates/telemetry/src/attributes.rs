@@ -2,11 +2,11 @@
 //!
 //! Names are those of OpenTelemetry's semantic conventions (messaging, network, TLS, DNS) where there is one, and `waxseal.` otherwise.
 
-use std::net::IpAddr;
+use std::{fmt::Write as _, net::IpAddr};
 
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use waxseal_queue::{Account, Connection, Outcome, RecipientResult, Standing, TlsaFact};
-use waxseal_types::{Domain, Envelope, RecordKind, Reply, TlsLevel};
+use waxseal_types::{Domain, Envelope, RecordKind, Reply, TlsLevel, UnixTime};
 
 use crate::events::{Policy, count};
 
@@ -244,6 +244,32 @@ pub(crate) fn security(account: &Account, connection: &Connection) -> Vec<KeyVal
         attributes.push(list("waxseal.tls.chain", connection.chain.iter().cloned()));
     }
     attributes
+}
+
+/// The certificates that a server presented (OpenTelemetry semantic conventions, "TLS", for the leaf). Only where a handshake is told of.
+pub(crate) fn presented(connection: &Connection) -> Vec<KeyValue> {
+    let chain = connection.certificates();
+    let Some(leaf) = chain.first() else { return Vec::new() };
+    let mut attributes = vec![
+        KeyValue::new("tls.server.subject", leaf.subject.clone()),
+        KeyValue::new("tls.server.issuer", leaf.issuer.clone()),
+        KeyValue::new("tls.server.hash.sha256", hex(&leaf.sha256)),
+    ];
+    if let Some(end) = leaf.not_after.and_then(|end| u64::try_from(end).ok()) {
+        let end = UnixTime::from_secs(end).rfc3339().to_string();
+        attributes.push(KeyValue::new("tls.server.not_after", end));
+    }
+    let certificates = chain.iter().map(|one| format!("{}; key {}", one.subject, hex(&one.spki_sha256)));
+    attributes.push(list("waxseal.tls.certificates", certificates));
+    attributes
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().fold(String::with_capacity(2 * octets.len()), |mut text, octet| {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{octet:02X}");
+        text
+    })
 }
 
 /// What went over a connection.

@@ -1,6 +1,6 @@
-//! Spans on their way to a collector, by OTLP over HTTP.
+//! Spans and metrics on their way to a collector, by OTLP.
 //!
-//! A thread with a runtime of its own: the exporter's HTTP client needs a reactor, and the runtimes of the actors shall not wait
+//! A thread with a runtime of its own: the HTTP client needs a reactor, and the runtimes of the actors shall not wait
 //! for it. The queue in between is bounded; while the collector is away, spans are counted and lost, mail is not.
 //!
 //! Not the SDK's batch processor: it does not tell how many spans it lost before the end, nor that an export failed.
@@ -8,33 +8,44 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use opentelemetry::KeyValue;
-use opentelemetry_otlp::{Protocol, WithExportConfig as _};
-use opentelemetry_sdk::{
-    Resource,
-    trace::{SpanData, SpanExporter as _},
+use opentelemetry_proto::{
+    tonic::{
+        collector::{
+            metrics::v1::ExportMetricsServiceRequest,
+            trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
+        },
+        metrics::v1::ResourceMetrics,
+        resource::v1::Resource as ResourceData,
+    },
+    transform::{
+        common::tonic::ResourceAttributesWithSchema, trace::tonic::group_spans_by_resource_and_scope,
+    },
 };
+use opentelemetry_sdk::{Resource, trace::SpanData};
+use prost::Message as _;
 use tokio::sync::{
     mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     watch,
 };
 
-use crate::Error;
+use crate::{
+    Error, Settings,
+    metrics::Page,
+    wire::{Collector, Signal, TIMEOUT},
+};
 
 /// Spans in one request (the SDK's own limit, `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`).
 const BATCH: usize = 512;
 
 /// How long spans gather before a request.
 const GATHER: Duration = Duration::from_millis(500);
-
-/// The longest wait for the collector.
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often a collector that is away is complained about.
 const ALERT_EVERY: Duration = Duration::from_secs(60);
@@ -43,7 +54,7 @@ const ALERT_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Export {
     shared: Arc<Shared>,
-    sender: UnboundedSender<Vec<SpanData>>,
+    sender: UnboundedSender<Parcel>,
     stop: watch::Sender<bool>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -54,39 +65,79 @@ struct Shared {
     /// Spans between a caller and the collector.
     waiting: AtomicUsize,
     lost: AtomicU64,
+    /// Whether a page is under way.
+    page: AtomicBool,
+    lost_pages: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Parcel {
+    Spans(Vec<SpanData>),
+    Page(Box<Page>),
 }
 
 impl Export {
-    /// Starts the thread.
-    pub(crate) fn start(endpoint: &str, limit: usize) -> Result<Self, Error> {
-        let exporter = exporter(endpoint)?;
-        let shared = Arc::new(Shared { limit, waiting: AtomicUsize::new(0), lost: AtomicU64::new(0) });
+    /// Starts the thread, where there is a collector.
+    pub(crate) fn start(settings: &Settings) -> Result<Option<Self>, Error> {
+        let Some(endpoint) = &settings.otlp_endpoint else { return Ok(None) };
+        let collector = Collector::new(endpoint, settings.otlp_protocol)?;
+        if !collector.takes(Signal::Metrics) {
+            tracing::warn!(
+                "no metrics are exported: telemetry.otlp_endpoint has a path of its own that does not end in /v1/traces"
+            );
+        }
+        let shared = Arc::new(Shared {
+            limit: settings.span_limit,
+            waiting: AtomicUsize::new(0),
+            lost: AtomicU64::new(0),
+            page: AtomicBool::new(false),
+            lost_pages: AtomicU64::new(0),
+        });
         let (sender, receiver) = unbounded_channel();
         let (stop, stopped) = watch::channel(false);
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;
-        let worker =
-            Worker { shared: Arc::clone(&shared), exporter, receiver, stop: stopped, last_alert: None };
+        let worker = Worker {
+            shared: Arc::clone(&shared),
+            collector,
+            resource: resource(),
+            receiver,
+            stop: stopped,
+            last_alert: None,
+        };
         let thread = std::thread::Builder::new()
             .name("otlp".to_owned())
             .spawn(move || runtime.block_on(worker.run()))
             .map_err(Error::Thread)?;
-        Ok(Self { shared, sender, stop, thread: Mutex::new(Some(thread)) })
+        Ok(Some(Self { shared, sender, stop, thread: Mutex::new(Some(thread)) }))
     }
 
     /// Hands over spans. Never waits.
     pub(crate) fn push(&self, spans: Vec<SpanData>) {
         let count = spans.len();
         let before = self.shared.waiting.fetch_add(count, Ordering::Relaxed);
-        if before + count > self.shared.limit || self.sender.send(spans).is_err() {
+        if before + count > self.shared.limit || self.sender.send(Parcel::Spans(spans)).is_err() {
             self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
             self.shared.lose(count);
+        }
+    }
+
+    /// Hands over a page. Never waits; while one is under way, the next is lost.
+    pub(crate) fn push_page(&self, page: Page) {
+        let busy = self.shared.page.swap(true, Ordering::AcqRel);
+        if busy || self.sender.send(Parcel::Page(Box::new(page))).is_err() {
+            self.shared.lost_pages.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Spans that no collector has seen.
     pub(crate) fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// Pages that no collector has seen.
+    pub(crate) fn lost_pages(&self) -> u64 {
+        self.shared.lost_pages.load(Ordering::Relaxed)
     }
 
     /// Sends what waits, as far as the collector takes it in [`TIMEOUT`], and ends the thread.
@@ -113,30 +164,48 @@ impl Shared {
 
 struct Worker {
     shared: Arc<Shared>,
-    exporter: opentelemetry_otlp::SpanExporter,
-    receiver: UnboundedReceiver<Vec<SpanData>>,
+    collector: Collector,
+    resource: Resource,
+    receiver: UnboundedReceiver<Parcel>,
     stop: watch::Receiver<bool>,
     last_alert: Option<Instant>,
 }
 
+/// What one request, or two, will carry.
+#[derive(Default)]
+struct Load {
+    spans: Vec<SpanData>,
+    page: Option<Box<Page>>,
+}
+
+impl Load {
+    fn add(&mut self, parcel: Parcel) {
+        match parcel {
+            Parcel::Spans(mut spans) => self.spans.append(&mut spans),
+            Parcel::Page(page) => self.page = Some(page),
+        }
+    }
+}
+
 impl Worker {
     async fn run(mut self) {
-        self.exporter.set_resource(&resource());
         while !*self.stop.borrow() {
             let first = tokio::select! {
-                spans = self.receiver.recv() => spans,
+                parcel = self.receiver.recv() => parcel,
                 _ = self.stop.changed() => None,
             };
-            let Some(mut batch) = first else { continue };
-            self.fill(&mut batch);
-            if batch.len() < BATCH {
+            let Some(first) = first else { continue };
+            let mut load = Load::default();
+            load.add(first);
+            self.fill(&mut load);
+            if load.spans.len() < BATCH {
                 tokio::select! {
                     () = tokio::time::sleep(GATHER) => {}
                     _ = self.stop.changed() => {}
                 }
-                self.fill(&mut batch);
+                self.fill(&mut load);
             }
-            self.export(batch).await;
+            self.export(load).await;
         }
         self.receiver.close();
         // In all: the process wants to end.
@@ -150,35 +219,76 @@ impl Worker {
 
     async fn export_rest(&mut self) {
         loop {
-            let mut batch = Vec::new();
-            self.fill(&mut batch);
-            if batch.is_empty() {
+            let mut load = Load::default();
+            self.fill(&mut load);
+            if load.spans.is_empty() && load.page.is_none() {
                 return;
             }
-            self.export(batch).await;
+            self.export(load).await;
         }
     }
 
     /// Takes more of what waits.
-    fn fill(&mut self, batch: &mut Vec<SpanData>) {
-        while batch.len() < BATCH {
-            let Ok(mut more) = self.receiver.try_recv() else { return };
-            batch.append(&mut more);
+    fn fill(&mut self, load: &mut Load) {
+        while load.spans.len() < BATCH {
+            let Ok(more) = self.receiver.try_recv() else { return };
+            load.add(more);
+        }
+    }
+
+    async fn export(&mut self, load: Load) {
+        if !load.spans.is_empty() {
+            self.export_spans(load.spans).await;
+        }
+        if let Some(page) = load.page {
+            self.export_page(&page).await;
         }
     }
 
     /// One request.
-    async fn export(&mut self, batch: Vec<SpanData>) {
+    async fn export_spans(&mut self, batch: Vec<SpanData>) {
         let count = batch.len();
-        let outcome = tokio::time::timeout(TIMEOUT, self.exporter.export(batch)).await;
+        let about = ResourceAttributesWithSchema::from(&self.resource);
+        let request =
+            ExportTraceServiceRequest { resource_spans: group_spans_by_resource_and_scope(batch, &about) };
+        let outcome = self.collector.send(Signal::Traces, request.encode_to_vec()).await;
         self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
-        let reason = match outcome {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
-        };
-        self.shared.lose(count);
-        self.complain(&reason);
+        match outcome {
+            Ok(answer) => self.partly(count, &answer),
+            Err(problem) => {
+                self.shared.lose(count);
+                self.complain(&problem.to_string());
+            }
+        }
+    }
+
+    /// OTLP specification, "Partial Success": the collector may say yes and keep less. An answer that cannot be read says nothing.
+    fn partly(&mut self, count: usize, answer: &[u8]) {
+        let Ok(answer) = ExportTraceServiceResponse::decode(answer) else { return };
+        let Some(partial) = answer.partial_success else { return };
+        let rejected = usize::try_from(partial.rejected_spans).unwrap_or_default().min(count);
+        if rejected > 0 {
+            self.shared.lose(rejected);
+            self.complain(&format!("the collector rejects {rejected} spans: {}", partial.error_message));
+        }
+    }
+
+    async fn export_page(&mut self, page: &Page) {
+        if self.collector.takes(Signal::Metrics) {
+            let about = ResourceAttributesWithSchema::from(&self.resource);
+            let resource = ResourceData { attributes: about.attributes.0.clone(), ..ResourceData::default() };
+            let resource_metrics = vec![ResourceMetrics {
+                resource: Some(resource),
+                scope_metrics: vec![page.otlp()],
+                schema_url: String::new(),
+            }];
+            let request = ExportMetricsServiceRequest { resource_metrics };
+            if let Err(problem) = self.collector.send(Signal::Metrics, request.encode_to_vec()).await {
+                self.shared.lost_pages.fetch_add(1, Ordering::Relaxed);
+                self.complain(&problem.to_string());
+            }
+        }
+        self.shared.page.store(false, Ordering::Release);
     }
 
     fn complain(&mut self, reason: &str) {
@@ -186,27 +296,9 @@ impl Worker {
         if self.last_alert.is_none_or(|last| now.duration_since(last) >= ALERT_EVERY) {
             self.last_alert = Some(now);
             let lost = self.shared.lost.load(Ordering::Relaxed);
-            tracing::warn!(lost, "traces cannot be exported: {}", reason.escape_debug());
+            tracing::warn!(lost, "telemetry cannot be exported: {}", reason.escape_debug());
         }
     }
-}
-
-fn exporter(endpoint: &str) -> Result<opentelemetry_otlp::SpanExporter, Error> {
-    let bad = |reason: String| Error::Endpoint { endpoint: endpoint.to_owned(), reason };
-    // The client speaks no TLS; a collector that is far away wants an agent near by.
-    let rest = endpoint.strip_prefix("http://").ok_or_else(|| bad("only http:// is spoken".to_owned()))?;
-    let address = match rest.split_once('/') {
-        None => format!("{endpoint}/v1/traces"),
-        Some((_, "")) => format!("{endpoint}v1/traces"),
-        Some(_) => endpoint.to_owned(),
-    };
-    opentelemetry_otlp::SpanExporter::builder()
-        .with_http()
-        .with_endpoint(address)
-        .with_protocol(Protocol::HttpBinary)
-        .with_timeout(TIMEOUT)
-        .build()
-        .map_err(|error| bad(error.to_string()))
 }
 
 fn resource() -> Resource {
@@ -214,21 +306,4 @@ fn resource() -> Resource {
         .with_service_name("waxseal")
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .build()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn endpoints_that_are_none_are_told() {
-        for bad in
-            ["", "127.0.0.1:4318", "https://127.0.0.1:4318", "http://", "http://a b", "http:///v1/traces"]
-        {
-            assert!(matches!(exporter(bad), Err(Error::Endpoint { .. })), "{bad}");
-        }
-        for good in ["http://127.0.0.1:4318", "http://collector:4318/", "http://[::1]:4318/custom"] {
-            assert!(exporter(good).is_ok(), "{good}");
-        }
-    }
 }

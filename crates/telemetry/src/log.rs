@@ -140,7 +140,7 @@ fn line(words: &dyn fmt::Display) {
     });
 }
 
-/// `3Zk: from=<a@example.org>, size=120, nrcpt=1, client=..., message-id=<...>, nexthop=example.com`
+/// `3Zk: from=<a@example.org>, size=120, nrcpt=1, client=..., message-id=<...>, nexthop=example.com, trace=...`: the queue id of the other lines leads to the trace
 struct Queued<'a> {
     envelope: &'a Envelope,
     nexthop: &'a str,
@@ -154,7 +154,7 @@ impl fmt::Display for Queued<'_> {
         if let Some(message_id) = &self.envelope.message_id {
             write!(f, ", message-id={}", Clean(message_id))?;
         }
-        write!(f, ", nexthop={}", Clean(self.nexthop))
+        write!(f, ", nexthop={}, trace={:032x}", Clean(self.nexthop), self.envelope.trace.trace_id)
     }
 }
 

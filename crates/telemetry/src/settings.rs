@@ -10,9 +10,11 @@ pub struct Settings {
     pub level: String,
     /// `log.delivery_events`.
     pub delivery_events: Target,
-    /// `telemetry.otlp_endpoint`: `http://host:port`, where an OpenTelemetry collector takes OTLP over HTTP. `/v1/traces` is
-    /// appended where it has no path of its own.
+    /// `telemetry.otlp_endpoint`: `http://host:port`, where an OpenTelemetry collector takes OTLP. Over HTTP, `/v1/traces` and
+    /// `/v1/metrics` are appended where it has no path of its own.
     pub otlp_endpoint: Option<String>,
+    /// `telemetry.protocol`: how that collector is spoken to.
+    pub otlp_protocol: Protocol,
     /// Octets of delivery events that may wait for a file that cannot be written, or is slow; what comes on top is counted and lost.
     pub backlog_limit: usize,
     /// Spans that may wait for the collector; what comes on top is counted and lost.
@@ -25,10 +27,21 @@ impl Default for Settings {
             level: "info".to_owned(),
             delivery_events: Target::Off,
             otlp_endpoint: None,
+            otlp_protocol: Protocol::Http,
             backlog_limit: 8 << 20,
             span_limit: 8192,
         }
     }
+}
+
+/// How a collector is spoken to (OTLP specification).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// Protobuf over HTTP/1.1, usually at port 4318.
+    #[default]
+    Http,
+    /// gRPC, usually at port 4317.
+    Grpc,
 }
 
 /// Where delivery events go.

@@ -11,7 +11,14 @@ use std::{
 
 use waxseal_queue::{Event, Sink};
 
-use crate::{Error, Settings, Target, events, export::Export, log, trace::Tracer, writer::Writer};
+use crate::{
+    Error, Settings, Target, events,
+    export::Export,
+    log,
+    metrics::{LOST, Page, Recorder},
+    trace::Tracer,
+    writer::Writer,
+};
 
 /// Takes events of the queue, and turns them into delivery events, log lines and traces. Shared by `Arc`.
 #[derive(Debug)]
@@ -19,6 +26,7 @@ pub struct Telemetry {
     target: Target,
     writer: Option<Writer>,
     traces: Option<(Tracer, Export)>,
+    recorder: Recorder,
 }
 
 thread_local! {
@@ -42,11 +50,8 @@ impl Telemetry {
             }
             None => None,
         };
-        let traces = match &settings.otlp_endpoint {
-            Some(endpoint) => Some((Tracer::new(), Export::start(endpoint, settings.span_limit)?)),
-            None => None,
-        };
-        Ok(Self { target: settings.delivery_events, writer, traces })
+        let traces = Export::start(&settings)?.map(|export| (Tracer::new(), export));
+        Ok(Self { target: settings.delivery_events, writer, traces, recorder: Recorder::new() })
     }
 
     /// Opens the delivery event file anew, after a rotation has renamed it. Events that happened before are in the old file.
@@ -72,6 +77,31 @@ impl Telemetry {
     #[must_use]
     pub fn lost_spans(&self) -> u64 {
         self.traces.as_ref().map_or(0, |(_, export)| export.lost())
+    }
+
+    /// Writes down what this crate counts: what the queue's events told, and what was lost.
+    pub fn read(&self, page: &mut Page) {
+        self.recorder.read(page);
+        page.set(&LOST, &["events"], self.lost_events());
+        page.set(&LOST, &["spans"], self.lost_spans());
+        let pages = self.traces.as_ref().map_or(0, |(_, export)| export.lost_pages());
+        page.set(&LOST, &["exports"], pages);
+        if let Some((tracer, _)) = &self.traces {
+            tracer.sampling().read(page);
+        }
+    }
+
+    /// Whether pages are wanted: a collector is configured.
+    #[must_use]
+    pub const fn exports(&self) -> bool {
+        self.traces.is_some()
+    }
+
+    /// Sends a page to the collector. Never waits; while one is under way, the next is lost.
+    pub fn export(&self, page: Page) {
+        if let Some((_, export)) = &self.traces {
+            export.push_page(page);
+        }
     }
 
     /// Writes and sends what waits, and ends the threads. Events that come later are counted as lost.
@@ -100,6 +130,7 @@ impl Telemetry {
 
 impl Sink for Telemetry {
     fn event(&self, event: Event<'_>) {
+        self.recorder.event(&event);
         self.write(&event);
         if let Some((tracer, export)) = &self.traces {
             let spans = tracer.spans(&event);

@@ -5,25 +5,30 @@
 
 use std::{
     cell::Cell,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use opentelemetry::{
     InstrumentationScope, KeyValue, SpanId, TraceFlags, TraceId,
-    trace::{Event as SpanEvent, SpanContext, SpanKind, Status, TraceState},
+    trace::{Event as SpanEvent, Link, SpanContext, SpanKind, Status, TraceState},
 };
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator, SpanData, SpanEvents, SpanLinks};
 use waxseal_queue::{Account, AccountStep, Connection, Event, Fact, Failure};
 use waxseal_types::{Envelope, UnixTime};
 
-use crate::attributes as attribute;
+use crate::{
+    attributes as attribute,
+    sampling::{Decision, Sampling},
+};
 
 /// Builds spans.
 #[derive(Debug)]
 pub(crate) struct Tracer {
     scope: InstrumentationScope,
     ids: RandomIdGenerator,
+    sampling: Sampling,
 }
 
 thread_local! {
@@ -35,11 +40,20 @@ thread_local! {
 impl Tracer {
     pub(crate) fn new() -> Self {
         let scope = InstrumentationScope::builder("waxseal").with_version(env!("CARGO_PKG_VERSION")).build();
-        Self { scope, ids: RandomIdGenerator::default() }
+        Self { scope, ids: RandomIdGenerator::default(), sampling: Sampling::default() }
     }
 
-    /// The spans that `event` completes. None for a message without a trace id, which is from an older queue.
+    /// What was decided about traces.
+    pub(crate) const fn sampling(&self) -> &Sampling {
+        &self.sampling
+    }
+
+    /// The spans that `event` completes. None for a message that is not sampled, unless it failed; none for one without a trace id, which is from an older queue.
     pub(crate) fn spans(&self, event: &Event<'_>) -> Vec<SpanData> {
+        let kept = self.sampling.decide(event);
+        if kept == Decision::LeftOut {
+            return Vec::new();
+        }
         match event {
             Event::Queued { envelope, at, .. } => {
                 let mut trace = Trace::of(self, envelope);
@@ -48,6 +62,9 @@ impl Tracer {
             }
             Event::Attempted { account, .. } => {
                 let mut trace = Trace::of(self, &account.envelope);
+                if kept == Decision::Kept && account.attempt == 1 {
+                    trace.begin_late();
+                }
                 trace.attempt(account);
                 trace.spans
             }
@@ -91,6 +108,8 @@ struct Draft {
     times: (UnixTime, UnixTime),
     attributes: Vec<KeyValue>,
     events: Vec<SpanEvent>,
+    /// What it follows on.
+    before: Option<SpanId>,
     status: Status,
 }
 
@@ -104,6 +123,7 @@ impl Draft {
             times,
             attributes,
             events: Vec::new(),
+            before: None,
             status: Status::Unset,
         }
     }
@@ -158,11 +178,21 @@ impl<'a> Trace<'a> {
             attributes: draft.attributes,
             dropped_attributes_count: 0,
             events,
-            links: SpanLinks::default(),
+            links: self.links(&draft.before),
             status: draft.status,
             instrumentation_scope: self.tracer.scope.clone(),
         });
         id
+    }
+
+    /// To the attempt before, and from the first span of a notification to the message that it is about.
+    fn links(&self, before: &Option<SpanId>) -> SpanLinks {
+        let mut links = SpanLinks::default();
+        let link = |id: &SpanId| {
+            Link::with_context(SpanContext::new(self.id, *id, TraceFlags::SAMPLED, true, TraceState::NONE))
+        };
+        links.links.extend(before.iter().map(link));
+        links
     }
 
     /// The intake's span, once.
@@ -172,8 +202,25 @@ impl<'a> Trace<'a> {
             return;
         }
         let attributes = attribute::intake(self.envelope);
-        let draft = Draft::new("intake", (self.envelope.arrived, at), attributes).kind(SpanKind::Server);
-        self.add(Draft { id: Some(self.root), ..draft });
+        let mut draft = Draft::new("intake", (self.envelope.arrived, at), attributes).kind(SpanKind::Server);
+        if self.envelope.sender.is_none() && self.envelope.trace.parent_id != 0 {
+            draft.before = Some(self.above());
+        }
+        self.add(Draft { id: Some(self.root), ..draft.under(self.above()) });
+    }
+
+    /// The intake's span of a message that was not to be sampled, and failed.
+    fn begin_late(&mut self) {
+        let mut attributes = attribute::intake(self.envelope);
+        attributes.push(KeyValue::new("waxseal.sampled", "failure"));
+        let arrived = self.envelope.arrived;
+        let draft = Draft::new("intake", (arrived, arrived), attributes).kind(SpanKind::Server);
+        self.add(Draft { id: Some(self.root), ..draft.under(self.above()) });
+    }
+
+    /// The span that the intake's hangs on.
+    fn above(&self) -> SpanId {
+        SpanId::from(self.envelope.trace.parent_id)
     }
 
     fn attempt(&mut self, account: &Account) {
@@ -183,6 +230,8 @@ impl<'a> Trace<'a> {
         let mut draft = Draft::new("attempt", (account.started, account.ended), attribute::attempt(account))
             .under(self.root);
         draft.events = events(account);
+        draft.id = Some(attempt_id(account, account.attempt));
+        draft.before = (account.attempt > 1).then(|| attempt_id(account, account.attempt - 1));
         let attempt = self.add(draft.kind(SpanKind::Producer).failed(failure));
         for step in &account.steps {
             self.step(account, step, attempt);
@@ -236,6 +285,7 @@ impl<'a> Trace<'a> {
         if let Some(times) = phases.tls {
             let mut attributes = attribute::peer(connection);
             attributes.extend(attribute::security(account, connection));
+            attributes.extend(attribute::presented(connection));
             self.add(span("tls", times, attributes).failed(in_phase(Phase::Tls)));
         }
         if let Some(times) = phases.transaction {
@@ -245,6 +295,13 @@ impl<'a> Trace<'a> {
             self.add(span("transaction", times, attributes).failed(in_phase(Phase::Transaction)));
         }
     }
+}
+
+/// The span of an attempt, known by what it is of, so that the next one can point to it days later.
+fn attempt_id(account: &Account, attempt: u32) -> SpanId {
+    let mut hasher = DefaultHasher::new();
+    (account.envelope.trace.span_id, &account.destination, attempt).hash(&mut hasher);
+    SpanId::from(hasher.finish().max(1))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,8 +17,9 @@ use waxseal_types::{ConnectionId, Protocol, TlsFacts, TlsShape};
 
 use crate::{
     Cause, Endpoint, Error, Lane, OpenError, OpenReport, OpenRequest, Opened, Session, Settings,
-    StarttlsOutcome, TlsUse,
+    StarttlsOutcome, Statistics, TlsUse,
     channel::{Channel, connecting},
+    counters::Counters,
     graves::Graves,
     pool::Pool,
     shape::Key,
@@ -36,6 +37,7 @@ pub struct Connector {
     tls: Arc<Tls>,
     pool: Arc<Pool>,
     graves: Arc<Graves>,
+    counters: Arc<Counters>,
 }
 
 impl Connector {
@@ -52,17 +54,19 @@ impl Connector {
         }
         let settings = Arc::new(settings);
         let tls = Arc::new(Tls::new(Arc::clone(&settings))?);
-        let pool = Arc::new(Pool::new(Arc::clone(&settings)));
+        let counters = Arc::<Counters>::default();
+        let pool = Arc::new(Pool::new(Arc::clone(&settings), Arc::clone(&counters)));
         let graves = Arc::new(Graves::new(settings.dead_address_time));
-        Ok(Self { settings, tls, pool, graves })
+        Ok(Self { settings, tls, pool, graves, counters })
     }
 
     /// One more with idle connections of its own; TLS sessions, and what is known of dead addresses, are shared: for another core.
     #[must_use]
     pub fn sibling(&self) -> Self {
-        let pool = Arc::new(Pool::new(Arc::clone(&self.settings)));
+        let counters = Arc::clone(&self.counters);
+        let pool = Arc::new(Pool::new(Arc::clone(&self.settings), Arc::clone(&counters)));
         let (settings, tls) = (Arc::clone(&self.settings), Arc::clone(&self.tls));
-        Self { settings, tls, pool, graves: Arc::clone(&self.graves) }
+        Self { settings, tls, pool, graves: Arc::clone(&self.graves), counters }
     }
 
     /// Takes an idle connection or makes one, up to a session that takes mail.
@@ -74,6 +78,10 @@ impl Connector {
     pub async fn open(&self, request: &OpenRequest) -> Result<Opened, OpenError> {
         let key = Key::of(request, &self.settings);
         let idle = if request.reuse { self.pool.take(&key, &request.tls) } else { None };
+        if request.reuse {
+            let counter = if idle.is_some() { &self.counters.pool_hits } else { &self.counters.pool_misses };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
         if let Some(session) = idle {
             let report = OpenReport { pooled: true, ..session.report.clone() };
             return Ok(Opened { session, report });
@@ -90,6 +98,7 @@ impl Connector {
     #[must_use]
     pub fn recall(&self, request: &OpenRequest) -> Option<OpenError> {
         let cause = self.graves.find(&request.endpoint)?;
+        self.counters.remembered.fetch_add(1, Ordering::Relaxed);
         let report = OpenReport::new(ConnectionId(CONNECTIONS.fetch_add(1, Ordering::Relaxed)));
         Some(OpenError { stage: Stage::Connect, cause, report: Box::new(report) })
     }
@@ -104,6 +113,12 @@ impl Connector {
         if let Some(session) = self.pool.put(session) {
             session.quit().await;
         }
+    }
+
+    /// What this connector and its siblings have done, and what this one keeps.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.counters.read(self.pool.len(), self.tls.sessions())
     }
 
     /// How many idle connections there are.
@@ -269,6 +284,9 @@ impl Attempt<'_> {
         let handshake = tokio::time::timeout(limit, hello.shake(socket)).await;
         self.report.times.tls = started.elapsed();
         let (stream, facts) = handshake.unwrap_or(Err(Cause::Timeout))?;
+        let counters = &self.connector.counters;
+        let counter = if facts.resumed { &counters.resumed } else { &counters.full };
+        counter.fetch_add(1, Ordering::Relaxed);
         Ok((Channel::over(Stream::Tls(Box::new(stream)), output), Arc::new(facts)))
     }
 

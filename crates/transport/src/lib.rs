@@ -42,6 +42,7 @@
 mod actor;
 mod channel;
 mod connector;
+mod counters;
 mod error;
 mod flight;
 mod graves;
@@ -59,6 +60,7 @@ pub use actor::Crash;
 #[cfg(feature = "actor")]
 pub use actor::{Lead, Open, Park, Quit, Recall, TransportActor};
 pub use connector::Connector;
+pub use counters::Statistics;
 pub use error::{Cause, Error};
 pub use lane::Lane;
 pub use report::{

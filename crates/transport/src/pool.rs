@@ -2,14 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{Session, Settings, StarttlsOutcome, TlsUse, shape::Key};
+use crate::{Session, Settings, StarttlsOutcome, TlsUse, counters::Counters, shape::Key};
 
 /// How long an idle connection is given to take our QUIT.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -18,6 +18,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Pool {
     settings: Arc<Settings>,
+    counters: Arc<Counters>,
     shelf: Mutex<Shelf>,
 }
 
@@ -36,8 +37,8 @@ struct Idle {
 }
 
 impl Pool {
-    pub(crate) fn new(settings: Arc<Settings>) -> Self {
-        Self { settings, shelf: Mutex::default() }
+    pub(crate) fn new(settings: Arc<Settings>, counters: Arc<Counters>) -> Self {
+        Self { settings, counters, shelf: Mutex::default() }
     }
 
     /// An idle connection of this shape that is fit for this use. Those that are found to be unfit are closed.
@@ -74,10 +75,12 @@ impl Pool {
         let until = Instant::now() + self.settings.cache_time_limit;
         let mut shelf = self.shelf.lock();
         if shelf.count >= self.settings.max_idle {
+            self.counters.crowded.fetch_add(1, Ordering::Relaxed);
             return Some(session);
         }
         let list = shelf.idle.entry(session.key).or_default();
         if list.len() >= self.settings.max_idle_per_key {
+            self.counters.crowded.fetch_add(1, Ordering::Relaxed);
             return Some(session);
         }
         list.push(Idle { session, until });

@@ -105,4 +105,6 @@ pub struct TraceContext {
     pub span_id: u64,
     /// Whether the trace is exported.
     pub sampled: bool,
+    /// The span that the intake's hangs on: of the client that submitted the message, or of the message that a notification is about; zero is none.
+    pub parent_id: u64,
 }

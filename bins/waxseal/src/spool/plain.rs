@@ -44,6 +44,7 @@ pub(super) fn to_json(message: &Recovered) -> Value {
         "trace_id": format!("{:032x}", envelope.trace.trace_id),
         "span_id": format!("{:016x}", envelope.trace.span_id),
         "sampled": envelope.trace.sampled,
+        "parent_id": format!("{:016x}", envelope.trace.parent_id),
     })
 }
 
@@ -156,6 +157,7 @@ pub(super) fn from_json(value: &Value) -> Result<Recovered, Flaw> {
             trace_id: fields.hex("trace_id")?,
             span_id: u64::try_from(fields.hex("span_id")?).map_err(|_| "span_id is too long")?,
             sampled: fields.flag("sampled")?,
+            parent_id: u64::try_from(fields.hex("parent_id")?).map_err(|_| "parent_id is too long")?,
         },
     };
     Ok(Recovered { envelope, states })

@@ -75,8 +75,13 @@ impl Build<'_> {
         self.relay_rules(&mut settings);
         self.limits(&mut settings);
         if let Some(words) = raw.relay_from {
-            settings.relay_from = self.networks(&words.0);
+            settings.relay_from = self.networks("relay_from", &words.0);
         }
+        if let Some(words) = raw.trace_from {
+            settings.trace_from = self.networks("trace_from", &words.0);
+        }
+        set(&mut settings.keep_traceparent, flag(&raw.keep_traceparent));
+        settings.sampling_ratio = self.sampling_ratio();
         settings.protocol.hostname = hostname.as_str().to_owned();
         let octets = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
         // postconf(5), message_size_limit: 0 is no limit. Something must bound memory: 1 GiB.
@@ -95,9 +100,25 @@ impl Build<'_> {
         settings
     }
 
+    /// How many messages have their trace exported; none where nothing is exported.
+    fn sampling_ratio(&mut self) -> f64 {
+        let exported = self.raw.telemetry.otlp_endpoint.as_ref().is_some_and(|text| !text.0.is_empty());
+        let Some(text) = self.raw.telemetry.sampling_ratio.clone() else {
+            return f64::from(u8::from(exported));
+        };
+        match text.0.parse::<f64>() {
+            Ok(ratio) if (0.0..=1.0).contains(&ratio) => ratio,
+            Ok(_) | Err(_) => {
+                let what = format!("{:?} is no number from 0 to 1", text.0);
+                self.problem("telemetry", "sampling_ratio", what, "write 0.01 for one message in a hundred");
+                1.0
+            }
+        }
+    }
+
     /// postconf(5), `mynetworks`. What is left out lets fewer clients relay; an exclusion cannot be left out.
-    fn networks(&mut self, words: &[String]) -> Vec<Cidr> {
-        let (section, key) = ("listen", "relay_from");
+    fn networks(&mut self, key: &str, words: &[String]) -> Vec<Cidr> {
+        let section = "listen";
         let mut networks = Vec::new();
         for word in words {
             let table = word.starts_with('/') || word.split_once(":/").is_some();

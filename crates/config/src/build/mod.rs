@@ -5,7 +5,7 @@ mod door;
 mod intake;
 mod tls;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use waxseal_types::Domain;
 
@@ -16,6 +16,9 @@ use crate::{
     raw::Raw,
     values::{Count, Flag, Span, Text},
 };
+
+/// The OpenTelemetry SDK's own (`OTEL_METRIC_EXPORT_INTERVAL`).
+const METRICS_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What a configuration is made from, and what was wrong with it so far.
 pub(crate) struct Build<'a> {
@@ -209,7 +212,20 @@ impl Build<'_> {
             let remedy = "write http://host:port; TLS to a collector is not supported";
             self.problem("telemetry", "otlp_endpoint", format!("{endpoint:?} is no such address"), remedy);
         }
-        TelemetryKeys { otlp_endpoint: Some(endpoint).filter(|text| !text.is_empty()) }
+        let protocol = self.raw.telemetry.protocol.clone().map_or_else(|| "http".to_owned(), |text| text.0);
+        if !["http", "grpc"].contains(&protocol.as_str()) {
+            self.problem(
+                "telemetry",
+                "protocol",
+                format!("{protocol:?} is no protocol of OTLP"),
+                "one of http, grpc",
+            );
+        }
+        TelemetryKeys {
+            otlp_endpoint: Some(endpoint).filter(|text| !text.is_empty()),
+            grpc: protocol == "grpc",
+            metrics_interval: span(&self.raw.telemetry.metrics_interval).unwrap_or(METRICS_INTERVAL),
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 mod admission;
 mod children;
 mod commands;
+mod counting;
 mod crews;
 mod delivery;
 mod doorway;
@@ -25,6 +26,7 @@ pub use children::{DeathNotice, Died, watch};
 #[cfg(feature = "crash")]
 pub use commands::CrashService;
 pub use commands::{AskDoorway, Drain, Show, ShownMessage, Stop};
+pub use counting::Count;
 pub use doorway::Doorway;
 pub use factories::{Factories, Factory, SpoolParts};
 pub use manager::QueueManager;

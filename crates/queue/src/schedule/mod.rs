@@ -5,6 +5,7 @@
 //! window of connections with Postfix's feedback (SCHEDULER_README, "Concurrency scheduling"). A destination whose
 //! connections fail is dead for a back-off time; then one probe decides.
 
+mod census;
 mod job;
 mod levers;
 mod line;
@@ -23,6 +24,7 @@ use self::{
 };
 use crate::Settings;
 
+pub use self::census::{Census, DestinationCount};
 pub use self::job::{Destination, Feedback, Job, Start, client_number};
 
 /// Which part of the shortest wait what came due before a restart is spread over.
@@ -48,6 +50,8 @@ pub struct Schedule {
     /// Nothing begins.
     paused: bool,
     suspended: HashSet<NextHop>,
+    /// Polls that gave nothing because too many were under way.
+    held_back: u64,
     limits: Limits,
 }
 
@@ -69,6 +73,7 @@ impl Schedule {
             active_retries: 0,
             paused: settings.levers.defer_all,
             suspended: settings.levers.suspended.iter().cloned().collect(),
+            held_back: 0,
             limits: Limits {
                 active: settings.active_limit.max(1),
                 window: f64::from(settings.destination_concurrency_limit.max(1)),
@@ -98,6 +103,7 @@ impl Schedule {
     pub fn poll(&mut self, now: UnixTime) -> Option<Start> {
         self.wake(now);
         if self.paused || self.active >= self.limits.active {
+            self.held_back += u64::from(!self.paused && self.turns.iter().any(|turn| !turn.is_empty()));
             return None;
         }
         let room = self.room_for_retries();

@@ -17,6 +17,10 @@ impl Share {
         self.turns.is_empty()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values().flatten()
+    }
+
     pub(super) fn push(&mut self, job: Job) {
         let client = job.client;
         let jobs = self.jobs.entry(client).or_default();

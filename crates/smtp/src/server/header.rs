@@ -1,6 +1,7 @@
 //! What the server wants to know of a message's header (RFC 5322 §2.2).
 
 use alloc::{string::String, sync::Arc};
+use core::ops::Range;
 
 use memchr::memchr;
 
@@ -14,8 +15,42 @@ pub(super) struct Header {
     pub(super) received: usize,
     /// The first `Message-ID:`.
     pub(super) message_id: Option<Arc<str>>,
+    /// Whether there is a `Traceparent:` (W3C Trace Context §3.2).
+    pub(super) traceparent: bool,
     /// The longest field, continuation lines included.
     pub(super) longest_field: usize,
+}
+
+/// One field of a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderField<'a> {
+    name: &'a [u8],
+    /// What stands behind the colon, line ends included.
+    pub value: &'a [u8],
+    /// Where the whole field is in the text.
+    pub range: Range<usize>,
+}
+
+impl HeaderField<'_> {
+    /// Whether it has this name; case does not matter (RFC 5322 §1.2.2).
+    #[must_use]
+    pub const fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+}
+
+/// The fields of a text's header, up to the empty line, or to the first line that is no field.
+pub fn header_fields(text: &[u8]) -> impl Iterator<Item = HeaderField<'_>> {
+    let mut at = 0;
+    core::iter::from_fn(move || {
+        let rest = text.get(at..)?;
+        let name = field_name(rest)?;
+        let end = field_end(rest);
+        let colon = memchr(b':', &rest[..end]).map_or(end, |colon| colon + 1);
+        let range = at..at + end;
+        at = range.end;
+        Some(HeaderField { name, value: &rest[colon..end], range })
+    })
 }
 
 impl Header {
@@ -29,6 +64,8 @@ impl Header {
             header.longest_field = header.longest_field.max(field.len());
             if name.eq_ignore_ascii_case(b"Received") {
                 header.received += 1;
+            } else if name.eq_ignore_ascii_case(b"Traceparent") {
+                header.traceparent = true;
             } else if header.message_id.is_none() && name.eq_ignore_ascii_case(b"Message-ID") {
                 let colon = memchr(b':', field).map_or(field.len(), |colon| colon + 1);
                 header.message_id = printable(&field[colon..]);

@@ -46,6 +46,7 @@ mod transaction;
 mod transfer;
 
 pub use auth::Credentials;
+pub use header::{HeaderField, header_fields};
 pub use received::Received;
 pub use refusal::Refusal;
 pub use session::{Host, Session, Step};

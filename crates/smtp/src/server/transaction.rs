@@ -47,4 +47,6 @@ pub struct Message {
     pub leading_dots: bool,
     /// The first `Message-ID:` of the header: printable ASCII, at most 250 octets.
     pub message_id: Option<Arc<str>>,
+    /// Whether the header has a `Traceparent:`.
+    pub traceparent: bool,
 }

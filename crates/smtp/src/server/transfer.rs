@@ -130,8 +130,8 @@ impl Session {
             return None;
         }
         self.owed = true;
-        let message =
-            Message { transaction, text: text.freeze(), leading_dots, message_id: header.message_id };
+        let Header { message_id, traceparent, .. } = header;
+        let message = Message { transaction, text: text.freeze(), leading_dots, message_id, traceparent };
         Some(Step::Message(Box::new(message)))
     }
 }

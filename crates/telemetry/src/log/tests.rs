@@ -46,7 +46,7 @@ fn mail_that_comes_in_and_mail_without_an_attempt_have_lines() {
         Queued { envelope: &envelope, nexthop: "example.com" }.to_string(),
         format!(
             "{ID}: from=<a@example.org>, size=1234, nrcpt=2, client=client.example.org[192.0.2.200], \
-             message-id=<1@example.org>, nexthop=example.com"
+             message-id=<1@example.org>, nexthop=example.com, trace=00000000000000000000000000000001"
         )
     );
     let failure = refused();

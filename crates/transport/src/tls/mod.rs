@@ -84,6 +84,11 @@ impl Tls {
         Ok(ClientHello { config: Arc::new(config), name, sni })
     }
 
+    /// Servers with sessions.
+    pub(crate) fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
     fn configuration(&self, shape: &TlsShape) -> Result<Arc<ClientConfig>, Cause> {
         let nameless = TlsShape { sni: None, ..shape.clone() };
         let key = Key::of_shape(&nameless, &self.settings);

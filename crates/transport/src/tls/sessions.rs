@@ -51,6 +51,11 @@ impl Sessions {
         Scope { key, sessions: Arc::clone(self) }
     }
 
+    /// Keys with sessions.
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
     /// Drops all sessions of a key.
     pub(super) fn forget(&self, key: &Key) {
         self.shard(key).lock().remove(key);

@@ -1,0 +1,50 @@
+//! What happened, for the metrics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) pool_hits: AtomicU64,
+    pub(crate) pool_misses: AtomicU64,
+    pub(crate) crowded: AtomicU64,
+    pub(crate) resumed: AtomicU64,
+    pub(crate) full: AtomicU64,
+    pub(crate) remembered: AtomicU64,
+}
+
+/// What connectors have done since the first of them was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Statistics {
+    /// Connections taken from the pool.
+    pub pool_hits: u64,
+    /// Connections asked for that the pool did not have.
+    pub pool_misses: u64,
+    /// Connections that were closed because the pool was full.
+    pub crowded: u64,
+    /// Handshakes that resumed a session.
+    pub resumed: u64,
+    /// Handshakes that did not.
+    pub full: u64,
+    /// Addresses that were not tried because they had not answered a while ago.
+    pub remembered: u64,
+    /// Idle connections that are kept.
+    pub idle: usize,
+    /// Servers with TLS sessions that are kept.
+    pub sessions: usize,
+}
+
+impl Counters {
+    pub(crate) fn read(&self, idle: usize, sessions: usize) -> Statistics {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Statistics {
+            pool_hits: get(&self.pool_hits),
+            pool_misses: get(&self.pool_misses),
+            crowded: get(&self.crowded),
+            resumed: get(&self.resumed),
+            full: get(&self.full),
+            remembered: get(&self.remembered),
+            idle,
+            sessions,
+        }
+    }
+}
