@@ -3,7 +3,7 @@
 //!     cargo run --release -p waxseal-telemetry --example overhead [MESSAGES]
 //!
 //! The collector is a process of its own, so that its time does not count; the thread that exports is in this process, and does.
-#![allow(clippy::unwrap_used, reason = "the fixture is that of the tests")]
+#![expect(clippy::unwrap_used, reason = "the fixture is that of the tests")]
 
 #[path = "../tests/fixture/mod.rs"]
 mod fixture;
