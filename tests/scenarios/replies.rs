@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use waxseal_queue::Outcome;
-use waxseal_testbed::{Act, Builder, Happening, Peer, Step};
+use waxseal_testbed::{Act, Builder, Certificate, Happening, Peer, Step};
 use waxseal_tests::{Lane, Letter, bounced, deferred, delivered};
+use waxseal_transport::Discard;
 use waxseal_types::TlsLevel;
 
 fn letter() -> Letter {
@@ -163,6 +164,28 @@ async fn the_text_arrives_as_it_was_by_every_way() {
         assert_eq!(peer.accepted()[0].text(), text, "chunking {chunking}, pipelining {pipelining}");
         let early = peer.transcript().into_iter().find(|event| matches!(event.what, Happening::Early(_)));
         assert_eq!(early, None, "chunking {chunking}, pipelining {pipelining}");
+    }
+}
+
+/// postconf(5) `smtp_discard_ehlo_keywords`.
+#[tokio::test]
+async fn what_is_discarded_of_an_offer_is_not_used() {
+    let said = |peer: &Peer, verb: &str| {
+        let line = |what: Happening| matches!(what, Happening::Command(line) if line.starts_with(verb));
+        peer.transcript().into_iter().any(|event| line(event.what))
+    };
+    for (keyword, verb) in [("chunking", "BDAT"), ("starttls", "STARTTLS")] {
+        let server = || async {
+            let certificate = Certificate::self_signed(&["mx.example.test"]).issue().expect("a certificate");
+            Peer::builder().starttls(certificate).start().await.expect("starts")
+        };
+        let (peer, mut lane) = (server().await, lane());
+        assert!(delivered(&lane.deliver(&letter(), &[&peer.nexthop()]).await));
+        assert!(said(&peer, verb), "{verb} is used where nothing is discarded");
+        let peer = server().await;
+        lane.transport.discard = Discard::default().with(keyword).expect("a keyword");
+        assert!(delivered(&lane.deliver(&letter(), &[&peer.nexthop()]).await));
+        assert!(!said(&peer, verb), "{keyword} is discarded");
     }
 }
 

@@ -9,8 +9,8 @@ use std::{
 
 use bytes::Bytes;
 use waxseal_smtp::{
-    BareLineEnd, DataText, Ehlo, Hello, Job, Opening, OpeningError, OpeningStep, OutOfStep, ReplyError,
-    ReplyReader, Settled, StartTls, Transaction, TransactionStep,
+    BareLineEnd, DataText, Discard, Ehlo, Hello, Job, Opening, OpeningError, OpeningStep, OutOfStep,
+    ReplyError, ReplyReader, Settled, StartTls, Transaction, TransactionStep,
 };
 use waxseal_types::{
     BodyKind, Envelope, Mailbox, Protocol, QueueId, Recipient, Reply, TraceContext, UnixTime,
@@ -155,7 +155,13 @@ impl Wire {
         let own = self.stream.local_addr().map_err(|error| self.fault(error))?.ip();
         // RFC 5321 §4.1.3: a client without a name says its address.
         let name = if own.is_ipv4() { format!("[{own}]") } else { format!("[IPv6:{own}]") };
-        let hello = Hello { protocol: Protocol::Smtp, name, starttls: StartTls::Never, detect_loop: false };
+        let hello = Hello {
+            protocol: Protocol::Smtp,
+            name,
+            starttls: StartTls::Never,
+            detect_loop: false,
+            discard: Discard::default(),
+        };
         let mut opening = Opening::new(hello);
         loop {
             let reply = self.reply()?;

@@ -150,6 +150,8 @@ section!(Transport {
     bind_address: Text,
     bind_address6: Text,
     line_length_limit: Count,
+    discard_ehlo_keywords: Words,
+    lmtp_discard_lhlo_keywords: Words,
     connect_timeout: Span,
     helo_timeout: Span,
     starttls_timeout: Span,

@@ -60,12 +60,17 @@ impl std::fmt::Debug for Direct {
     }
 }
 
+/// The generation of the policy, as it is when a lookup begins.
+pub(crate) fn generation(tables: &Arc<dyn Tables>) -> Generation {
+    let tables = Arc::clone(tables);
+    Generation::watched(Arc::new(move || tables.generation()))
+}
+
 impl Services for Direct {
     async fn answer(&self, ask: Ask, session: &mut Option<Session>) -> Answer {
         match ask {
             Ask::Policy { protocol, nexthop } => {
-                let tables = Arc::clone(&self.tables);
-                let generation = Generation::watched(Arc::new(move || tables.generation()));
+                let generation = generation(&self.tables);
                 let mut lookup = PolicyLookup::new(&self.policy, protocol, &nexthop);
                 loop {
                     let found = match lookup.step() {

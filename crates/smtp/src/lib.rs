@@ -16,7 +16,7 @@
 //! The server half is in [`server`].
 //!
 //! ```
-//! use waxseal_smtp::{Hello, Offer, Opening, OpeningStep, ReplyReader, Stage, StartTls};
+//! use waxseal_smtp::{Discard, Hello, Offer, Opening, OpeningStep, ReplyReader, Stage, StartTls};
 //! use waxseal_types::Protocol;
 //!
 //! let hello = Hello {
@@ -24,6 +24,7 @@
 //!     name: "client.example".into(),
 //!     starttls: StartTls::IfOffered,
 //!     detect_loop: true,
+//!     discard: Discard::default(),
 //! };
 //! let (mut opening, mut reader, mut out) = (Opening::new(hello), ReplyReader::new(), Vec::new());
 //!
@@ -48,7 +49,7 @@ pub mod server;
 mod stage;
 
 pub use client::{
-    Afterwards, BareLineEnd, DataText, Ehlo, Hello, Job, Offer, Opening, OpeningError, OpeningStep,
+    Afterwards, BareLineEnd, DataText, Discard, Ehlo, Hello, Job, Offer, Opening, OpeningError, OpeningStep,
     OutOfStep, ReplyError, ReplyReader, Settled, StartTls, Transaction, TransactionStep, Unsupported,
 };
 pub use stage::Stage;

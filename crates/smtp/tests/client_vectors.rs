@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use waxseal_smtp::{DataText, Hello, Offer, Opening, OpeningStep, ReplyReader, Stage, StartTls};
+use waxseal_smtp::{DataText, Discard, Hello, Offer, Opening, OpeningStep, ReplyReader, Stage, StartTls};
 use waxseal_types::Protocol;
 
 /// The folder of shared test data, by `LAB_SHARED` or beside the workspace.
@@ -77,7 +77,9 @@ fn play(script: &str, starttls: StartTls) -> (OpeningStep, bool) {
         let stls = || if verb == "STARTTLS" { first("stls_response") } else { None };
         scripted.or_else(stls).or_else(|| refuse(verb)).unwrap_or_else(|| usual.to_owned())
     };
-    let hello = Hello { protocol: Protocol::Smtp, name: "me.example".into(), starttls, detect_loop: true };
+    let discard = Discard::default();
+    let hello =
+        Hello { protocol: Protocol::Smtp, name: "me.example".into(), starttls, detect_loop: true, discard };
     let (mut opening, mut reader, mut secured) = (Opening::new(hello), ReplyReader::new(), false);
     let mut step = OpeningStep::Await(Stage::Greeting);
     let mut wire = first("greeting").unwrap_or_else(|| "220 mx\r\n".to_owned());

@@ -235,6 +235,10 @@ impl Attempt<'_> {
                 TlsUse::Required(_) => StartTls::Required,
             },
             detect_loop: detect_loop && self.request.protocol == Protocol::Smtp,
+            discard: match self.request.protocol {
+                Protocol::Smtp => settings.discard,
+                Protocol::Lmtp => settings.lmtp_discard,
+            },
         }
     }
 

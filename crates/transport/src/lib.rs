@@ -69,4 +69,4 @@ pub use report::{
 };
 pub use session::Session;
 pub use settings::{Group, Settings};
-pub use waxseal_smtp::{Ehlo, Stage, Unsupported};
+pub use waxseal_smtp::{Discard, Ehlo, Stage, Unsupported};

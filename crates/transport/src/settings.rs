@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use waxseal_smtp::Stage;
+use waxseal_smtp::{Discard, Stage};
 
 /// A key exchange group that may be offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +45,10 @@ pub struct Settings {
     pub loop_port: u16,
     /// Longest line of a text; longer ones are folded, as Postfix does. 0: no limit.
     pub line_length_limit: usize,
+    /// What SMTP servers offer and we take no notice of (`smtp_discard_ehlo_keywords`).
+    pub discard: Discard,
+    /// The same for LMTP (`lmtp_discard_lhlo_keywords`).
+    pub lmtp_discard: Discard,
     /// Groups in order of preference; the first one's key share goes into the ClientHello, which should fit one segment.
     pub groups: Vec<Group>,
 
@@ -93,6 +97,8 @@ impl Default for Settings {
             bind_address6: None,
             loop_port: 25,
             line_length_limit: 998,
+            discard: Discard::default(),
+            lmtp_discard: Discard::default(),
             // The hybrid is last: a server that wants it asks for it, and the hello of all others stays at a sixth of the size.
             groups: vec![
                 Group::X25519,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use waxseal_dns::{DnssecMode, Families, Settings as DnsSettings};
 use waxseal_intake::{ListenAddr, Settings as IntakeSettings};
 use waxseal_queue::Settings as QueueSettings;
-use waxseal_transport::Settings as TransportSettings;
+use waxseal_transport::{Discard, Settings as TransportSettings};
 use waxseal_types::{Domain, NextHop};
 
 use super::{Build, count, flag, set, span};
@@ -47,6 +47,18 @@ impl Build<'_> {
         settings.bind_address6 = self.parsed(address, given(&raw.bind_address6), |text| {
             text.parse().map_err(|_| format!("{text:?} is no IPv6 address"))
         });
+        for (slot, key, words) in [
+            (&mut settings.discard, "discard_ehlo_keywords", &raw.discard_ehlo_keywords),
+            (&mut settings.lmtp_discard, "lmtp_discard_lhlo_keywords", &raw.lmtp_discard_lhlo_keywords),
+        ] {
+            let words = words.clone().map(|words| words.0).unwrap_or_default();
+            let discards = self.parsed_words(("transport", key), &words, |word| {
+                Discard::default()
+                    .with(word)
+                    .ok_or_else(|| format!("{word:?} is no keyword of EHLO that is used"))
+            });
+            *slot = discards.into_iter().fold(Discard::default(), Discard::and);
+        }
         set(&mut settings.line_length_limit, count(&raw.line_length_limit));
         for (slot, value) in [
             (&mut settings.connect_timeout, &raw.connect_timeout),

@@ -23,7 +23,7 @@ use waxseal_policy::{
     actor::{AskPolicy, PolicyActor},
 };
 use waxseal_spool::actor::SpoolActor;
-use waxseal_transport::{Generation, Lead, Open, Opened, Park, Quit, Recall, Session, TransportActor};
+use waxseal_transport::{Lead, Open, Opened, Park, Quit, Recall, Session, TransportActor};
 use waxseal_trust::{AskAnchors, AskClient, TrustActor};
 use waxseal_types::Protocol;
 use waxseal_verify::{Judge, VerifyActor};
@@ -116,8 +116,7 @@ impl Services for Actors {
     async fn answer(&self, question: Ask, session: &mut Option<Session>) -> Answer {
         match question {
             Ask::Policy { protocol, nexthop } => {
-                let tables = Arc::clone(&self.tables);
-                let generation = Generation::watched(Arc::new(move || tables.generation()));
+                let generation = crate::drive::generation(&self.tables);
                 let asked = put(self.board.borrow().policy.as_ref(), AskPolicy { protocol, nexthop });
                 answer(asked, Some(TABLES_DEADLINE)).await.map_or(Answer::Unavailable("policy"), |result| {
                     Answer::Policy(result.map(|policy| (Arc::new(policy), generation)))

@@ -1,6 +1,7 @@
 //! The side that delivers.
 
 mod commands;
+mod discard;
 mod ehlo;
 mod opening;
 mod outcome;
@@ -10,6 +11,7 @@ mod transaction;
 #[cfg(test)]
 mod transaction_tests;
 
+pub use discard::Discard;
 pub use ehlo::Ehlo;
 pub use opening::{Hello, Offer, Opening, OpeningError, OpeningStep, StartTls};
 pub use outcome::{Afterwards, OutOfStep, Settled, Unsupported};

@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use waxseal_types::{Protocol, Reply};
 
-use super::ehlo::Ehlo;
+use super::{discard::Discard, ehlo::Ehlo};
 use crate::Stage;
 
 /// Whether STARTTLS is asked for.
@@ -29,6 +29,8 @@ pub struct Hello {
     pub starttls: StartTls,
     /// Whether a server that calls itself as we do is taken for ourselves.
     pub detect_loop: bool,
+    /// What of the server's offer is taken as not said.
+    pub discard: Discard,
 }
 
 /// What became of STARTTLS.
@@ -123,7 +125,10 @@ impl Opening {
         match self.state {
             State::Greeting if reply.is_positive() => self.say_hello(out),
             State::Greeting => self.rejected(Stage::Greeting, reply),
-            State::Ehlo if reply.is_positive() => self.greeted(Ehlo::parse(lines), out),
+            State::Ehlo if reply.is_positive() => {
+                let offer = self.hello.discard.from(Ehlo::parse(lines));
+                self.greeted(offer, out)
+            }
             // RFC 5321 §3.2: who does not know EHLO gets HELO. Postfix does so after any refusal but 421; there is none in LMTP.
             State::Ehlo if self.hello.protocol == Protocol::Smtp && reply.code != 421 => {
                 self.state = State::Helo;
@@ -240,7 +245,8 @@ mod tests {
     }
 
     fn hello(starttls: StartTls) -> Hello {
-        Hello { protocol: Protocol::Smtp, name: "me.example".into(), starttls, detect_loop: true }
+        let discard = Discard::default();
+        Hello { protocol: Protocol::Smtp, name: "me.example".into(), starttls, detect_loop: true, discard }
     }
 
     /// The end in a few words.

@@ -71,6 +71,8 @@ pub(super) const ROWS: &[Row] = &[
     ("inet_protocols", "all", "transport", "inet_protocols", Plain),
     ("smtp_bind_address", "", "transport", "bind_address", Plain),
     ("smtp_bind_address6", "", "transport", "bind_address6", Plain),
+    ("smtp_discard_ehlo_keywords", "", "transport", "discard_ehlo_keywords", Plain),
+    ("lmtp_discard_lhlo_keywords", "", "transport", "lmtp_discard_lhlo_keywords", Plain),
     ("smtp_line_length_limit", "998", "transport", "line_length_limit", Number),
     ("smtp_connect_timeout", "30s", "transport", "connect_timeout", Time('s')),
     ("smtp_helo_timeout", "300s", "transport", "helo_timeout", Time('s')),
