@@ -191,7 +191,7 @@ fn nothing_begins_while_all_is_deferred_and_nobody_is_woken_for_it() {
 
 #[test]
 fn what_is_swept_out_leaves_the_others_and_an_idle_destination_is_forgotten() {
-    let mut schedule = Schedule::new(&settings());
+    let mut schedule = Schedule::new(&Settings { active_limit: 5, ..settings() });
     schedule.suspend(&"a.example".parse().unwrap(), true);
     for id in 0..10 {
         schedule.add(&to("a.example"), Job { client: (id % 3) as u32, ..job(id) }, NOW, NOW);
