@@ -88,6 +88,7 @@ section!(
         req_ccert: Flag,
         ccert_verifydepth: Count,
         fingerprint_digest: Text,
+        enable_rpk: Flag,
         received_header: Flag,
         session_cache_timeout: Span,
         starttls_timeout: Span,

@@ -97,6 +97,8 @@ pub struct TlsSettings {
     pub verify_depth: u8,
     /// `fingerprint_digest`.
     pub fingerprint_digest: DigestAlgorithm,
+    /// `enable_rpk`: raw public keys (RFC 7250) with clients that offer them.
+    pub enable_raw_keys: bool,
     /// `received_header`.
     pub received_header: bool,
     /// `session_cache_timeout`: how long a session may be resumed; zero is not at all.
@@ -175,6 +177,7 @@ impl Default for TlsSettings {
             require_certificate: false,
             verify_depth: 9,
             fingerprint_digest: DigestAlgorithm::Sha256,
+            enable_raw_keys: false,
             received_header: false,
             session_timeout: Duration::from_secs(3600),
             handshake_timeout: Duration::from_secs(300),

@@ -53,6 +53,7 @@ impl Build<'_> {
                 .ok_or_else(|| format!("{name:?} is none of sha256, sha384, sha512, sha1 and md5"))
         });
         set(&mut settings.fingerprint_digest, digest);
+        set(&mut settings.enable_raw_keys, flag(&raw.enable_rpk));
         set(&mut settings.received_header, flag(&raw.received_header));
         set(&mut settings.session_timeout, span(&raw.session_cache_timeout));
         set(&mut settings.handshake_timeout, span(&raw.starttls_timeout));

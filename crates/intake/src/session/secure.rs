@@ -44,7 +44,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let stressed = self.intake.clients.is_stressed(settings);
         let patience = if stressed { settings.stress_timeout } else { settings.tls.handshake_timeout };
         let Some(front) = &self.intake.front else { return Err(io::ErrorKind::NotConnected.into()) };
-        let shaken = timeout(patience, front.accept(stream, self.mode.is_mandatory())).await;
+        let shaken = tokio::select! {
+            biased;
+            shaken = timeout(patience, front.accept(stream, self.mode.is_mandatory())) => shaken,
+            // In the middle of a handshake there are no words for it.
+            _ = self.closing.wait_for(|closing| *closing) => return Err(io::ErrorKind::Interrupted.into()),
+        };
         let (stream, facts) = shaken.map_err(io::Error::from).flatten().inspect_err(|error| {
             tracing::info!(client = %self.label, %error, "TLS handshake failed");
         })?;

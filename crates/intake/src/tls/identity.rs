@@ -14,7 +14,7 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use waxseal_trust::StoreSettings;
+use waxseal_trust::{StoreSettings, spki_of};
 use waxseal_types::ClientCertificate;
 
 use crate::Error;
@@ -28,6 +28,8 @@ pub(super) struct Identity {
     keys: Vec<Arc<CertifiedKey>>,
     /// As they were read.
     pub(super) chains: Vec<ClientCertificate>,
+    /// Whether the keys are shown without certificates (RFC 7250).
+    raw: bool,
 }
 
 impl Identity {
@@ -40,7 +42,19 @@ impl Identity {
             Ok(Arc::new(CertifiedKey::new(certificates, key)))
         };
         let keys = chains.iter().map(load).collect::<Result<Vec<_>, Error>>()?;
-        Ok(Self { keys, chains })
+        Ok(Self { keys, chains, raw: false })
+    }
+
+    /// The same keys without their certificates.
+    pub(super) fn without_certificates(&self) -> Self {
+        let bare = |known: &Arc<CertifiedKey>| {
+            let spki = spki_of(known.cert.first()?)?;
+            Some(Arc::new(CertifiedKey::new(
+                vec![CertificateDer::from(spki.to_vec())],
+                Arc::clone(&known.key),
+            )))
+        };
+        Self { keys: self.keys.iter().filter_map(bare).collect(), chains: self.chains.clone(), raw: true }
     }
 }
 
@@ -61,6 +75,10 @@ impl ResolvesServerCert for Identity {
         usable.sort_by_key(|known| is_rsa(known));
         // Where none fits, the handshake ends for want of a suite, which says more than that there is no certificate.
         usable.first().copied().or_else(|| self.keys.first()).map(Arc::clone)
+    }
+
+    fn only_raw_public_keys(&self) -> bool {
+        self.raw
     }
 }
 

@@ -12,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
-    server::{Acceptor, NoClientAuth, NoServerSessionStorage, ProducesTickets},
+    server::{Acceptor, CertificateType, NoClientAuth, NoServerSessionStorage, ProducesTickets},
     version::{TLS12, TLS13},
 };
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -35,7 +35,6 @@ pub(crate) struct Front {
     hostname: String,
     ports: Vec<u16>,
     provider: Arc<CryptoProvider>,
-    possession: Arc<Possession>,
     store: Store,
     maps: NameMaps,
     /// What is served; `None` while there is no certificate that may be shown.
@@ -49,8 +48,18 @@ pub(crate) struct Front {
 #[derive(Debug)]
 struct Offer {
     identity: Arc<Identity>,
-    may: Arc<ServerConfig>,
-    mandatory: Arc<ServerConfig>,
+    /// The same without certificates.
+    bare: Arc<Identity>,
+    may: Configs,
+    mandatory: Configs,
+}
+
+/// One level's configurations.
+#[derive(Debug)]
+struct Configs {
+    usual: Arc<ServerConfig>,
+    /// For clients that show a raw public key; there where that is enabled.
+    raw: Option<Arc<ServerConfig>>,
 }
 
 /// What happened to the certificates.
@@ -80,7 +89,6 @@ impl Front {
             hostname: hostname.to_owned(),
             ports,
             provider: Arc::new(provider()),
-            possession: Arc::default(),
             store,
             maps: NameMaps::new(settings.sni_maps.clone()),
             offer: RwLock::default(),
@@ -115,8 +123,16 @@ impl Front {
         } else {
             Some(tickets::rotating(self.settings.session_timeout).map_err(wrong)?)
         };
-        let make = |handshake: &Handshake| self.config(handshake, &identity, tickets.clone()).map_err(wrong);
+        let one = |handshake: &Handshake, raw| {
+            self.config(handshake, &identity, (tickets.clone(), raw)).map_err(wrong)
+        };
+        let wanted = self.settings.enable_raw_keys && self.settings.ask_certificate;
+        let make = |handshake: &Handshake| {
+            let raw = if wanted { Some(one(handshake, true)?) } else { None };
+            Ok::<_, Error>(Configs { usual: one(handshake, false)?, raw })
+        };
         let offer = Offer {
+            bare: Arc::new(identity.without_certificates()),
             may: make(&self.settings.may)?,
             mandatory: make(&self.settings.mandatory)?,
             identity: Arc::clone(&identity),
@@ -129,7 +145,7 @@ impl Front {
         &self,
         handshake: &Handshake,
         identity: &Arc<Identity>,
-        tickets: Option<Arc<dyn ProducesTickets>>,
+        (tickets, raw): (Option<Arc<dyn ProducesTickets>>, bool),
     ) -> Result<Arc<ServerConfig>, rustls::Error> {
         let suites = handshake.suites.iter().filter_map(|wanted| {
             self.provider.cipher_suites.iter().find(|known| u16::from(known.suite()) == *wanted).copied()
@@ -143,7 +159,7 @@ impl Front {
         let builder =
             ServerConfig::builder_with_provider(Arc::new(provider)).with_protocol_versions(&versions)?;
         let builder = if self.settings.ask_certificate {
-            builder.with_client_cert_verifier(Arc::clone(&self.possession) as _)
+            builder.with_client_cert_verifier(Arc::new(Possession::new(raw)))
         } else {
             builder.with_client_cert_verifier(Arc::new(NoClientAuth))
         };
@@ -165,14 +181,28 @@ impl Front {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let offer = self.offer.read().clone().ok_or(io::ErrorKind::NotConnected)?;
-        let config = if mandatory { &offer.mandatory } else { &offer.may };
-        let stream = if self.maps.is_empty() {
-            TlsAcceptor::from(Arc::clone(config)).accept(stream).await?
+        let configs = if mandatory { &offer.mandatory } else { &offer.may };
+        let stream = if self.maps.is_empty() && !self.settings.enable_raw_keys {
+            TlsAcceptor::from(Arc::clone(&configs.usual)).accept(stream).await?
         } else {
             let started = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-            let name = started.client_hello().server_name().map(str::to_owned);
-            let config = self.config_for(name.as_deref(), config).await.map_err(io::Error::other)?;
-            started.into_stream(config).await?
+            let hello = started.client_hello();
+            let name = hello.server_name().map(str::to_owned);
+            let wanted = |offered: Option<&[CertificateType]>| {
+                self.settings.enable_raw_keys
+                    && offered.is_some_and(|types| types.contains(&CertificateType::RawPublicKey))
+            };
+            // RFC 7250 §4.2: the two directions are agreed on by themselves.
+            let (ours, theirs) = (wanted(hello.server_cert_types()), wanted(hello.client_cert_types()));
+            let config = configs.raw.as_ref().filter(|_| theirs).unwrap_or(&configs.usual);
+            let named = self.named(name.as_deref()).await.map_err(io::Error::other)?;
+            let identity = match (named, ours) {
+                (None, false) => None,
+                (None, true) => Some(Arc::clone(&offer.bare)),
+                (Some(identity), false) => Some(identity),
+                (Some(identity), true) => Some(Arc::new(identity.without_certificates())),
+            };
+            started.into_stream(with_identity(config, identity)).await?
         };
         let mut facts = Facts::of(stream.get_ref().1, self.settings.ask_certificate);
         let shown = stream.get_ref().1.peer_certificates().filter(|_| self.settings.ask_certificate);
@@ -183,18 +213,13 @@ impl Front {
         Ok((stream, facts))
     }
 
-    /// The configuration for a server name. A table that fails ends the handshake, as in Postfix: the wrong certificate would be worse.
-    async fn config_for(
-        &self,
-        name: Option<&str>,
-        default: &Arc<ServerConfig>,
-    ) -> Result<Arc<ServerConfig>, Error> {
-        let Some(name) = name else { return Ok(Arc::clone(default)) };
-        let found = self.maps.find(name, &*self.neighbours.tables, &self.provider).await?;
-        let Some(identity) = found else { return Ok(Arc::clone(default)) };
-        let mut config = ServerConfig::clone(default);
-        config.cert_resolver = identity;
-        Ok(Arc::new(config))
+    /// The identity for a server name, where it is another one. A table that fails ends the handshake, as in Postfix: the wrong certificate
+    /// would be worse.
+    async fn named(&self, name: Option<&str>) -> Result<Option<Arc<Identity>>, Error> {
+        match name {
+            Some(name) => self.maps.find(name, &*self.neighbours.tables, &self.provider).await,
+            None => Ok(None),
+        }
     }
 
     async fn judge(&self, chain: Vec<Vec<u8>>) -> Option<Peer> {
@@ -293,6 +318,13 @@ impl Front {
         );
         Ok(true)
     }
+}
+
+fn with_identity(config: &Arc<ServerConfig>, identity: Option<Arc<Identity>>) -> Arc<ServerConfig> {
+    let Some(identity) = identity else { return Arc::clone(config) };
+    let mut config = ServerConfig::clone(config);
+    config.cert_resolver = identity;
+    Arc::new(config)
 }
 
 fn provider() -> CryptoProvider {

@@ -14,20 +14,27 @@ use waxseal_trust::{KeyParts, spki_of};
 
 /// Asks for a certificate and takes any, or none.
 #[derive(Debug)]
-pub(super) struct Possession(WebPkiSupportedAlgorithms);
-
-impl Default for Possession {
-    fn default() -> Self {
-        Self(aws_lc_rs::default_provider().signature_verification_algorithms)
-    }
+pub(super) struct Possession {
+    algorithms: WebPkiSupportedAlgorithms,
+    /// Whether keys are shown without certificates (RFC 7250).
+    raw: bool,
 }
 
 impl Possession {
+    pub(super) fn new(raw: bool) -> Self {
+        Self { algorithms: aws_lc_rs::default_provider().signature_verification_algorithms, raw }
+    }
+
+    /// The SubjectPublicKeyInfo of what is shown.
+    fn spki<'a>(&self, shown: &'a [u8]) -> Option<&'a [u8]> {
+        if self.raw { Some(shown) } else { spki_of(shown) }
+    }
+
     /// The key is taken from the certificate by our own lenient reader: version 1 and odd extensions say nothing of who holds the key.
     fn check(&self, message: &[u8], certificate: &[u8], dss: &DigitallySignedStruct) -> Option<()> {
-        let spki = spki_of(certificate)?;
+        let spki = self.spki(certificate)?;
         let key = KeyParts::new(spki)?;
-        let (_, algorithms) = self.0.mapping.iter().find(|(scheme, _)| *scheme == dss.scheme)?;
+        let (_, algorithms) = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == dss.scheme)?;
         // The AlgorithmIdentifier is what stands before the key: the contents of the first element of the sequence.
         algorithms
             .iter()
@@ -87,13 +94,17 @@ impl ClientCertVerifier for Possession {
             SignatureScheme::RSA_PKCS1_SHA256
             | SignatureScheme::RSA_PKCS1_SHA384
             | SignatureScheme::RSA_PKCS1_SHA512 => None,
-            scheme => spki_of(cert).and_then(KeyParts::new).filter(|key| curve_fits(scheme, key.kind)),
+            scheme => self.spki(cert).and_then(KeyParts::new).filter(|key| curve_fits(scheme, key.kind)),
         };
         verdict(bound.and_then(|_| self.check(message, cert, dss)))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.algorithms.supported_schemes()
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        self.raw
     }
 }
 

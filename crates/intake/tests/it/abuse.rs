@@ -231,3 +231,32 @@ fn rfc5321_no_address_relays_for_a_stranger() {
         }
     });
 }
+
+/// Threats V10, within TLS: STARTTLS, and then nothing.
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_never_comes_ends_at_its_deadline() {
+    let authority = crate::certificates::Authority::new();
+    tokio::task::LocalSet::new()
+        .run_until(async {
+            let mut settings = strangers();
+            settings.tls.level = waxseal_intake::Level::May;
+            settings.tls.files.chain_files = vec![authority.server("mx.example", false).file];
+            let intake = Arc::new(Intake::bind(settings).unwrap());
+            let mut client = come(&intake, "198.51.100.1");
+            client.hello().await;
+            let start = Instant::now();
+            client.say("STARTTLS\r\n").await;
+            assert_eq!(client.codes(1).await, [220]);
+            assert!(client.ended().await);
+            assert_eq!(start.elapsed().as_secs(), 300);
+            // And at the shutdown at once.
+            let mut client = come(&intake, "198.51.100.1");
+            client.hello().await;
+            client.say("STARTTLS\r\n").await;
+            assert_eq!(client.codes(1).await, [220]);
+            intake.shut_down();
+            assert!(client.ended().await);
+            intake.drained().await;
+        })
+        .await;
+}

@@ -4,16 +4,17 @@ use std::{path::PathBuf, sync::Arc};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, PublicKeyData as _, RsaKeySize,
 };
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme,
     client::{
-        Resumption,
+        AlwaysResolvesClientRawPublicKeys, Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
+    sign::CertifiedKey,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -91,9 +92,11 @@ impl Authority {
     }
 }
 
-/// Takes any certificate; the tests look at it afterwards.
+/// Takes any certificate, or any raw public key; the tests look at it afterwards.
 #[derive(Debug)]
-struct Anyone;
+struct Anyone {
+    raw: bool,
+}
 
 impl ServerCertVerifier for Anyone {
     fn verify_server_cert(
@@ -121,6 +124,9 @@ impl ServerCertVerifier for Anyone {
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         Ok(HandshakeSignatureValid::assertion())
+    }
+    fn requires_raw_public_keys(&self) -> bool {
+        self.raw
     }
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
@@ -152,7 +158,7 @@ impl Hands {
             .with_safe_default_protocol_versions()
             .unwrap()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone));
+            .with_custom_certificate_verifier(Arc::new(Anyone { raw: false }));
         let config = match shown {
             None => builder.with_no_client_auth(),
             Some(pair) => {
@@ -167,6 +173,22 @@ impl Hands {
         self.config.resumption =
             if wanted { Resumption::in_memory_sessions(16) } else { Resumption::disabled() };
         self
+    }
+
+    /// RFC 7250, in both directions: keys and no certificates.
+    pub(crate) fn bare(pair: &Pair) -> Self {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let key = PrivateKeyDer::try_from(pair.key.serialize_der()).unwrap();
+        let key = provider.key_provider.load_private_key(key).unwrap();
+        let spki = CertificateDer::from(pair.key.subject_public_key_info());
+        let shown = Arc::new(CertifiedKey::new(vec![spki], key));
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anyone { raw: true }))
+            .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(shown)));
+        Self { config, name: "mx.example" }.resuming(false)
     }
 
     pub(crate) async fn shake(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {

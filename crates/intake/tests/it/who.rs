@@ -229,3 +229,30 @@ fn a_client_in_clear_that_is_ours_needs_no_certificate() {
         client.begin().await;
     });
 }
+
+/// RFC 7250: a listed key relays without a certificate, and others at the same port with theirs.
+#[test]
+fn raw_public_keys_and_certificates_at_one_port() {
+    let authority = Authority::new();
+    let [listed, other] = ["listed", "other"].map(|name| authority.client(name));
+    local(async {
+        let rule = RelayRule::PermitCertificates(["relay_clientcerts".to_owned()].into());
+        let mut settings = strict(&authority, vec![rule, RelayRule::Reject]);
+        settings.tls.enable_raw_keys = true;
+        let server = Server::beside(settings, Arc::default(), beside(vec![(prints(&listed).1, "it".into())]));
+        let served = authority.folder.path().join("mx.example-ecdsa.pem");
+        assert!(served.exists());
+        for (what, hands, code) in [
+            ("the listed key, bare", Hands::bare(&listed), 250),
+            ("the listed key in its certificate", Hands::showing(&listed), 250),
+            ("another key, bare", Hands::bare(&other), 554),
+            ("another certificate", Hands::showing(&other), 554),
+            ("nothing", Hands::new(), 554),
+        ] {
+            assert_eq!(relays(&server, &hands).await, code, "{what}");
+        }
+        let (_, bare) = server.sealed(&Hands::bare(&listed)).await;
+        let (_, usual) = server.sealed(&Hands::new()).await;
+        assert_eq!(waxseal_trust::spki_of(&usual.leaf), Some(&*bare.leaf), "ours is bare, too");
+    });
+}

@@ -36,7 +36,6 @@ const REASONS: &[(&str, &str)] = &[
         "smtpd_tls_session_cache_database",
         "sessions are resumed by tickets, under keys that are in memory only",
     ),
-    ("smtpd_tls_enable_rpk", "the TLS library takes raw public keys or certificates at a port, and not both"),
     ("smtpd_tls_loglevel", "log lines tell of TLS"),
     ("smtpd_tls_", "the TLS library knows neither DSA nor parameters of its own"),
     ("smtpd_sasl_", "the intake offers AUTH where listen.auth_users names a table"),

@@ -58,6 +58,7 @@ pub(super) const ROWS: &[Row] = &[
     ("smtpd_tls_req_ccert", "no", "listen_tls", "req_ccert", YesNo),
     ("smtpd_tls_ccert_verifydepth", "9", "listen_tls", "ccert_verifydepth", Number),
     ("smtpd_tls_fingerprint_digest", FINGERPRINT_DIGEST, "listen_tls", "fingerprint_digest", Plain),
+    ("smtpd_tls_enable_rpk", "no", "listen_tls", "enable_rpk", YesNo),
     ("smtpd_tls_received_header", "no", "listen_tls", "received_header", YesNo),
     ("smtpd_tls_session_cache_timeout", "3600s", "listen_tls", "session_cache_timeout", Time('s')),
     ("smtpd_starttls_timeout", "${stress?{10}:{300}}s", "listen_tls", "starttls_timeout", Time('s')),
