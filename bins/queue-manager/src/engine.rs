@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -10,115 +10,24 @@ use actix::Addr;
 use actix_rt::Arbiter;
 use waxseal_dns::Resolver;
 use waxseal_intake::{Intake, actor::IntakeActor};
-use waxseal_policy::{TableAnswer, TableName, Tables};
 use waxseal_queue::{
-    Sink,
-    actor::{AskDoorway, DeathNotice, Doorway, Drain, Factories, QueueManager, SpoolParts, Stop, watch},
+    Direct, Several, Sink,
+    actor::{AskDoorway, Drain, QueueManager, SpoolParts, Stop},
 };
-use waxseal_spool::actor::SpoolActor;
 use waxseal_transport::Connector;
 use waxseal_trust::Store;
 
 use crate::{
+    attendant::{Attendant, intake_factory},
+    desk::{Archive, Complaints, Counted, EngineDesk},
     dnssec::watch_dnssec,
+    factories::{factories, open_spool},
+    levers,
     neighbours::neighbours,
-    readings::{HealthSlot, MeterSlot, Readings, Sources, lock, now},
+    readings::{HealthSlot, MeterSlot, Readings, Sources, now},
+    reloads::{ReloadRequest, Reloads},
+    settings::{EngineSettings, StartError},
 };
-
-/// Everything that an engine is made of.
-#[derive(Clone)]
-#[expect(missing_docs, reason = "each field is the settings of the crate of its name")]
-pub struct EngineSettings {
-    pub spool: waxseal_spool::Settings,
-    pub intake: waxseal_intake::Settings,
-    pub dns: waxseal_dns::Settings,
-    pub policy: Arc<waxseal_policy::Settings>,
-    /// The tables that `policy` names.
-    pub tables: Arc<dyn Tables>,
-    pub trust: waxseal_trust::Settings,
-    pub transport: waxseal_transport::Settings,
-    pub queue: waxseal_queue::Settings,
-}
-
-impl From<&waxseal_config::Config> for EngineSettings {
-    fn from(config: &waxseal_config::Config) -> Self {
-        Self {
-            spool: config.spool.clone(),
-            intake: config.intake.clone(),
-            dns: config.dns.clone(),
-            policy: Arc::clone(&config.policy),
-            tables: Arc::clone(&config.tables) as Arc<dyn Tables>,
-            trust: config.trust.clone(),
-            transport: config.transport.clone(),
-            queue: config.queue.clone(),
-        }
-    }
-}
-
-impl std::fmt::Debug for EngineSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EngineSettings").finish_non_exhaustive()
-    }
-}
-
-/// No tables: every name in the settings is an error, which defers.
-#[derive(Debug)]
-struct NoTables;
-
-impl Tables for NoTables {
-    fn find<'a>(
-        &'a self,
-        table: &'a TableName,
-        _key: &'a str,
-    ) -> std::pin::Pin<Box<dyn Future<Output = TableAnswer> + Send + 'a>> {
-        Box::pin(async move { TableAnswer::TempFail(format!("{table} is not open")) })
-    }
-
-    fn generation(&self) -> u64 {
-        0
-    }
-}
-
-impl Default for EngineSettings {
-    fn default() -> Self {
-        Self {
-            spool: waxseal_spool::Settings::default(),
-            intake: waxseal_intake::Settings::default(),
-            dns: waxseal_dns::Settings::default(),
-            policy: Arc::default(),
-            tables: Arc::new(NoTables),
-            trust: waxseal_trust::Settings::default(),
-            transport: waxseal_transport::Settings::default(),
-            queue: waxseal_queue::Settings::default(),
-        }
-    }
-}
-
-/// The engine cannot be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The spool cannot be opened.
-    #[error("{0}")]
-    Spool(#[from] waxseal_spool::Error),
-    /// An address cannot be listened on.
-    #[error("{0}")]
-    Intake(#[from] waxseal_intake::Error),
-    /// There is no usable resolver.
-    #[error("dns: {0}")]
-    Dns(#[from] waxseal_dns::Error),
-    /// The trust store cannot be made.
-    #[error("{0}")]
-    Trust(#[from] waxseal_trust::Error),
-    /// No connector can be made of the settings.
-    #[error("transport: {0}")]
-    Transport(#[from] waxseal_transport::Error),
-    /// The host does not allow what is configured.
-    #[error("{0}")]
-    Host(String),
-    /// The manager died while starting.
-    #[error("the queue manager died while starting")]
-    Manager,
-}
 
 /// What is opened before anything runs, so that a mistake of the operator ends the start.
 pub struct Opened {
@@ -128,6 +37,7 @@ pub struct Opened {
     resolver: Resolver,
     store: Arc<Store>,
     connector: Connector,
+    admin: waxseal_admin::Bound,
     meter: MeterSlot,
     /// What the operator should know: of the resolver and the trust store.
     pub notices: Vec<String>,
@@ -147,6 +57,15 @@ impl Opened {
     }
 }
 
+/// What the program around an engine has to do.
+#[derive(Debug)]
+pub enum EngineEvent {
+    /// The manager has come to an end by itself, which is a fault.
+    Died,
+    /// What SIGHUP does, asked for by an operator, who waits for it.
+    Reload(Option<ReloadRequest>),
+}
+
 /// A running engine.
 pub struct Engine {
     manager: Addr<QueueManager>,
@@ -158,22 +77,15 @@ pub struct Engine {
     readings: Readings,
     front: Arbiter,
     grace: Duration,
+    admin: Option<waxseal_admin::Running>,
+    reloads: Reloads,
+    archive: Arc<OnceLock<Archive>>,
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("intake", &self.intake).finish_non_exhaustive()
     }
-}
-
-fn open_spool(
-    settings: &waxseal_spool::Settings,
-    meter: &MeterSlot,
-) -> Result<SpoolParts, waxseal_spool::Error> {
-    let (log, recovery) = waxseal_spool::open(settings.clone())?;
-    *lock(meter) = Some(log.meter());
-    let gate = log.gate().clone();
-    Ok(SpoolParts { actor: SpoolActor::new(log), gate, recovered: Box::new(recovery) })
 }
 
 impl Engine {
@@ -191,16 +103,18 @@ impl Engine {
     /// # Errors
     /// As there, and what `between` says.
     pub fn open_with(
-        settings: EngineSettings,
+        mut settings: EngineSettings,
         between: impl FnOnce(&Store) -> Result<Vec<String>, String>,
     ) -> Result<Opened, StartError> {
         // Privileges may be needed for ports and keys; the resolver needs none, and its sockets come later.
         let resolver = Resolver::new(settings.dns.clone())?;
         let neighbours = neighbours(Arc::clone(&settings.tables), resolver.clone());
         let intake = Arc::new(Intake::bind_with(settings.intake.clone(), neighbours)?);
+        let (admin, admin_notice) = waxseal_admin::Bound::bind(&settings.admin)?;
         let (store, trust_notices) = Store::open(settings.trust.clone())?;
         let mut notices: Vec<String> = trust_notices.iter().map(ToString::to_string).collect();
         notices.extend(intake.notices().iter().cloned());
+        notices.extend(admin_notice.map(|notice| format!("{notice}; the page is not there")));
         notices.extend(between(&store).map_err(StartError::Host)?);
         notices.extend(resolver.notices());
         let mut transport = settings.transport.clone();
@@ -209,7 +123,18 @@ impl Engine {
         let connector = Connector::new(transport)?;
         let meter = MeterSlot::default();
         let spool = open_spool(&settings.spool, &meter)?;
-        Ok(Opened { settings, spool, intake, resolver, store: Arc::new(store), connector, meter, notices })
+        settings.queue.levers = levers::kept(&settings.spool.path).map_err(StartError::Host)?;
+        Ok(Opened {
+            settings,
+            spool,
+            intake,
+            resolver,
+            store: Arc::new(store),
+            connector,
+            admin,
+            meter,
+            notices,
+        })
     }
 
     /// [`Engine::open`] and [`Engine::run`].
@@ -225,12 +150,19 @@ impl Engine {
     /// # Errors
     /// [`StartError::Manager`].
     pub async fn run(opened: Opened, sink: Arc<dyn Sink>) -> Result<Self, StartError> {
-        let Opened { mut settings, spool, intake, resolver, store, connector, meter, .. } = opened;
+        let Opened { mut settings, spool, intake, resolver, store, connector, admin, meter, .. } = opened;
         // What is delivered to our own addresses comes back to us (RFC 5321 §5.1).
         settings.queue.own_endpoints.extend_from_slice(intake.local_addrs());
         // Deliveries run on the arbiter of the caller, clients and the spool's answers on one of their own.
         let front = Arbiter::new();
         let attendant = Attendant::default();
+        let (posture, complaints) =
+            (Arc::new(waxseal_admin::Posture::default()), Arc::new(Complaints::default()));
+        let sink: Arc<dyn Sink> = Arc::new(Several::of(vec![
+            sink,
+            Arc::clone(&posture) as Arc<dyn Sink>,
+            Arc::clone(&complaints) as _,
+        ]));
         let policy = settings.policy;
         let tables = settings.tables;
         let health = HealthSlot::default();
@@ -238,42 +170,27 @@ impl Engine {
         let tended = Arc::clone(&intake);
         actix_rt::spawn(async move { tended.tend().await });
         let numbers = connector.clone();
-        let factories = Factories {
-            policy: {
-                let (policy, tables) = (Arc::clone(&policy), Arc::clone(&tables));
-                Box::new(move || {
-                    waxseal_policy::actor::PolicyActor::new(Arc::clone(&policy), Arc::clone(&tables))
-                })
-            },
-            dns: {
-                let resolver = resolver.clone();
-                Box::new(move || waxseal_dns::actor::DnsActor::new(resolver.clone()))
-            },
-            trust: {
-                let store = Arc::clone(&store);
-                Box::new(move || waxseal_trust::TrustActor::new(Arc::clone(&store)))
-            },
-            verify: Box::new(waxseal_verify::VerifyActor::default),
-            transport: Box::new(move || waxseal_transport::TransportActor::new(connector.clone())),
-            spool: {
-                let first = Mutex::new(Some(spool));
-                let (settings, meter) = (settings.spool.clone(), Arc::clone(&meter));
-                Arc::new(move || {
-                    let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    first.map_or_else(|| open_spool(&settings, &meter), Ok)
-                })
-            },
-            intake: intake_factory(Arc::clone(&intake), Arc::clone(&attendant), front.handle()),
+        let direct = Direct {
+            resolver: resolver.clone(),
+            policy: Arc::clone(&policy),
+            tables: Arc::clone(&tables),
+            store: Arc::clone(&store),
+            connector: connector.clone(),
+            families: settings.queue.families,
         };
+        let intakes = intake_factory(Arc::clone(&intake), Arc::clone(&attendant), front.handle());
+        let factories = factories(&direct, (spool, settings.spool.clone(), Arc::clone(&meter)), intakes);
         let grace = settings.queue.shutdown_grace;
+        let queue = Arc::new(settings.queue);
         let manager =
-            QueueManager::new(Arc::new(settings.queue), (policy, tables), sink, factories, front.handle());
+            QueueManager::new(Arc::clone(&queue), (policy, tables), sink, factories, front.handle());
         let context = actix::Context::new();
         let address = actix::AsyncContext::address(&context);
         let life = actix_rt::spawn(async move {
             context.into_future(manager).await;
         });
         let folder = settings.spool.path.clone();
+        wait_for_attendance(&address, &attendant).await?;
         let readings = Readings::new(Sources {
             manager: address.clone(),
             resolver: resolver.clone(),
@@ -286,27 +203,35 @@ impl Engine {
             census: Default::default(),
             outlook: Default::default(),
         });
-        let engine =
-            Self { manager: address, life, intake, attendant, store, resolver, readings, front, grace };
-        engine.wait_for_attendance().await?;
-        if let Err(error) = crate::control::serve(&folder, engine.manager.clone()) {
-            tracing::warn!(
-                "no control socket in {}: {error}; waxseal queue cannot be used",
-                folder.display()
-            );
-        }
-        Ok(engine)
-    }
-
-    /// Resolves when the spool is open and somebody attends to clients.
-    async fn wait_for_attendance(&self) -> Result<(), StartError> {
-        loop {
-            let open = self.manager.send(AskDoorway).await.map_err(|_| StartError::Manager)?.is_some();
-            if open && self.intake().is_some() {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let (reloads, asking) = Reloads::new();
+        let archive = Arc::new(OnceLock::new());
+        let desk = EngineDesk {
+            manager: address.clone(),
+            attendant: Arc::clone(&attendant),
+            direct,
+            queue,
+            readings: readings.clone(),
+            complaints,
+            archive: Arc::clone(&archive),
+            folder,
+            asking,
+            counted: Counted::default(),
+        };
+        let admin = serve(admin, desk, posture);
+        Ok(Self {
+            manager: address,
+            life,
+            intake,
+            attendant,
+            store,
+            resolver,
+            readings,
+            front,
+            grace,
+            admin,
+            reloads,
+            archive,
+        })
     }
 
     /// What the resolver has done since the start: hits, questions, failures, how often it found DANE blind.
@@ -346,15 +271,35 @@ impl Engine {
         self.store.reload().iter().map(ToString::to_string).collect()
     }
 
+    /// What the program has for the API, once. Without it there are no metrics and no history there.
+    pub fn provide(&self, archive: Archive) {
+        let _ = self.archive.set(archive);
+    }
+
+    /// Where the page is, if anywhere.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.address()
+    }
+
+    /// Resolves when the program has something to do: see [`EngineEvent`].
+    pub async fn next_event(&mut self) -> EngineEvent {
+        tokio::select! {
+            _ = &mut self.life => EngineEvent::Died,
+            request = self.reloads.next() => EngineEvent::Reload(Some(request)),
+        }
+    }
+
+    /// Whether the queue manager answers, which it does within moments, and the spool is there.
+    pub async fn is_well(&self) -> bool {
+        let asked = self.manager.send(AskDoorway).timeout(Duration::from_secs(5)).await;
+        matches!(asked, Ok(Some(_)))
+    }
+
     /// What was noticed about trust stores and certificates since the last call.
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
         self.store.notices().iter().map(ToString::to_string).collect()
-    }
-
-    /// Resolves when the manager has come to an end by itself, which is a fault.
-    pub async fn died(&mut self) {
-        let _ = (&mut self.life).await;
     }
 
     /// Takes no more mail, begins nothing, waits for final replies that are owed, and closes the spool.
@@ -367,6 +312,9 @@ impl Engine {
             let _ = self.manager.send(Drain).await;
         });
         let in_time = drained.await.is_ok();
+        if let Some(admin) = &self.admin {
+            admin.stop().await;
+        }
         let _ = self.manager.send(Stop).await;
         let _ = self.life.await;
         self.front.stop();
@@ -376,19 +324,26 @@ impl Engine {
     }
 }
 
-/// Who attends to clients at the moment.
-type Attendant = Arc<Mutex<Option<Addr<IntakeActor>>>>;
+/// Opens the doors for operators. That they stay shut is no reason not to deliver.
+fn serve(
+    doors: waxseal_admin::Bound,
+    desk: EngineDesk,
+    posture: Arc<waxseal_admin::Posture>,
+) -> Option<waxseal_admin::Running> {
+    let folder = desk.folder.clone();
+    doors
+        .serve(&folder, Arc::new(desk), posture)
+        .inspect_err(|error| tracing::warn!("{error}; neither waxseal queue nor the page can be used"))
+        .ok()
+}
 
-fn intake_factory(
-    intake: Arc<Intake>,
-    attendant: Attendant,
-    front: actix_rt::ArbiterHandle,
-) -> Box<dyn Fn(Arc<Doorway>, DeathNotice)> {
-    Box::new(move |door, notice| {
-        let (intake, attendant) = (Arc::clone(&intake), Arc::clone(&attendant));
-        front.spawn(async move {
-            let address = watch(IntakeActor::new(intake, door), notice);
-            *attendant.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
-        });
-    })
+/// Resolves when the spool is open and somebody attends to clients.
+async fn wait_for_attendance(manager: &Addr<QueueManager>, attendant: &Attendant) -> Result<(), StartError> {
+    loop {
+        let open = manager.send(AskDoorway).await.map_err(|_| StartError::Manager)?.is_some();
+        if open && attendant.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }

@@ -61,6 +61,21 @@ pub(crate) fn become_user(user: User) -> Result<(), String> {
     set_thread_uid(uid).map_err(failed)
 }
 
+/// Whether a supervisor wants to hear of us now and then (sd_watchdog_enabled(3)). What is asked for more often than every two seconds is not
+/// kept up, and the unit that we ship asks for a minute.
+pub(crate) fn watchdog() -> bool {
+    let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+    let for_us = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
+    for_us && number("WATCHDOG_USEC").is_some_and(|micros| micros > 0)
+}
+
+/// sd_notify(3): RELOADING=1 goes with the time of the monotonic clock.
+pub(crate) fn notify_reloading() {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let micros = now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000);
+    notify(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+}
+
 /// sd_notify(3), where a supervisor listens. Its absence and its faults change nothing.
 pub(crate) fn notify(state: &str) {
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };

@@ -17,12 +17,20 @@
 //! # Ok::<(), waxseal_queue_manager::StartError>(())
 //! ```
 
-mod control;
+mod attendant;
+mod desk;
 mod dnssec;
 mod engine;
+mod factories;
+mod levers;
 mod neighbours;
 mod readings;
+mod reloads;
+mod settings;
 
-pub use control::CONTROL_SOCKET;
-pub use engine::{Engine, EngineSettings, Opened, StartError};
+pub use desk::Archive;
+pub use engine::{Engine, EngineEvent, Opened};
 pub use readings::Readings;
+pub use reloads::ReloadRequest;
+pub use settings::{EngineSettings, StartError};
+pub use waxseal_admin::SOCKET as CONTROL_SOCKET;

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use waxseal_config::{Config, Gravity};
 use waxseal_ledger::Recorder;
 use waxseal_queue::{Several, Sink};
-use waxseal_queue_manager::{Engine, EngineSettings, Opened};
+use waxseal_queue_manager::{Archive, Engine, EngineEvent, EngineSettings, Opened};
 use waxseal_telemetry::{Protocol, Target, Telemetry};
 use waxseal_trust::Store;
 
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
         }
     };
     host::prepare();
-    if let Err(error) = waxseal_telemetry::init_logging(&config.log.level) {
+    if let Err(error) = waxseal_telemetry::init_logging(&log_filter(&config.log.level)) {
         return refuse(&error);
     }
     for found in &config.warnings {
@@ -74,6 +74,11 @@ fn main() -> ExitCode {
             Err(error) => return refuse(&error),
         };
     actix::System::new().block_on(run(config, opened, arguments.config.is_empty()))
+}
+
+/// A lone level is for what we say; the library that serves the API tells of its threads at `info`.
+fn log_filter(level: &str) -> String {
+    if level.contains([',', '=']) { level.to_owned() } else { format!("{level},actix_server=warn") }
 }
 
 /// Becomes `process.user`, where one is configured; tells which files that user cannot read.
@@ -113,6 +118,10 @@ async fn run(config: Config, opened: Opened, on_defaults: bool) -> ExitCode {
         Ok(engine) => engine,
         Err(error) => return refuse(&error),
     };
+    engine.provide(Archive {
+        telemetry: Arc::clone(&telemetry),
+        ledger: recorder.as_ref().and(config.ledger.as_ref()).map(|ledger| ledger.path.clone()),
+    });
     export_metrics(&engine, &telemetry, config.telemetry.metrics_interval);
     announce(&engine, &config, on_defaults);
     host::notify("READY=1");
@@ -176,6 +185,9 @@ fn announce(engine: &Engine, config: &Config, on_defaults: bool) {
         config.hostname,
         config.spool.path.display()
     );
+    if let Some(address) = engine.admin_address() {
+        tracing::info!("the page and the API are at http://{address}/");
+    }
     if on_defaults {
         eprintln!(
             "\nWaxseal takes mail from this machine on {shown}. Send the first message from another terminal:\n\n  \
@@ -199,41 +211,71 @@ async fn end_signal() {
 
 /// Until a signal ends it: `true`; `false` where the manager died.
 async fn serve(engine: &mut Engine, config: &Config, telemetry: &Telemetry) -> bool {
+    let beat = host::watchdog();
     let Ok(mut hup) = signal(SignalKind::hangup()) else { return false };
     // Tables are looked at again every second; a file is read once it has been quiet for a second (design §5.9).
     let mut look = tokio::time::interval(Duration::from_secs(1));
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut end = Box::pin(end_signal());
     loop {
-        tokio::select! {
+        let event = tokio::select! {
             () = &mut end => return true,
-            () = engine.died() => return false,
+            event = engine.next_event() => event,
             _ = look.tick() => {
                 refresh_tables(config);
                 for notice in engine.notices() {
                     tracing::warn!("{notice}");
                 }
-            }
-            _ = hup.recv() => {
-                tracing::info!("reloading");
-                refresh_tables(config);
-                for notice in engine.reload() {
-                    tracing::warn!("{notice}");
+                if beat && engine.is_well().await {
+                    host::notify("WATCHDOG=1");
                 }
-                if let Err(error) = telemetry.reopen() {
-                    tracing::error!("{error}");
+                continue;
+            }
+            _ = hup.recv() => EngineEvent::Reload(None),
+        };
+        match event {
+            EngineEvent::Died => return false,
+            EngineEvent::Reload(request) => {
+                host::notify_reloading();
+                let notices = reload(engine, config, telemetry);
+                host::notify("READY=1");
+                if let Some(request) = request {
+                    request.done(notices);
                 }
             }
         }
     }
 }
 
-fn refresh_tables(config: &Config) {
-    for alert in config.tables.refresh_all(std::time::SystemTime::now()) {
-        match alert.severity {
-            waxseal_config::Severity::Failed => tracing::error!("{}: {}", alert.table, alert.text),
-            waxseal_config::Severity::Stale => tracing::warn!("{}: {}", alert.table, alert.text),
-            waxseal_config::Severity::Reloaded => tracing::info!("{}: {}", alert.table, alert.text),
-        }
+/// Reads everything anew that can be; what is odd about it, which is told in the log as well.
+fn reload(engine: &Engine, config: &Config, telemetry: &Telemetry) -> Vec<String> {
+    tracing::info!("reloading");
+    let mut notices = refresh_tables(config);
+    for notice in engine.reload() {
+        tracing::warn!("{notice}");
+        notices.push(notice);
     }
+    if let Err(error) = telemetry.reopen() {
+        tracing::error!("{error}");
+        notices.push(error.to_string());
+    }
+    notices
+}
+
+/// Looks at all tables again; what is wrong with any.
+fn refresh_tables(config: &Config) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for alert in config.tables.refresh_all(std::time::SystemTime::now()) {
+        let text = format!("{}: {}", alert.table, alert.text);
+        match alert.severity {
+            waxseal_config::Severity::Failed => tracing::error!("{text}"),
+            waxseal_config::Severity::Stale => tracing::warn!("{text}"),
+            waxseal_config::Severity::Reloaded => {
+                tracing::info!("{text}");
+                continue;
+            }
+        }
+        wrong.push(text);
+    }
+    wrong
 }

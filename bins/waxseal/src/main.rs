@@ -1,7 +1,9 @@
 //! `waxseal`: the operator's command. Arguments in, one module for each command, an exit status out.
 
+mod api;
 mod check;
 mod demo;
+mod destinations;
 mod doctor;
 mod explain;
 mod findings;
@@ -18,6 +20,7 @@ mod spool;
 mod submit;
 mod table;
 mod terminal;
+mod top;
 
 use std::process::ExitCode;
 
@@ -46,6 +49,19 @@ enum Command {
     ServePolicy(serve::Arguments),
     Send(send::Arguments),
     Queue(queue::Arguments),
+    Destinations(destinations::Arguments),
+    /// Closes a destination: nothing is delivered to it until it is resumed.
+    #[command(after_help = "Example:\n  waxseal suspend example.com")]
+    Suspend(destinations::One),
+    /// Opens a destination again that was suspended.
+    #[command(after_help = "Example:\n  waxseal resume example.com")]
+    Resume(destinations::One),
+    /// Has a running queue-manager read its tables, certificates and trust stores anew, as SIGHUP does.
+    #[command(
+        after_help = "Exit status: 0, or 1 where something is odd about them.\n\nExample:\n  waxseal reload"
+    )]
+    Reload(destinations::Reload),
+    Top(top::Arguments),
     Demo(demo::Arguments),
     Doctor(doctor::Arguments),
     Explain(explain::Arguments),
@@ -70,6 +86,11 @@ fn main() -> ExitCode {
         Command::ServePolicy(arguments) => serve::run(&arguments),
         Command::Send(arguments) => send::run(&arguments, &mut terminal),
         Command::Queue(arguments) => queue::run(&arguments, &mut terminal),
+        Command::Destinations(arguments) => destinations::run(&arguments, &mut terminal),
+        Command::Suspend(arguments) => destinations::close(&arguments, true, &mut terminal),
+        Command::Resume(arguments) => destinations::close(&arguments, false, &mut terminal),
+        Command::Reload(arguments) => destinations::reload(&arguments, &mut terminal),
+        Command::Top(arguments) => top::run(&arguments, &mut terminal),
         Command::Demo(arguments) => demo::run(&arguments, &mut terminal),
         Command::Doctor(arguments) => doctor::run(&arguments, &mut terminal),
         Command::Table(arguments) => table::run(&arguments, &mut terminal),

@@ -53,6 +53,11 @@ impl Terminal {
         }
     }
 
+    /// Whether anybody still reads.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.fault.is_none()
+    }
+
     /// Writes one JSON value on one line.
     pub(crate) fn json(&mut self, value: &Value) {
         self.line(value);

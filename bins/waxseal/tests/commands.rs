@@ -1,7 +1,7 @@
 //! The commands as they are called: words in, words and exit status out.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     os::unix::net::UnixListener,
     path::Path,
     process::{Command, Output, Stdio},
@@ -44,7 +44,7 @@ fn write(path: &Path, text: &str) -> String {
 
 #[test]
 fn every_command_has_help_with_an_example_and_a_version() {
-    let commands: [&[&str]; 20] = [
+    let commands: [&[&str]; 29] = [
         &[],
         &["check"],
         &["policy"],
@@ -56,6 +56,15 @@ fn every_command_has_help_with_an_example_and_a_version() {
         &["queue", "show"],
         &["queue", "retry"],
         &["queue", "remove"],
+        &["queue", "hold"],
+        &["queue", "release"],
+        &["queue", "bounce"],
+        &["queue", "reroute"],
+        &["destinations"],
+        &["suspend"],
+        &["resume"],
+        &["reload"],
+        &["top"],
         &["demo"],
         &["doctor"],
         &["explain"],
@@ -301,16 +310,30 @@ async fn peer_that(greets: &str) -> Peer {
     Peer::builder().greeting(greets).start().await.expect("starts")
 }
 
-/// A manager that answers each request with the lines of its turn.
-fn manager(folder: &Path, answers: &'static [&'static str]) -> std::thread::JoinHandle<Vec<String>> {
+/// A manager that answers each request with the status and content of its turn; what it was asked.
+fn manager(folder: &Path, answers: &'static [(u16, &'static str)]) -> std::thread::JoinHandle<Vec<String>> {
     let listener = UnixListener::bind(folder.join("control.sock")).expect("a socket");
     std::thread::spawn(move || {
-        let answer = |lines: &&str| {
+        let answer = |(code, content): &(u16, &str)| {
             let (mut stream, _) = listener.accept().expect("a client");
-            let mut request = String::new();
-            BufReader::new(&stream).read_line(&mut request).expect("a request");
-            stream.write_all(lines.as_bytes()).expect("the client reads");
-            request.trim().to_owned()
+            let mut lines = BufReader::new(&stream);
+            let (mut request, mut length) = (String::new(), 0);
+            lines.read_line(&mut request).expect("a request");
+            loop {
+                let mut line = String::new();
+                lines.read_line(&mut line).expect("a header");
+                if let Some(value) = line.strip_prefix("Content-Length: ") {
+                    length = value.trim().parse().expect("a length");
+                }
+                if line == "\r\n" {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            lines.read_exact(&mut body).expect("a body");
+            let head = format!("HTTP/1.1 {code} X\r\nConnection: close\r\n\r\n");
+            stream.write_all((head + content).as_bytes()).expect("the client reads");
+            format!("{} {}", request.trim_end_matches(" HTTP/1.1\r\n"), String::from_utf8_lossy(&body))
         };
         answers.iter().map(answer).collect()
     })
@@ -324,37 +347,78 @@ fn queue_asks_the_manager_and_shows_its_answer() {
     let manager = manager(
         folder.path(),
         &[
-            "{\"end\":true,\"count\":0}\n",
-            "{\"queue_id\":\"BC\",\"size\":5,\"arrived\":\"2026-11-21T12:00:00.000000Z\",\"sender\":\"\",\"recipients\":[\"b@b.test\"],\
-             \"destination\":\"b.test\",\"attempts\":1,\"active\":false,\"next_attempt\":\"2026-11-21T12:05:00.000000Z\",\
-             \"reason\":\"busy\\u001b[2J\"}\n{\"end\":true,\"count\":1}\n",
-            "{\"error\":\"no such message\"}\n",
-            "{\"removed\":true}\n",
-            "{\"count\":3}\n",
-            "{\"count\":0}\n",
-            "{\"queue_id\":\"BC\",\"size\":5,\"arrived\":\"x\",\"sender\":\"a@a.test\",\"client\":\"c\",\"recipients\":[{\"recipient\":\"b@b.test\",\
-             \"state\":\"pending\",\"attempts\":2,\"next_attempt\":\"y\",\"reason\":null}],\"header\":\"Subject: x\\r\\nTo: y\"}\n",
+            (200, "{\"end\":true,\"count\":0}\n"),
+            (
+                200,
+                "{\"queue_id\":\"BC\",\"size\":5,\"arrived\":\"2026-11-21T12:00:00.000000Z\",\"sender\":\"\",\"recipients\":[\"b@b.test\"],\
+                 \"destination\":\"b.test\",\"attempts\":1,\"state\":\"waiting\",\"next_attempt\":\"2026-11-21T12:05:00.000000Z\",\
+                 \"reason\":\"busy\\u001b[2J\"}\n{\"end\":true,\"count\":1}\n",
+            ),
+            (404, "{\"detail\":\"no such message\"}"),
+            (200, "{\"messages\":1,\"deliveries\":2,\"refused\":0}"),
+            (200, "{\"messages\":2,\"deliveries\":3,\"refused\":0}"),
+            (200, "{\"messages\":0,\"deliveries\":0,\"refused\":1}"),
+            (
+                200,
+                "{\"queue_id\":\"BC\",\"size\":5,\"arrived\":\"x\",\"sender\":\"a@a.test\",\"client\":\"c\",\"held\":true,\"recipients\":[{\"recipient\":\"b@b.test\",\
+                 \"state\":\"pending\",\"attempts\":2,\"next_attempt\":\"y\",\"reason\":null}],\"header\":\"Subject: x\\r\\nTo: y\"}\n",
+            ),
+            (200, "{\"messages\":5,\"deliveries\":5,\"refused\":0}"),
+            (503, "{\"detail\":\"the queue manager does not answer\"}"),
+            (
+                200,
+                "{\"destinations\":[{\"destination\":\"b.test\",\"waiting\":7,\"active\":0,\"held\":1,\"oldest\":null,\"suspended\":true,\"dead_until\":null,\"reason\":\"refused\"}]}",
+            ),
+            (200, "{\"messages\":7,\"deliveries\":7,\"refused\":0}"),
+            (200, "{\"notices\":[\"texthash:/x: line 3\"]}"),
+            (
+                200,
+                "{\"hostname\":\"mx.test\",\"ready\":true,\"queue\":{\"messages\":9},\"destinations\":[{\"destination\":\"b.test\",\"ages\":[1,2,3,4,5,6]}]}",
+            ),
         ],
     );
-    says(&["queue", "--spool", &spool, "list"], 0, &["empty"]);
-    let list = says(
-        &["queue", "list", "--spool", &spool],
+    let at = ["--spool", &spool];
+    let run = |words: &[&str], code: i32, phrases: &[&str]| says(&[words, &at[..]].concat(), code, phrases);
+    run(&["queue", "list", "--domain", "b.test", "--older-than", "2h"], 0, &["No message waits"]);
+    let list = run(
+        &["queue", "list"],
         0,
         &["BC", "from <>", "to b@b.test", "1 attempt, next at 2026-11-21 12:05:00Z", "1 message."],
     );
     assert!(!list.contains('\u{1b}'), "{list}");
-    says(&["queue", "--spool", &spool, "show", "BC"], 1, &["no such message"]);
-    says(&["queue", "--spool", &spool, "remove", "BC"], 0, &["BC is removed"]);
-    says(&["queue", "--spool", &spool, "retry", "--all"], 0, &["3 deliveries"]);
-    says(&["queue", "--spool", &spool, "retry", "BC"], 1, &["0 deliveries"]);
-    says(
-        &["queue", "--spool", &spool, "show", "BC"],
-        0,
-        &["a@a.test", "pending after 2 attempts", "Subject: x"],
-    );
+    run(&["queue", "show", "BC"], 1, &["no such message"]);
+    run(&["queue", "remove", "BC"], 0, &["1 message (2 deliveries) removed"]);
+    run(&["queue", "retry", "--all"], 0, &["3 deliveries"]);
+    run(&["queue", "bounce", "BC", "--reason", "over"], 1, &["0 messages", "1 message too late"]);
+    run(&["queue", "show", "BC"], 0, &["a@a.test", "held", "pending after 2 attempts", "Subject: x"]);
+    run(&["queue", "hold", "--sender", "", "--dry-run"], 0, &["5 messages (5 deliveries) would be held"]);
+    run(&["queue", "reroute", "--all", "--to", "[relay.test]"], 75, &["does not answer"]);
+    run(&["destinations"], 0, &["b.test: 7 waiting, 0 active, 1 held", "suspended", "refused"]);
+    run(&["suspend", "b.test"], 0, &["b.test is suspended; 7 messages for it"]);
+    run(&["reload"], 1, &["line 3"]);
+    run(&["top", "--once"], 0, &["mx.test  takes mail", "9 messages", "b.test", "      6"]);
     let requests = manager.join().expect("it served all");
-    assert_eq!(requests[2], "{\"cmd\":\"show\",\"queue_id\":\"BC\"}");
-    assert_eq!(requests[4], "{\"cmd\":\"retry\"}");
+    let said = |number: usize| -> (&str, Value) {
+        let (head, body) = requests[number].split_once(" {").expect("a body");
+        (head, serde_json::from_str(&format!("{{{body}")).expect("JSON"))
+    };
+    assert_eq!(requests[0], "GET /api/v1/queue?format=ndjson&domain=b.test&older_than=2h ");
+    assert_eq!(requests[2], "GET /api/v1/messages/BC ");
+    assert_eq!(said(4).0, "POST /api/v1/actions");
+    assert_eq!((&said(4).1["action"], &said(4).1["all"]), (&"retry".into(), &true.into()));
+    assert_eq!((&said(5).1["select"]["ids"][0], &said(5).1["reason"]), (&"BC".into(), &"over".into()));
+    assert_eq!((&said(7).1["select"]["sender"], &said(7).1["dry_run"]), (&"".into(), &true.into()));
+    assert_eq!(said(8).1["to"], "[relay.test]");
+    assert_eq!(said(10).0, "POST /api/v1/destinations/suspend");
+}
+
+#[test]
+fn an_order_without_a_selection_is_not_one_for_all() {
+    for words in
+        [&["queue", "remove"][..], &["queue", "remove", "BC", "--all"], &["queue", "hold", "--dry-run"]]
+    {
+        says(&[words, &["--spool", "/nowhere"]].concat(), 64, &["--all"]);
+    }
 }
 
 #[test]

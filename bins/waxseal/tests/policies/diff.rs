@@ -144,9 +144,9 @@ fn destinations_come_from_the_queue_as_well() {
     let listener = UnixListener::bind(folder.path().join("control.sock")).expect("a socket");
     let manager = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a client");
-        let mut request = String::new();
-        BufReader::new(&stream).read_line(&mut request).expect("a request");
-        let answer = "{\"queue_id\":\"BC\",\"destination\":\"b.test\"}\n{\"queue_id\":\"BD\",\"destination\":\"b.test\"}\n{\"end\":true,\"count\":2}\n";
+        let mut request = BufReader::new(&stream).lines().map(|line| line.expect("a request"));
+        assert!(request.any(|line| line.is_empty()), "the request has an end");
+        let answer = "HTTP/1.1 200 OK\r\n\r\n{\"queue_id\":\"BC\",\"destination\":\"b.test\"}\n{\"queue_id\":\"BD\",\"destination\":\"b.test\"}\n{\"end\":true,\"count\":2}\n";
         stream.write_all(answer.as_bytes()).expect("the client reads");
     });
     let spool = folder.path().display().to_string();

@@ -218,19 +218,34 @@ for (const button of document.querySelectorAll("#filter [data-order]")) {
   button.addEventListener("click", () => act(button.dataset.order, selection, Object.keys(selection).length ? "that match" : "in the queue"));
 }
 
+let shown = null;
+
 async function show(id) {
-  const body = $("message-body");
+  shown = id;
   $("message-title").textContent = `Message ${id}`;
-  body.replaceChildren(el("p", { className: "sub" }, "One moment…"));
+  $("message-body").replaceChildren(el("p", { className: "sub" }, "One moment…"));
+  delete $("message-body").dataset.mark;
   if (!$("message").open) $("message").showModal();
+  await tell(id);
+}
+
+/** Tells what is known of a message; again and again while its dialog is open. */
+async function tell(id) {
   const [message, told] = await Promise.allSettled([call(`/api/v1/messages/${id}`), call(`/api/v1/messages/${id}/explain`)]);
+  if (shown !== id || !$("message").open) return;
+  draw($("message-body"), [message, told].map((one) => one.value || one.reason.message), () => telling(message, told));
+}
+
+function telling(message, told) {
   const parts = [];
   if (message.status === "fulfilled") parts.push(facts(message.value), buttons(message.value));
   else parts.push(el("p", { className: "sub" }, message.reason.message));
   parts.push(el("h3", {}, "What happened"));
   parts.push(told.status === "fulfilled" ? story(told.value) : el("p", { className: "sub" }, told.reason.message));
   if (message.status === "fulfilled") parts.push(el("h3", {}, "Header"), el("pre", { tabIndex: 0 }, message.value.header.replaceAll("\r\n", "\n")));
-  body.replaceChildren(...parts);
+  const box = document.createDocumentFragment();
+  box.append(...parts);
+  return box;
 }
 
 function facts(message) {
@@ -241,7 +256,7 @@ function facts(message) {
   if (message.message_id) fact("Message-ID", message.message_id);
   for (const one of message.recipients.slice(0, 50)) {
     fact("to", one.recipient, el("span", { className: "tag" }, message.held && one.state === "pending" ? "held" : one.state),
-      el("div", { className: "sub" }, one.destination ? `by ${one.destination}; ` : "", `${one.attempts} attempts`, one.next_attempt ? ", next " : "", one.next_attempt ? when(one.next_attempt) : ""),
+      el("div", { className: "sub" }, one.destination ? `by ${one.destination}; ` : "", `${one.attempts} ${one.attempts === 1 ? "attempt" : "attempts"}`, one.next_attempt ? ", next " : "", one.next_attempt ? when(one.next_attempt) : ""),
       one.reason ? el("div", { className: one.state === "delivered" ? "sub" : "why" }, one.reason) : "");
   }
   if (message.recipients.length > 50) fact("", `and ${message.recipients.length - 50} more`);
@@ -250,7 +265,7 @@ function facts(message) {
 
 function buttons(message) {
   const id = message.queue_id;
-  const order = (action, name) => el("button", { type: "button", onclick: async () => { if (await act(action, { ids: [id] }, id)) show(id); } }, name);
+  const order = (action, name) => el("button", { type: "button", onclick: async () => { if (await act(action, { ids: [id] }, id)) tell(id); } }, name);
   return el("p", { className: "orders" }, order("retry", "Retry now"), message.held ? order("release", "Release") : order("hold", "Hold"), order("bounce", "Bounce"), order("remove", "Remove"));
 }
 
@@ -355,7 +370,10 @@ document.addEventListener("keydown", (event) => {
 });
 
 async function beat() {
-  if (document.visibilityState === "visible" && $("login").hidden) await refresh();
+  if (document.visibilityState === "visible" && $("login").hidden) {
+    await refresh();
+    if ($("message").open && !$("confirm").open) await tell(shown);
+  }
   // A server that does not answer is asked less and less often.
   setTimeout(beat, Math.min(2000 * 2 ** failures, 30000));
 }

@@ -16,7 +16,10 @@ function item(label, lines, note, kind) {
 
 /** What became of a recipient. */
 function result(one) {
-  const lines = [one.recipient, [one.status, one.reason].filter(Boolean).join(" "), one.reply].filter(Boolean);
+  const said = [one.status, one.reason].filter(Boolean).join(" ");
+  // A reason often quotes the server; its words are not said twice.
+  const reply = one.reply && !said.includes(one.reply) ? `the server said: ${one.reply}` : "";
+  const lines = [one.recipient, said, reply].filter(Boolean);
   return item(one.outcome, lines, "", one.outcome === "delivered" ? "good" : "bad");
 }
 
@@ -33,18 +36,38 @@ function attempt(one) {
   return list;
 }
 
-/** All of it. */
+/** What the ledger has: an attempt, or an end without one. */
+function entry(one) {
+  if (one.attempt) {
+    const head = `Attempt ${one.attempt.attempt}, ${ago(one.attempt.started)}`;
+    return [el("h3", {}, head), attempt(one.attempt), letter(one.letter)];
+  }
+  const { settled } = one;
+  const lines = [settled.recipients.join(", "), `${settled.status} ${settled.reason}`];
+  return [el("ol", { className: "story" }, item(`${settled.outcome}, ${ago(one.time)}`, lines, "", settled.outcome === "deferred" ? "" : "bad"))];
+}
+
+function letter(text) {
+  return text ? el("details", {}, el("summary", {}, "For the other side's postmaster"), el("pre", { tabIndex: 0 }, text)) : "";
+}
+
+function verdict(text, ok) {
+  return el("p", { className: `verdict ${ok ? "good" : "bad"}` }, text);
+}
+
+/** A message's story (with entries), or an explanation. */
 export function story(told) {
   const box = el("div");
-  if (told.verdict) box.append(el("p", { className: `verdict ${told.ok === false ? "bad" : told.ok ? "good" : ""}` }, told.verdict));
-  else if (told.ok !== undefined) box.append(el("p", { className: `verdict ${told.ok ? "good" : "bad"}` }, told.ok ? "Mail could be sent." : "Mail would not go just now."));
-  if (told.reason) box.append(el("p", {}, told.reason));
-  for (const one of told.attempts || []) {
-    const head = [one.attempt ? `Attempt ${one.attempt}` : "", one.started ? ago(one.started) : ""].filter(Boolean).join(", ");
-    if (head) box.append(el("h3", {}, head));
-    box.append(attempt(one));
+  if (told.entries) {
+    if (!told.entries.length) box.append(el("p", { className: "sub" }, "Nothing yet."));
+    for (const one of told.entries) box.append(...entry(one).filter(Boolean));
+    return box;
   }
+  const said = told.conclusion || {};
+  box.append(verdict(said.verdict || (told.ok ? "Mail could be sent." : "Mail would not go just now."), told.ok));
+  if (told.reason) box.append(el("p", {}, told.reason));
   if (told.steps) box.append(attempt(told));
-  if (told.postmaster) box.append(el("h3", {}, "For the other side's postmaster"), el("pre", { tabIndex: 0 }, told.postmaster));
+  for (const text of [said.demanded, said.if_it_fails]) if (text) box.append(el("p", { className: "sub" }, text));
+  box.append(letter(said.letter));
   return box;
 }
