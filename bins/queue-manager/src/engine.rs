@@ -158,11 +158,8 @@ impl Engine {
         let attendant = Attendant::default();
         let (posture, complaints) =
             (Arc::new(waxseal_admin::Posture::default()), Arc::new(Complaints::default()));
-        let sink: Arc<dyn Sink> = Arc::new(Several::of(vec![
-            sink,
-            Arc::clone(&posture) as Arc<dyn Sink>,
-            Arc::clone(&complaints) as _,
-        ]));
+        let sinks = vec![sink, Arc::clone(&posture) as Arc<dyn Sink>, Arc::clone(&complaints) as _];
+        let sink: Arc<dyn Sink> = Arc::new(Several::of(sinks));
         let policy = settings.policy;
         let tables = settings.tables;
         let health = HealthSlot::default();
