@@ -27,10 +27,12 @@ def main():
             venv.create(folder, with_pip=True)
             subprocess.run([f"{folder}/bin/pip", "-q", "--disable-pip-version-check", "install", f"schemathesis=={VERSION}"], check=True)
             stage.inject(20, lambda n: f"r{n}@stuck.test")
+            # What a next hop or an address may be is not for a schema to say; and the guard comes before it is known which methods there are.
+            excluded = "positive_data_acceptance,unsupported_method"
             command = [f"{folder}/bin/schemathesis", "run", f"{stage.url}/api/v1/openapi.json", "--max-examples", EXAMPLES,
                        "--seed", SEED, "--generation-deterministic", "--phases", "examples,coverage,fuzzing", "--workers", "2",
                        "-H", "Authorization: Bearer correct horse battery staple", "--request-timeout", "150",
-                       "--suppress-health-check", "all", "--continue-on-failure", "--no-color"]
+                       "--exclude-checks", excluded, "--suppress-health-check", "all", "--continue-on-failure", "--no-color"]
             status = subprocess.run(command, cwd=folder).returncode
             assert stage.process.poll() is None, f"the daemon ended:\n{stage.text()[-3000:]}"
             assert "panicked" not in stage.text(), stage.text()[-3000:]

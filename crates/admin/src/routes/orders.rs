@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::who;
 use crate::{
@@ -18,7 +18,9 @@ pub(super) fn body<T: DeserializeOwned>(bytes: Result<web::Bytes, actix_web::Err
     let bytes = bytes.map_err(|error| {
         Problem::new(error.as_response_error().status_code(), format!("the request's content: {error}"))
     })?;
-    serde_json::from_slice(&bytes).map_err(Problem::wrong)
+    // A struct would be taken from a list as well.
+    let object: Map<String, Value> = serde_json::from_slice(&bytes).map_err(Problem::wrong)?;
+    serde_json::from_value(Value::Object(object)).map_err(Problem::wrong)
 }
 
 async fn record(office: &Office, entry: AuditEntry) -> Result<(), Problem> {
@@ -109,6 +111,9 @@ pub(super) async fn act(
     bytes: Result<web::Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, Problem> {
     let said: Value = body(bytes)?;
+    if said.get("select").is_some_and(|select| !select.is_object()) {
+        return Err(Problem::wrong("\"select\" is an object"));
+    }
     let acts: Acts = serde_json::from_value(said.clone()).map_err(Problem::wrong)?;
     let order = acts.order()?;
     if order.dry_run {
