@@ -18,8 +18,57 @@ EXAMPLES = os.environ.get("API_EXAMPLES", "20")
 SEED = os.environ.get("API_SEED", "20261122")
 
 
+def refused(stage, expected, headers, path="/api/v1/actions", body=None):
+    order = {"action": "remove", "all": True} if body is None else body
+    code, answer = stage.call(path, order, headers)
+    assert code in expected, f"{headers} to {path}: {code} {answer}"
+
+
+def guards(binary):
+    """Who is not let in, and what is sent for another site, changes nothing."""
+    dead = closed_port()
+    stage = Stage(binary, {"stuck.test": f"[127.0.0.1]:{dead}"})
+    try:
+        stage.inject(3, lambda n: f"r{n}@stuck.test")
+        for headers in ({"X-Waxseal": None}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "http://evil.test"},
+                        {"Origin": "null"}, {"Origin": stage.url + ".evil.test"}, {"Origin": "http://127.0.0.1:1"}):
+            for path in ("/api/v1/actions", "/api/v1/reload", "/api/v1/switches", "/api/v1/destinations/suspend", "/api/v1/explain"):
+                refused(stage, (403,), headers, path)
+        for host in ("evil.test", "127.0.0.1.evil.test", "queue.test", "10.0.0.1"):
+            refused(stage, (421,), {"Host": host})
+            code, _ = stage.call("/api/v1/queue", headers={"Host": host})
+            assert code == 421, f"read as {host}: {code}"
+        for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.test"}):
+            code, _ = stage.call("/api/v1/queue", headers=headers)
+            assert code == 403, f"read with {headers}: {code}"
+        code, page = stage.call("/api/v1/queue")
+        assert code == 200 and len(page["messages"]) == 3, page
+        code, _ = stage.call(f"/api/v1/messages/{page['messages'][0]['queue_id']}/raw")
+        assert code == 403, "a text is not for everybody on loopback"
+        code, log = stage.call("/api/v1/audit")
+        assert log["entries"] == [], "what is refused is no order"
+        code, done = stage.call("/api/v1/actions", {"action": "remove", "all": True}, {"Origin": stage.url, "Sec-Fetch-Site": "same-origin"})
+        assert code == 200 and done["messages"] == 3, done
+        code, log = stage.call("/api/v1/audit")
+        assert [entry["event"] for entry in log["entries"]] == ["done", "asked"], log
+    finally:
+        stage.close()
+    stage = Stage(binary, {}, token="correct horse battery staple")
+    try:
+        for path in ("/api/v1/actions", "/api/v1/queue", "/metrics", "/api/v1/openapi.json"):
+            code, _ = stage.call(path, None, {"Authorization": None})
+            assert code == 401, f"{path}: {code}"
+        codes = [stage.call("/api/v1/queue", headers={"Authorization": f"Bearer wrong horse number {n}"})[0] for n in range(8)]
+        assert codes == [401] * 5 + [429] * 3, codes
+        assert stage.call("/health/ready", headers={"Authorization": None})[0] == 200
+    finally:
+        stage.close()
+    print("ok guards", flush=True)
+
+
 def main():
     binary = os.path.abspath(sys.argv[1])
+    guards(binary)
     good, dead = Server(), closed_port()
     stage = Stage(binary, {"good.test": f"[127.0.0.1]:{good.port}", "stuck.test": f"[127.0.0.1]:{dead}"}, token="correct horse battery staple")
     with tempfile.TemporaryDirectory() as folder:

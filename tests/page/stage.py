@@ -78,6 +78,7 @@ class Stage:
     def __init__(self, binary, routes, token=None, extra=""):
         self.folder = tempfile.TemporaryDirectory()
         path = self.folder.name
+        routes = routes or {"nobody.test": "[127.0.0.1]:9"}
         entries = ", ".join(f"{{ {domain} = smtp:{nexthop} }}" for domain, nexthop in routes.items())
         admin = ""
         if token:
@@ -152,7 +153,10 @@ delivery_events = "{path}/events.jsonl"
         if self.token:
             request.add_header("Authorization", f"Bearer {self.token}")
         for key, value in (headers or {}).items():
-            request.add_header(key, value)
+            if value is None:
+                request.remove_header(key.capitalize())
+            else:
+                request.add_header(key, value)
         try:
             with urllib.request.urlopen(request, timeout=LIMIT) as answer:
                 return answer.status, json.loads(answer.read() or b"null")
