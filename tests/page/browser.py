@@ -108,20 +108,20 @@ def is_text_only(page):
 def holds_and_releases(page):
     row = "tr[data-destination*='%d']" % page.stage.dead
     page.click(f"{row} button[aria-label^=Hold]")
-    page.shows("#confirm", "Hold:", "messages", "Cancel")
+    page.shows("#confirm[open]", "Hold:", "messages", "Cancel")
     page.shot("confirm")
     page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
     wait_for("the dialog to close", lambda: not page.driver.execute_script("return document.getElementById('confirm').open"))
     assert page.number("held") == 0, "what was cancelled is not done"
     page.click(f"{row} button[aria-label^=Hold]")
-    page.shows("#confirm-title", "Hold:")
-    page.click("#confirm-yes")
+    page.shows("#confirm[open] h2", "Hold:")
+    page.click("#confirm[open] #confirm-yes")
     page.shows("#toast", "held")
     wait_for("held messages", lambda: page.number("held") >= MESSAGES - 10)
     page.shows("#messages", "held")
     page.click("#filter [data-order=release]")
-    page.shows("#confirm-title", "Release:")
-    page.click("#confirm-yes")
+    page.shows("#confirm[open] h2", "Release:")
+    page.click("#confirm[open] #confirm-yes")
     page.shows("#toast", "released")
     wait_for("released messages", lambda: page.number("held") == 0)
 
@@ -140,8 +140,8 @@ def tells_a_story(page):
     page.shot("story")
     # The same message is tried again, and then once more in the story.
     page.click("#message-body .orders button")
-    page.shows("#confirm-title", "Retry now")
-    page.click("#confirm-yes")
+    page.shows("#confirm[open] h2", "Retry now")
+    page.click("#confirm[open] #confirm-yes")
     page.shows("#message-body", "Attempt 1", "Attempt 2", "2 attempts")
     page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
     wait_for("the message to close", lambda: not page.driver.execute_script("return document.getElementById('message').open"))

@@ -38,6 +38,7 @@ function login(error) {
   $("desk").hidden = true;
   $("leave").hidden = true;
   $("login-error").textContent = error;
+  $("token").value = "";
   $("token").focus();
 }
 
