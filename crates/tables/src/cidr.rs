@@ -114,7 +114,8 @@ impl Cidr {
     /// The value of the first rule that matches, and its line. What is no address is in no network.
     pub(crate) fn find(&self, key: &str) -> Option<(&str, u32)> {
         let address = parse_address(key)?;
-        let found = self.script.find(|net, _| Ok::<_, std::convert::Infallible>(net.matches(address)));
+        let matches = |(): &mut (), net: &Net, _| Ok::<_, std::convert::Infallible>(net.matches(address));
+        let found = self.script.find(&mut (), |(), at| at, matches);
         match found {
             Ok(found) => found.map(|(_, value, line)| (value.as_str(), line)),
             Err(never) => match never {},

@@ -2,7 +2,7 @@
 
 use crate::{
     lines::LogicalLine,
-    regex::{Dialect, Flags, Regex, Set},
+    regex::{Dialect, Flags, Regex, Scan, Set},
     replacement::Replacement,
     script::{Script, Statement, negation},
 };
@@ -66,7 +66,14 @@ impl Patterns {
         for line in script.unclosed() {
             warn(line, "if without endif: it holds for all rules below".to_owned());
         }
-        let set = Set::new(&mut regexes);
+        let mut set = Set::new(&mut regexes);
+        set.note_steps(
+            &regexes,
+            script.rule_patterns().map(|pattern| {
+                // A rule whose pattern has to match, and does not, need not be looked at.
+                pattern.filter(|pattern| !pattern.first.negated).map(|pattern| pattern.first.regex)
+            }),
+        );
         let patterns = Self { script, regexes, set };
         patterns.warn_of_unsupported(warn);
         patterns
@@ -84,16 +91,16 @@ impl Patterns {
 
     /// The value of the first rule that matches, and its line. The error has the line of a rule that cannot be decided.
     pub(crate) fn find(&self, key: &str) -> Result<Option<(String, u32)>, (u32, String)> {
-        let mut scan = self.set.scan(key);
-        let mut holds = |condition: &Condition, line: u32| {
+        let holds = |scan: &mut Scan<'_>, condition: &Condition, line: u32| {
             let regex =
                 self.regexes.get(condition.regex).ok_or((line, "a rule without a pattern".to_owned()))?;
             scan.matches(regex).map(|matched| matched != condition.negated).map_err(|problem| (line, problem))
         };
-        let found = self.script.find(|pattern, line| match &pattern.second {
-            Some(second) => Ok(holds(&pattern.first, line)? && holds(second, line)?),
-            None => holds(&pattern.first, line),
-        })?;
+        let matches = |scan: &mut Scan<'_>, pattern: &Pattern, line: u32| match &pattern.second {
+            Some(second) => Ok(holds(scan, &pattern.first, line)? && holds(scan, second, line)?),
+            None => holds(scan, &pattern.first, line),
+        };
+        let found = self.script.find(&mut self.set.scan(key), |scan, at| scan.next(at), matches)?;
         let Some((pattern, replacement, line)) = found else { return Ok(None) };
         let groups = match self.regexes.get(pattern.first.regex) {
             Some(regex) if replacement.highest() > 0 => {

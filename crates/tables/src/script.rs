@@ -82,22 +82,34 @@ impl<P, R> Script<P, R> {
         lines.filter_map(|step| if let Step::If { line, .. } = step { Some(*line) } else { None }).collect()
     }
 
-    /// The first rule that matches. An error of `matches` is the answer, since the rules below are for what did not match.
-    pub(crate) fn find<E>(
+    /// The first rule that matches. An error of `matches` is the answer, since the rules below are for what did not match. `next` may pass over
+    /// steps that cannot match: it has the number of the one to look at, not less than the number that it is given.
+    pub(crate) fn find<S, E>(
         &self,
-        mut matches: impl FnMut(&P, u32) -> Result<bool, E>,
+        state: &mut S,
+        next: impl Fn(&mut S, usize) -> usize,
+        matches: impl Fn(&mut S, &P, u32) -> Result<bool, E>,
     ) -> Result<Option<(&P, &R, u32)>, E> {
-        let mut at = 0;
+        let mut at = next(state, 0);
         while let Some(step) = self.steps.get(at) {
-            at = match step {
-                Step::If { pattern, line, end } if !matches(pattern, *line)? => *end,
-                Step::Rule { pattern, line, result } if matches(pattern, *line)? => {
+            let following = match step {
+                Step::If { pattern, line, end } if !matches(state, pattern, *line)? => *end,
+                Step::Rule { pattern, line, result } if matches(state, pattern, *line)? => {
                     return Ok(Some((pattern, result, *line)));
                 }
                 Step::If { .. } | Step::Rule { .. } => at + 1,
             };
+            at = next(state, following);
         }
         Ok(None)
+    }
+
+    /// The pattern of each step, in order, where it is a rule and not an `if`.
+    pub(crate) fn rule_patterns(&self) -> impl Iterator<Item = Option<&P>> {
+        self.steps.iter().map(|step| match step {
+            Step::Rule { pattern, .. } => Some(pattern),
+            Step::If { .. } => None,
+        })
     }
 
     /// All patterns, those of the `if`s too.

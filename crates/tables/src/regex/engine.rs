@@ -4,9 +4,6 @@ use regex::bytes;
 
 use super::{Dialect, Fault, Flags, Target, text, translate};
 
-/// So many patterns are searched for at once: more would outgrow the engine's cache of states, fewer would search more often.
-const CHUNK: usize = 64;
-
 /// Steps of the engine that goes back and forth, for one pattern and one key: some 10 ms. PCRE's own default limit is ten times that.
 const BACKTRACK_LIMIT: usize = 1_000_000;
 
@@ -88,6 +85,41 @@ impl Regex {
         }
     }
 
+    /// Its text for the linear engine, if that can have it.
+    pub(super) fn linear(&self) -> Option<&str> {
+        match &self.engine {
+            Engine::Linear { text, .. } => Some(text),
+            Engine::Fancy(_) | Engine::Unsupported(_) => None,
+        }
+    }
+
+    /// Where it is in the set.
+    pub(super) fn place(&self) -> Option<(usize, usize)> {
+        match &self.engine {
+            Engine::Linear { place, .. } => Some(*place),
+            Engine::Fancy(_) | Engine::Unsupported(_) => None,
+        }
+    }
+
+    /// Whether it matches somewhere in the key, where that is not for the set to say.
+    pub(super) fn matches(&self, key: &str) -> Result<bool, String> {
+        match &self.engine {
+            Engine::Linear { .. } => Err("a pattern without a set".to_owned()),
+            // The limit was reached, or the stack: nobody knows.
+            Engine::Fancy(regex) => regex.is_match(&*text::spread(key)).map_err(|error| error.to_string()),
+            Engine::Unsupported(problem) => Err(problem.clone()),
+        }
+    }
+
+    /// Puts it into the set, or says why it cannot be in one.
+    pub(super) fn put(&mut self, result: Result<(usize, usize), String>) {
+        match (result, &mut self.engine) {
+            (Ok(new), Engine::Linear { place, .. }) => *place = new,
+            (Ok(_), Engine::Fancy(_) | Engine::Unsupported(_)) => {}
+            (Err(problem), engine) => *engine = Engine::Unsupported(problem),
+        }
+    }
+
     /// The groups of its match in `key`; empty when there is none.
     pub(crate) fn groups_in<'k>(&self, key: &'k str) -> Result<Matched<'k>, String> {
         match &self.engine {
@@ -101,82 +133,6 @@ impl Regex {
                 let found = regex.captures(&*wide).map_err(|error| error.to_string())?;
                 let octets = |part: fancy_regex::Match<'_>| text::gather(key, &wide, part.range());
                 Ok(found.map(|found| found.iter().map(|part| part.map(octets)).collect()).unwrap_or_default())
-            }
-            Engine::Unsupported(problem) => Err(problem.clone()),
-        }
-    }
-}
-
-/// The linear patterns of a table, some at a time in one automaton.
-#[derive(Debug, Default)]
-pub(crate) struct Set {
-    chunks: Vec<bytes::RegexSet>,
-}
-
-impl Set {
-    /// Builds the set. What is too large for the engine is unsupported from here on.
-    pub(crate) fn new(regexes: &mut [Regex]) -> Self {
-        let mut set = Self::default();
-        let mut linear: Vec<&mut Regex> =
-            regexes.iter_mut().filter(|regex| matches!(regex.engine, Engine::Linear { .. })).collect();
-        for chunk in linear.chunks_mut(CHUNK) {
-            if set.add(chunk).is_ok() {
-                continue;
-            }
-            for regex in chunk {
-                if let Err(problem) = set.add(std::slice::from_mut(regex)) {
-                    regex.engine = Engine::Unsupported(problem);
-                }
-            }
-        }
-        set
-    }
-
-    fn add(&mut self, chunk: &mut [&mut Regex]) -> Result<(), String> {
-        let texts = chunk.iter().filter_map(|regex| match &regex.engine {
-            Engine::Linear { text, .. } => Some(text.as_str()),
-            Engine::Fancy(_) | Engine::Unsupported(_) => None,
-        });
-        let built = bytes::RegexSet::new(texts).map_err(|error| error.to_string())?;
-        let number = self.chunks.len();
-        for (index, regex) in chunk.iter_mut().enumerate() {
-            if let Engine::Linear { place, .. } = &mut regex.engine {
-                *place = (number, index);
-            }
-        }
-        self.chunks.push(built);
-        Ok(())
-    }
-
-    /// Asks about one key.
-    pub(crate) fn scan<'a>(&'a self, key: &'a str) -> Scan<'a> {
-        Scan { set: self, key, last: None }
-    }
-}
-
-/// What is known about one key.
-#[derive(Debug)]
-pub(crate) struct Scan<'a> {
-    set: &'a Set,
-    key: &'a str,
-    /// The chunk that was searched last: patterns are asked for in the order of the file.
-    last: Option<(usize, bytes::SetMatches)>,
-}
-
-impl Scan<'_> {
-    /// Whether the pattern matches somewhere in the key.
-    pub(crate) fn matches(&mut self, regex: &Regex) -> Result<bool, String> {
-        match &regex.engine {
-            Engine::Linear { place: (chunk, index), .. } => {
-                if self.last.as_ref().is_none_or(|(number, _)| number != chunk) {
-                    let set = self.set.chunks.get(*chunk).ok_or("a pattern without a set")?;
-                    self.last = Some((*chunk, set.matches(self.key.as_bytes())));
-                }
-                Ok(self.last.as_ref().is_some_and(|(_, matches)| matches.matched(*index)))
-            }
-            // The limit was reached, or the stack: nobody knows.
-            Engine::Fancy(regex) => {
-                regex.is_match(&*text::spread(self.key)).map_err(|error| error.to_string())
             }
             Engine::Unsupported(problem) => Err(problem.clone()),
         }

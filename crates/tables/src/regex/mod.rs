@@ -7,9 +7,11 @@ mod class;
 mod engine;
 mod pcre;
 mod posix;
+mod set;
 mod text;
 
-pub(crate) use engine::{Matched, Regex, Set};
+pub(crate) use engine::{Matched, Regex};
+pub(crate) use set::{Scan, Set};
 
 use class::Class;
 
