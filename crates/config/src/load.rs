@@ -15,7 +15,7 @@ use crate::{
     hostname,
     layer::{Layer, Stack},
     postfix::MainCf,
-    problem::{Place, Problem},
+    problem::{Gravity, Place, Problem},
     raw::Raw,
 };
 
@@ -150,13 +150,16 @@ impl Config {
             problems.push(Problem::new(Place::Default, "", error.to_string(), ""));
             Raw::default()
         });
+        let (refused, remarks): (Vec<Problem>, _) =
+            cf.remarks().into_iter().partition(|one| one.gravity == Gravity::Error);
+        problems.extend(refused);
         let build = Build {
             stack: &stack,
             raw,
             configured: !files.is_empty(),
             system_hostname,
             problems,
-            warnings: cf.remarks(),
+            warnings: remarks,
             services: cf.transports(),
             tables: TableSet::default(),
         };

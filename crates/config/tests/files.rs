@@ -356,15 +356,12 @@ fn of_several_files_the_last_one_wins_key_by_key() {
 #[test]
 fn parameters_that_matter_and_are_not_implemented_give_one_warning_each() {
     let folder = Folder::new();
-    let text = "myhostname = a.example.com\nsmtp_sasl_auth_enable = yes\nsmtp_tls_wrappermode = no\nmydestination =\nsmtp_tls_loglevel = 1\nsoft_bounce = yes\nsmtp_tls_per_site = hash:/x\nbiff = no\n";
+    let text = "myhostname = a.example.com\nsmtp_sasl_auth_enable = yes\nsmtp_tls_wrappermode = no\nmydestination =\nsmtp_tls_loglevel = 1\nsoft_bounce = yes\nbiff = no\n";
     let warnings = folder.load(&[("main.cf", text)]).unwrap().warnings;
     let names: Vec<(&str, &Place)> = warnings.iter().map(|one| (one.key.as_str(), &one.place)).collect();
     let at = |line| Place::line(&folder.0.path().join("main.cf"), line);
-    let (sasl, bounce, site) = (at(2), at(6), at(7));
-    assert_eq!(
-        names,
-        [("smtp_sasl_auth_enable", &sasl), ("soft_bounce", &bounce), ("smtp_tls_per_site", &site)]
-    );
+    let (sasl, bounce) = (at(2), at(6));
+    assert_eq!(names, [("smtp_sasl_auth_enable", &sasl), ("soft_bounce", &bounce)]);
     assert!(warnings.iter().all(|one| one.what.starts_with("is not implemented: ")), "{warnings:?}");
 }
 

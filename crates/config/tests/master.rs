@@ -117,3 +117,20 @@ fn a_name_given_twice_and_a_line_out_of_place_are_told_as_postfix_tells_them() {
     assert_eq!(config.policy.relayhost[0].to_string(), "[c.test]");
     assert!(places(&config).contains(&"main.cf:6 relayhost".to_owned()), "{:?}", config.warnings);
 }
+
+#[test]
+fn per_site_tables_are_refused_unless_policy_maps_replace_them() {
+    let site = "smtp_tls_per_site = texthash:/nowhere\n";
+    let problems = load(site, DEBIAN, "").unwrap_err();
+    let first = problems.errors().next().unwrap();
+    assert_eq!((first.key.as_str(), first.gravity), ("smtp_tls_per_site", Gravity::Error));
+    assert!(
+        first.place.to_string().ends_with("/main.cf:3") && first.remedy.contains("policy table"),
+        "{first}"
+    );
+    // postconf(5), smtp_tls_policy_maps: "all per-site tables are ignored".
+    let maps = format!("{site}smtp_tls_policy_maps = inline:{{a.test=may}}\n");
+    assert!(!places(&load(&maps, DEBIAN, "").unwrap()).iter().any(|place| place.ends_with("per_site")));
+    let service = "smtp unix - - y - - smtp\n  -o smtp_tls_per_site=texthash:/nowhere\n";
+    assert_eq!(load("", service, "").unwrap_err().errors().count(), 1);
+}

@@ -215,58 +215,6 @@ fn a_service_that_cannot_be_carried_out_parks_its_mail() {
     assert_eq!(entry("relay:b.test"), "4.3.5 it has a policy of its own");
 }
 
-/// trivial-rewrite/transport.in and .ref: the channels of the reference are names of transports here.
-#[test]
-fn the_reference_of_transport_agrees() {
-    let shared = std::env::var("LAB_SHARED")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").to_owned());
-    let read = |end: &str| {
-        let path = format!("{shared}/data/postfix-refs/postfix/src/trivial-rewrite/transport.{end}");
-        std::fs::read_to_string(path)
-    };
-    let (Ok(input), Ok(reference)) = (read("in"), read("ref")) else {
-        assert!(std::env::var_os("CI").is_none(), "{shared} is missing");
-        println!("skipped: {shared} is missing");
-        return;
-    };
-    let mut expected = reference.lines().filter(|line| line.contains(" -> "));
-    let (mut table, mut asked): (Vec<(String, String)>, usize) = (Vec::new(), 0);
-    for line in input.lines() {
-        if let Some((_, rest)) = line.split_once("'inline:{") {
-            let entries = rest.split_once("}'").unwrap().0;
-            let entry =
-                |word: &str| word.split_once('=').map(|(k, v)| (k.trim().to_owned(), v.trim().to_owned()));
-            table = entries.split(',').filter_map(entry).collect();
-        } else if let Some((to, _)) = line.split_once(':').filter(|(to, _)| to.contains('@')) {
-            let mut settings = settings();
-            let channels = ["channel0", "channel1", "channel2", "channel3"];
-            settings
-                .transports
-                .extend(channels.map(|name| (name.to_owned(), Transport::Refused(name.to_owned()))));
-            let entries: Vec<(&str, &str)> =
-                table.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-            let (got, _) = route(&settings, to, &entries);
-            let domain = to.split_once('@').unwrap().1;
-            let found = got.as_ref().is_ok_and(|route| route.origin.is_some());
-            let got = match got.map(|route| route.kind) {
-                Ok(RouteKind::Deliver { nexthop, .. }) if found => format!("DEFAULT:{nexthop}"),
-                Ok(_) => "(not found)".to_owned(),
-                // A channel; the next hop is taken from a transport that is known.
-                Err(error) => {
-                    let known = Transport::Deliver(Protocol::Smtp);
-                    settings.transports.insert(error.reason.clone(), known);
-                    let hop = shown(route(&settings, to, &entries).0);
-                    format!("{}:{}", error.reason, hop.trim_start_matches("smtp "))
-                }
-            };
-            assert_eq!(format!("{to}:{domain} -> {got}"), expected.next().unwrap().trim_end());
-            asked += 1;
-        }
-    }
-    println!("transport: {asked} cases, {asked} agree");
-    assert!(asked == 16 && expected.next().is_none(), "{asked}");
-}
-
 #[test]
 fn the_cases_of_postfix_transport_test() {
     // trivial-rewrite/transport.in, with channels that exist here: `smtp` for channel0, `lmtp` for the others.

@@ -276,48 +276,4 @@ mod tests {
             assert!(bad.parse::<NextHop>().is_err(), "{bad}");
         }
     }
-
-    /// util/host_port.in and .ref: `host` and `port`, or a complaint. Where an answer differs, `why` says so.
-    #[test]
-    fn the_reference_of_host_port_agrees() {
-        let shared = std::env::var("LAB_SHARED")
-            .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").into());
-        let path = format!("{shared}/data/postfix-refs/postfix/src/util/host_port.ref");
-        let Ok(reference) = std::fs::read_to_string(path) else {
-            assert!(std::env::var_os("CI").is_none(), "{shared} is missing");
-            std::println!("skipped: {shared} is missing");
-            return;
-        };
-        let why = |text: &str| match text {
-            "hhh:ppp" | "[hhh]:ppp" => {
-                Some("/etc/services is not consulted: a port by name is one of mail's")
-            }
-            "[hh.]" | "hh." => Some("a trailing dot is taken off, so that it leads past no policy"),
-            _ => None,
-        };
-        let mut lines = reference.lines().peekable();
-        let (mut agree, mut differ) = (0, 0);
-        while let Some(line) = lines.next() {
-            let Some(text) = line.strip_prefix(">> ").filter(|text| !text.starts_with('#')) else { continue };
-            let expected = lines.peek().and_then(|line| line.strip_prefix("host ")).map(|line| {
-                let (host, port) = line.split_once(" port ").unwrap();
-                (host.to_string(), port == "default-service")
-            });
-            let got = text.parse::<NextHop>().ok().map(|hop| {
-                let host = match hop.target() {
-                    Target::Mx(name) | Target::Host(name) => name.to_string(),
-                    Target::Address(address) => address.to_string(),
-                    Target::Unix(path) => path.to_string(),
-                };
-                (host, hop.port().is_none())
-            });
-            match why(text) {
-                None => assert_eq!(got, expected, "{text}"),
-                Some(why) => assert_ne!(got, expected, "{text}: no longer differs: {why}"),
-            }
-            if why(text).is_some() { differ += 1 } else { agree += 1 }
-        }
-        std::println!("host_port: {agree} agree, {differ} differ on purpose");
-        assert_eq!((agree, differ), (10, 4));
-    }
 }

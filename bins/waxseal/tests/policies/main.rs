@@ -1,9 +1,10 @@
-//! `waxseal policy diff` and `waxseal serve-policy`, as they are called.
+//! `waxseal policy diff`, `waxseal serve-policy` and `waxseal table query`, as they are called.
 
 mod diff;
 mod real_postfix;
 mod serve;
 mod server;
+mod table;
 
 use std::path::Path;
 

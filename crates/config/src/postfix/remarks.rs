@@ -68,10 +68,16 @@ fn not_implemented(
     // postconf(5), mydestination: without one, nothing is local anyway. Policy maps replace per-site tables.
     let maps =
         name.strip_suffix("per_site").map(|prefix| cf.value_for(&format!("{prefix}policy_maps"), service));
-    if (name == "mydestination" && value.is_empty()) || matches!(maps, Some(Ok(maps)) if !maps.is_empty()) {
+    if (name == "mydestination" && value.is_empty()) || matches!(&maps, Some(Ok(maps)) if !maps.is_empty()) {
         return;
     }
     let what = format!("is not implemented: {meaning}");
+    // Its entries may demand more than anything else does, so nothing is sent without them.
+    if maps.is_some() {
+        let remedy = "move its entries to a policy table: NONE, MAY, MUST and MUST_NOPEERMATCH are none, may, verify and encrypt there";
+        all.push(Problem::new(definition.place.clone(), name, what, remedy));
+        return;
+    }
     let remedy = "leave it out, or keep the mail that needs it with Postfix";
     all.push(Problem::warning(definition.place.clone(), name, what, remedy));
 }

@@ -7,8 +7,8 @@ const REQUIRETLS: &str = "inline:{{${domain_to_ascii{$mydomain}}=opportunistic},
 
 /// Name, Postfix's default, and what it means that it is not obeyed.
 pub(super) const ROWS: &[(&str, &str, &str)] = &[
-    ("smtp_tls_per_site", "", "obsolete; write smtp_tls_policy_maps instead"),
-    ("lmtp_tls_per_site", "", "obsolete; write lmtp_tls_policy_maps instead"),
+    ("smtp_tls_per_site", "", "obsolete: an error, unless smtp_tls_policy_maps is set and replaces it"),
+    ("lmtp_tls_per_site", "", "obsolete: an error, unless lmtp_tls_policy_maps is set and replaces it"),
     ("smtp_tls_wrappermode", "no", "servers that speak TLS from the start cannot be reached"),
     ("lmtp_tls_wrappermode", "no", "servers that speak TLS from the start cannot be reached"),
     ("smtp_tls_force_insecure_host_tlsa_lookup", "no", "TLSA records of unsigned hosts are not looked up"),
