@@ -93,6 +93,7 @@ fn essay(source: &Source) -> Vec<Finding> {
 pub(crate) const NAMESPACES: &[(&str, &str, &str)] = &[
     ("policy", "dane", "steps of one decision, with names like `Decision` and `Next`"),
     ("policy", "findings", "functions named after what they look at: `findings::of_entries`"),
+    ("queue", "advice", "functions named after what they say of an account: `advice::verdict`"),
     ("queue", "bounce", "`notification` and `Report` are words of bounces here"),
     ("queue", "disposition", "functions named after what failed: `disposition::open_failed`"),
     ("queue", "levers", "words that need its name: `levers::Command`, `levers::State`"),

@@ -1,4 +1,4 @@
-//! `waxseal explain`: the delivery plan itself, stopped where MAIL would be sent.
+//! `waxseal explain`: the delivery plan itself, stopped where MAIL would be sent; or the story of a message (`story`).
 
 use std::{cell::RefCell, sync::Arc, time::SystemTime};
 
@@ -13,20 +13,21 @@ use waxseal_trust::Store;
 use waxseal_types::{Mailbox, NextHop, Protocol, UnixTime};
 
 use crate::{
-    health,
+    conclude, health,
     narrate::{self, row},
     settings::ConfigFiles,
-    submit,
+    story, submit,
     terminal::{Printable, Status, Terminal, complain},
 };
 
-/// Tells how mail for an address or a next hop would go, by the same plan that delivers it.
+/// Tells how mail for an address or a next hop would go, by the same plan that delivers it; or what became of a message, and why.
 ///
-/// Routes, policies and DNS are looked up, and the mail host is called, up to the point where the message would be sent.
+/// For an address or next hop, routes, policies and DNS are looked up, and the mail host is called, up to the point where the message would be sent.
+/// For a queue id, the ledger and the queue are read.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit status: 0 when mail could be sent, 1 when it would wait or bounce.\n\nExample:\n  \
-                  waxseal explain --config /etc/postfix/main.cf somebody@example.com"
+                  waxseal explain --config /etc/postfix/main.cf somebody@example.com\n  waxseal explain 3kBzR8sqWl"
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -37,8 +38,8 @@ pub(crate) struct Arguments {
     /// Prints one JSON object.
     #[arg(long)]
     json: bool,
-    /// somebody@example.com, or a next hop: example.com, [mx.example.com]:587, ...
-    #[arg(value_name = "ADDRESS|NEXTHOP")]
+    /// somebody@example.com; a next hop: example.com, [mx.example.com]:587, ...; or a queue id
+    #[arg(value_name = "ADDRESS|NEXTHOP|QUEUE_ID")]
     target: String,
 }
 
@@ -68,6 +69,9 @@ pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
             return Status::Configuration;
         }
     };
+    if let Some(id) = story::message(&arguments.target) {
+        return story::tell(&config, id, arguments.json, terminal);
+    }
     let way = match outset(&config, &arguments.target) {
         Err(error) => {
             complain(format_args!("{}: {error}", Printable(&arguments.target)));
@@ -89,7 +93,7 @@ pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
         .map_err(|error| error.to_string())
         .and_then(|runtime| runtime.block_on(rehearse(&config, &way, arguments.no_connect)));
     match rehearsed {
-        Ok(rehearsed) => told(arguments, &way, &rehearsed, terminal),
+        Ok(rehearsed) => told(arguments, (&way, config.hostname.as_str()), &rehearsed, terminal),
         Err(error) => {
             complain(error);
             Status::Configuration
@@ -207,7 +211,13 @@ async fn rehearse(config: &Config, way: &Way, no_connect: bool) -> Result<Rehear
 }
 
 /// A rehearsal that came to the point where mail would be sent settles nobody.
-fn told(arguments: &Arguments, way: &Way, rehearsed: &Rehearsed, terminal: &mut Terminal) -> Status {
+fn told(
+    arguments: &Arguments,
+    about: (&Way, &str),
+    rehearsed: &Rehearsed,
+    terminal: &mut Terminal,
+) -> Status {
+    let (way, hostname) = about;
     let Rehearsed { account, calls, dnssec } = rehearsed;
     let good = !calls.is_empty() || account.results.is_empty();
     if arguments.json {
@@ -221,6 +231,7 @@ fn told(arguments: &Arguments, way: &Way, rehearsed: &Rehearsed, terminal: &mut 
         value["calls"] = json!(calls);
         value["dnssec"] = json!(dnssec.as_ref().map(DnssecHealth::as_str));
         value["ok"] = json!(good);
+        value["conclusion"] = conclude::live_to_json(account, calls.is_empty(), hostname);
         terminal.json(&value);
         return if good { Status::Done } else { Status::No };
     }
@@ -234,9 +245,11 @@ fn told(arguments: &Arguments, way: &Way, rehearsed: &Rehearsed, terminal: &mut 
         if good {
             row(terminal, "mail", &["would be sent over this connection".to_owned()]);
         }
+        conclude::tell_live(account, hostname, terminal);
     } else {
         narrate::tell_until_connection(account, terminal);
         calls.iter().for_each(|call| row(terminal, "connection", std::slice::from_ref(call)));
+        conclude::tell_stakes(account, terminal);
     }
     if good { Status::Done } else { Status::No }
 }

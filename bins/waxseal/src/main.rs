@@ -2,12 +2,14 @@
 
 mod api;
 mod check;
+mod conclude;
 mod demo;
 mod destinations;
 mod doctor;
 mod explain;
 mod findings;
 mod health;
+mod ledger;
 mod letter;
 mod lookup;
 mod narrate;
@@ -17,6 +19,7 @@ mod send;
 mod serve;
 mod settings;
 mod spool;
+mod story;
 mod submit;
 mod table;
 mod terminal;
@@ -65,6 +68,7 @@ enum Command {
     Demo(demo::Arguments),
     Doctor(doctor::Arguments),
     Explain(explain::Arguments),
+    Ledger(ledger::Arguments),
     Spool(spool::Arguments),
     Table(table::Arguments),
 }
@@ -95,6 +99,7 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments, &mut terminal),
         Command::Table(arguments) => table::run(&arguments, &mut terminal),
         Command::Explain(arguments) => explain::run(&arguments, &mut terminal),
+        Command::Ledger(arguments) => ledger::run(&arguments, &mut terminal),
         Command::Spool(arguments) => spool::run(&arguments, &mut terminal),
     };
     terminal.finish(status)

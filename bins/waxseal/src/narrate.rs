@@ -3,11 +3,18 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use waxseal_queue::{Account, AccountStep, Connection, Fact, Failure, Outcome, Standing, TlsaFact};
+use waxseal_queue::{
+    Account, AccountStep, CertificateFact, Connection, Fact, Failure, Outcome, Standing, TlsaFact, advice,
+};
 use waxseal_types::{Proof, TlsFacts, TlsLevel, TlsStatus};
 
-use crate::terminal::{Printable, Terminal};
+use crate::conclude;
+use crate::terminal::{Printable, Terminal, Tone};
 
+/// Answers from a cache take less.
+const NOTICED: Duration = Duration::from_millis(1);
+/// Certificates of a chain that are told of.
+const MOST_CERTIFICATES: usize = 4;
 /// How wide labels are.
 const LABEL: usize = 12;
 
@@ -15,14 +22,24 @@ const LABEL: usize = 12;
 pub(crate) fn row(terminal: &mut Terminal, label: &str, lines: &[String]) {
     for (at, line) in lines.iter().enumerate() {
         let label = if at == 0 { label } else { "" };
-        terminal.line(format_args!("  {label:<LABEL$}{}", Printable(line)));
+        terminal.labelled(label, LABEL, tone(label), Printable(line));
+    }
+}
+
+fn tone(label: &str) -> Tone {
+    match label {
+        "delivered" => Tone::Good,
+        "deferred" | "waits" | "passed over" => Tone::Waiting,
+        "bounced" | "expired" | "dns failed" => Tone::Bad,
+        _ => Tone::Plain,
     }
 }
 
 /// All steps, in order, and what became of each recipient.
 pub(crate) fn tell(account: &Account, terminal: &mut Terminal) {
     for step in &account.steps {
-        let (label, lines) = fact(account, step);
+        let (label, mut lines) = fact(account, step);
+        took(&mut lines, step);
         row(terminal, label, &lines);
     }
     for result in &account.results {
@@ -33,6 +50,14 @@ pub(crate) fn tell(account: &Account, terminal: &mut Terminal) {
             Outcome::Deferred(failure) | Outcome::Bounced(failure) => lines.extend(failed(failure)),
         }
         row(terminal, word(&result.outcome), &lines);
+    }
+}
+
+/// How long an answer took, where one could notice; a connection tells its own times.
+fn took(lines: &mut [String], step: &AccountStep) {
+    let noticed = step.took >= NOTICED && !matches!(step.fact, Fact::Connection(_));
+    if let (true, Some(first)) = (noticed, lines.first_mut()) {
+        first.push_str(&format!(" ({})", milliseconds(step.took)));
     }
 }
 
@@ -48,7 +73,7 @@ pub(crate) fn tell_until_connection(account: &Account, terminal: &mut Terminal) 
     }
 }
 
-const fn word(outcome: &Outcome) -> &'static str {
+pub(crate) const fn word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Delivered { .. } => "delivered",
         Outcome::Deferred(_) => "deferred",
@@ -56,7 +81,7 @@ const fn word(outcome: &Outcome) -> &'static str {
     }
 }
 
-fn failed(failure: &Failure) -> Vec<String> {
+pub(crate) fn failed(failure: &Failure) -> Vec<String> {
     let mut lines = vec![format!("{} {}", failure.status, failure.reason)];
     // A reason often quotes the server; its words are not said twice.
     if let Some(reply) = failure.reply.as_ref().filter(|reply| !failure.reason.contains(&*reply.text)) {
@@ -151,7 +176,10 @@ fn connection(connection: &Connection) -> Vec<String> {
         ));
     }
     lines.extend(connection.failure.iter().flat_map(failed));
-    lines.extend(connection.chain.iter().cloned());
+    let certificates = connection.certificates();
+    for (depth, certificate) in certificates.iter().enumerate().take(MOST_CERTIFICATES) {
+        lines.push(format!("certificate {depth}: {}", advice::describe(certificate)));
+    }
     lines.push(times(connection));
     lines
 }
@@ -209,26 +237,15 @@ pub(crate) fn to_json(account: &Account) -> Value {
         let (label, lines) = fact(account, step);
         json!({ "at": step.at.rfc3339().to_string(), "took_us": micros(step.took), "step": label, "text": lines })
     };
-    let result = |result: &waxseal_queue::RecipientResult| {
-        let failure = result.outcome.failure();
-        let reply = match &result.outcome {
-            Outcome::Delivered { reply, .. } => Some(reply),
-            Outcome::Deferred(failure) | Outcome::Bounced(failure) => failure.reply.as_ref(),
-        };
-        json!({
-            "recipient": account.mailbox(result.index).map(ToString::to_string),
-            "outcome": word(&result.outcome),
-            "status": failure.map(|failure| failure.status.to_string()),
-            "reason": failure.map(|failure| &failure.reason),
-            "reply": reply.map(ToString::to_string),
-        })
-    };
     json!({
         "nexthop": account.destination.nexthop.as_str(),
         "protocol": account.destination.protocol.as_str(),
         "steps": account.steps.iter().map(step).collect::<Vec<_>>(),
         "connections": account.connections.iter().map(|connection| connection_to_json(account, connection)).collect::<Vec<_>>(),
-        "results": account.results.iter().map(result).collect::<Vec<_>>(),
+        "attempt": account.attempt,
+        "started": account.started.rfc3339().to_string(),
+        "ended": account.ended.rfc3339().to_string(),
+        "results": account.results.iter().map(|result| conclude::to_json(account, result)).collect::<Vec<_>>(),
     })
 }
 
@@ -251,7 +268,30 @@ fn connection_to_json(account: &Account, connection: &Connection) -> Value {
         })),
         "status": connection.status.as_str(),
         "matched": connection.matched,
+        "downgrade": connection.downgrade.map(|downgrade| downgrade.to_string()),
+        "injected": connection.injected,
+        "pooled": connection.pooled,
+        "times_us": {
+            "connect": micros(connection.times.connect),
+            "greeting": micros(connection.times.greeting),
+            "tls": micros(connection.times.tls),
+            "transaction": micros(connection.times.transaction),
+        },
+        "certificates": connection.certificates().iter().map(certificate_to_json).collect::<Vec<_>>(),
         "failure": connection.failure.as_ref().map(|failure| format!("{} {}", failure.status, failure.reason)),
+    })
+}
+
+fn certificate_to_json(certificate: &CertificateFact) -> Value {
+    json!({
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+        "names": certificate.names,
+        "all_names": certificate.all_names,
+        "sha256": advice::hex(&certificate.sha256),
+        "spki_sha256": advice::hex(&certificate.spki_sha256),
+        "not_before": certificate.not_before,
+        "not_after": certificate.not_after,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::{self, Display, Write as _},
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
 };
 
@@ -39,11 +39,39 @@ impl From<Status> for ExitCode {
 pub(crate) struct Terminal {
     out: Box<dyn io::Write>,
     fault: Option<io::Error>,
+    colour: bool,
+}
+
+/// What a label says at a glance, where the terminal has colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    Good,
+    Waiting,
+    Bad,
 }
 
 impl Terminal {
     pub(crate) fn new() -> Self {
-        Self { out: Box::new(io::stdout()), fault: None }
+        // https://no-color.org: any value but the empty one.
+        let colour =
+            io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+        Self { out: Box::new(io::stdout()), fault: None, colour }
+    }
+
+    /// A label, so wide, with a colour on a terminal only; and what it is of.
+    pub(crate) fn labelled(&mut self, label: &str, width: usize, tone: Tone, text: impl Display) {
+        let code = match tone {
+            Tone::Plain => "1",
+            Tone::Good => "1;32",
+            Tone::Waiting => "1;33",
+            Tone::Bad => "1;31",
+        };
+        if self.colour && !label.is_empty() {
+            self.line(format_args!("  \u{1b}[{code}m{label:<width$}\u{1b}[0m{text}"));
+        } else {
+            self.line(format_args!("  {label:<width$}{text}"));
+        }
     }
 
     /// Writes one line, or several.

@@ -44,7 +44,7 @@ fn write(path: &Path, text: &str) -> String {
 
 #[test]
 fn every_command_has_help_with_an_example_and_a_version() {
-    let commands: [&[&str]; 29] = [
+    let commands: [&[&str]; 31] = [
         &[],
         &["check"],
         &["policy"],
@@ -68,6 +68,8 @@ fn every_command_has_help_with_an_example_and_a_version() {
         &["demo"],
         &["doctor"],
         &["explain"],
+        &["ledger"],
+        &["ledger", "erase"],
         &["spool"],
         &["spool", "verify"],
         &["spool", "dump"],

@@ -84,10 +84,13 @@ fn fill(path: &Path) -> Log {
         host: Some("mx.example.net".into()),
         reply: Some(reply),
         reason: "it said so".into(),
+        trouble: Some("refused-for-now".into()),
+        tried: Some("Demanded: encryption.\nmx.example.net: later".into()),
     };
     let progress = Progress {
         state: RecipientState::Pending,
         reported: true,
+        warned: true,
         attempts: 3,
         next_attempt: UnixTime::from_secs(1_795_260_000),
         first_failure: Some(UnixTime::from_secs(1_795_249_900)),

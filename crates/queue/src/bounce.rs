@@ -9,13 +9,15 @@ use waxseal_types::{
     TraceContext, UnixTime,
 };
 
-use crate::Settings;
+use crate::{Settings, Trouble};
 
 /// What a notification says of one recipient (RFC 3464 §2.3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// It was refused, or is too old.
     Failed,
+    /// It is tried again (RFC 3464 §2.3.3).
+    Delayed,
     /// It was handed to a server that cannot notify (RFC 3461 §5.2.2).
     Relayed,
 }
@@ -24,6 +26,7 @@ impl Action {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Failed => "failed",
+            Self::Delayed => "delayed",
             Self::Relayed => "relayed",
         }
     }
@@ -46,6 +49,14 @@ pub struct Report {
     pub reply: Option<Reply>,
     /// The last attempt.
     pub at: UnixTime,
+    /// What sort of thing failed.
+    pub trouble: Option<Trouble>,
+    /// What was demanded and tried, one thing a line.
+    pub tried: Option<Arc<str>>,
+    /// When it is tried again, where it is.
+    pub next_attempt: Option<UnixTime>,
+    /// Until when it is tried.
+    pub retry_until: Option<UnixTime>,
 }
 
 impl Report {
@@ -54,10 +65,25 @@ impl Report {
     pub fn new(envelope: &Envelope, index: usize, action: Action, last: Outcome) -> Option<Self> {
         let wanted = match action {
             Action::Failed => wants_failure(envelope, index),
+            Action::Delayed => wants_delay(envelope, index),
             Action::Relayed => wants_success(envelope, index),
         };
-        let Outcome { at, status, host, reply, reason } = last;
-        wanted.then_some(Self { index, action, status, reason, host, reply, at })
+        let Outcome { at, status, host, reply, reason, trouble, tried } = last;
+        let trouble = trouble.map(|word| Trouble::of_word(&word));
+        let (next_attempt, retry_until) = (None, None);
+        wanted.then_some(Self {
+            index,
+            action,
+            status,
+            reason,
+            host,
+            reply,
+            at,
+            trouble,
+            tried,
+            next_attempt,
+            retry_until,
+        })
     }
 }
 
@@ -70,6 +96,18 @@ pub fn wants_failure(envelope: &Envelope, index: usize) -> bool {
             None => true,
             Some(Notify::Never) => false,
             Some(Notify::On { failure, .. }) => failure,
+        }
+}
+
+/// Whether the sender wants to hear of a delay: where they asked for it, or asked for nothing (RFC 3461 §4.1).
+#[must_use]
+pub fn wants_delay(envelope: &Envelope, index: usize) -> bool {
+    let notify = envelope.recipients.get(index).and_then(|recipient| recipient.notify);
+    envelope.sender.is_some()
+        && match notify {
+            None => true,
+            Some(Notify::Never) => false,
+            Some(Notify::On { delay, .. }) => delay,
         }
 }
 
@@ -137,9 +175,11 @@ fn compose(
     let (envelope, original) = about;
     let (id, now) = name;
     let boundary = format!("{id}.{}/{}", now.as_micros(), settings.hostname);
-    let failed = reports.iter().any(|report| report.action == Action::Failed);
-    let subject =
-        if failed { "Undelivered Mail Returned to Sender" } else { "Successful Mail Delivery Report" };
+    let subject = match worst(reports) {
+        Action::Failed => "Undelivered Mail Returned to Sender",
+        Action::Delayed => "Delayed Mail (still being retried)",
+        Action::Relayed => "Successful Mail Delivery Report",
+    };
     let from = settings.bounce_domain.as_ref().map_or(settings.hostname.as_str(), |domain| domain.as_str());
     let mut text = String::with_capacity(4096);
     // RFC 3834 §5: Auto-Submitted keeps responders quiet.
@@ -157,9 +197,21 @@ fn compose(
     human(&mut text, settings, envelope, reports);
     part(&mut text, &boundary, "Delivery report", "message/delivery-status");
     machine(&mut text, settings, envelope, reports);
-    returned(&mut text, settings, &boundary, (envelope, original));
+    returned(&mut text, settings, &boundary, (envelope, original, worst(reports)));
     let _ = write!(text, "\r\n--{boundary}--\r\n");
     text
+}
+
+/// What the whole is about.
+fn worst(reports: &[Report]) -> Action {
+    let has = |action| reports.iter().any(|report| report.action == action);
+    if has(Action::Failed) {
+        Action::Failed
+    } else if has(Action::Delayed) {
+        Action::Delayed
+    } else {
+        Action::Relayed
+    }
 }
 
 fn part(text: &mut String, boundary: &str, description: &str, kind: &str) {
@@ -169,25 +221,50 @@ fn part(text: &mut String, boundary: &str, description: &str, kind: &str) {
 
 fn human(text: &mut String, settings: &Settings, envelope: &Envelope, reports: &[Report]) {
     let _ = write!(text, "This is the mail system at host {}.\r\n\r\n", settings.hostname);
-    let failed: Vec<_> = reports.iter().filter(|report| report.action == Action::Failed).collect();
-    if !failed.is_empty() {
-        let _ = write!(
-            text,
-            "Your message of {} could not be delivered to one or more\r\nrecipients. What was tried and what failed stands below; \
-             the message is returned.\r\n\r\n",
-            envelope.arrived.rfc5322()
-        );
-    }
+    let opening = match worst(reports) {
+        Action::Failed => {
+            "could not be delivered to one or more\r\nrecipients. What was tried and what failed stands below; the message is returned."
+        }
+        Action::Delayed => {
+            "has not been delivered yet to one or more\r\nrecipients. It is tried again; you do not need to send it once more."
+        }
+        Action::Relayed => "was handed on.",
+    };
+    let _ = write!(text, "Your message of {} {opening}\r\n\r\n", envelope.arrived.rfc5322());
     for report in reports {
         let Some(recipient) = envelope.recipients.get(report.index) else { continue };
         let line = match report.action {
-            Action::Failed => format!("<{}>: {}", recipient.mailbox, report.reason),
+            Action::Failed | Action::Delayed => format!("<{}>: {}", recipient.mailbox, report.reason),
             Action::Relayed => format!(
                 "<{}>: handed to a server that sends no confirmations: {}",
                 recipient.mailbox, report.reason
             ),
         };
         wrap(text, &line);
+        text.push_str("\r\n");
+        if report.action != Action::Relayed {
+            help(text, report);
+        }
+    }
+}
+
+/// What it means, what was tried, who can mend it, and when it is tried again.
+fn help(text: &mut String, report: &Report) {
+    if let Some(trouble) = report.trouble {
+        wrap(text, trouble.meaning());
+        text.push_str("\r\n");
+    }
+    if let Some(tried) = &report.tried {
+        tried.lines().for_each(|line| wrap(text, line));
+        text.push_str("\r\n");
+    }
+    if let Some(trouble) = report.trouble {
+        wrap(text, &format!("{} {}", trouble.whose().sentence(), trouble.remedy()));
+        text.push_str("\r\n");
+    }
+    if let Some(next) = report.next_attempt {
+        let end = report.retry_until.map(|end| format!(", and until {}", end.rfc5322())).unwrap_or_default();
+        wrap(text, &format!("The next attempt is at {}{end}.", next.rfc5322()));
         text.push_str("\r\n");
     }
 }
@@ -239,6 +316,7 @@ fn machine(text: &mut String, settings: &Settings, envelope: &Envelope, reports:
             report.action.as_str(),
             match report.action {
                 Action::Failed => report.status.with_class(StatusClass::Permanent),
+                Action::Delayed => report.status.with_class(StatusClass::Transient),
                 Action::Relayed => report.status,
             },
         );
@@ -251,6 +329,10 @@ fn machine(text: &mut String, settings: &Settings, envelope: &Envelope, reports:
             None => write!(text, "Diagnostic-Code: X-Waxseal; {}\r\n", clean(&report.reason)),
         };
         let _ = write!(text, "Last-Attempt-Date: {}\r\n", report.at.rfc5322());
+        // RFC 3464 §2.3.9: only with "delayed".
+        if let Some(end) = report.retry_until.filter(|_| report.action == Action::Delayed) {
+            let _ = write!(text, "Will-Retry-Until: {}\r\n", end.rfc5322());
+        }
     }
     text.push_str("\r\n");
 }
@@ -272,11 +354,14 @@ fn xtext(encoded: &str) -> String {
 }
 
 /// The message, or its header where the sender wanted no more, or where it is too large (RFC 3461 §4.3).
-fn returned(text: &mut String, settings: &Settings, boundary: &str, about: (&Envelope, &[u8])) {
-    let (envelope, original) = about;
+fn returned(text: &mut String, settings: &Settings, boundary: &str, about: (&Envelope, &[u8], Action)) {
+    let (envelope, original, action) = about;
     let header_end =
         original.windows(4).position(|four| four == b"\r\n\r\n").map_or(original.len(), |at| at + 2);
-    let whole = original.len() <= settings.bounce_size_limit && envelope.ret != Some(Ret::Headers);
+    // RFC 3461 §4.3: RET is about failures; the sender of a message that is under way has it still.
+    let whole = original.len() <= settings.bounce_size_limit
+        && envelope.ret != Some(Ret::Headers)
+        && action != Action::Delayed;
     // Text that is not UTF-8 cannot be carried in one piece with ours; its header is enough to know it by.
     let whole_text = whole.then(|| std::str::from_utf8(original).ok()).flatten();
     let international = !original.is_ascii();
@@ -337,6 +422,10 @@ mod tests {
             host: Some("mx.example.com".into()),
             reply: Some(Reply { code: 550, status: Some(EnhancedStatus::permanent(1, 1)), text: "5.1.1 no such user".into() }),
             at: UnixTime::from_secs(1_795_249_900),
+            trouble: Some(Trouble::Refused),
+            tried: Some("Demanded: encryption.\nmx.example.com[192.0.2.1]:25: \u{1b}no".into()),
+            next_attempt: None,
+            retry_until: None,
         }
     }
 
@@ -376,6 +465,45 @@ mod tests {
     }
 
     #[test]
+    fn a_notification_says_what_was_demanded_and_tried_and_who_can_mend_it() {
+        let text = text(None, b"Subject: hi\r\n\r\nbody\r\n").replace("\r\n    ", " ");
+        for wanted in [
+            Trouble::Refused.meaning(),
+            "Demanded: encryption.",
+            "[192.0.2.1]:25: ?no",
+            "You can do something",
+        ] {
+            assert!(text.contains(wanted), "{wanted} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn rfc3464_2_3_9_a_warning_says_until_when_it_is_tried_and_returns_no_text() {
+        let settings = Settings { hostname: "mail.example.org".into(), ..Settings::default() };
+        let about = envelope(Some("s@example.org"), None);
+        let warning = Report {
+            action: Action::Delayed,
+            status: EnhancedStatus::transient(7, 5),
+            next_attempt: Some(UnixTime::from_secs(1_795_260_000)),
+            retry_until: Some(UnixTime::from_secs(1_795_681_800)),
+            ..report()
+        };
+        let original: &[u8] = b"Subject: hi\r\n\r\nbody\r\n";
+        let made = notification(&settings, (&about, original), &[warning], about.id, about.arrived).unwrap();
+        let text = String::from_utf8(made.1.to_vec()).unwrap();
+        for wanted in [
+            "Subject: Delayed Mail (still being retried)",
+            "Action: delayed\r\nStatus: 4.7.5",
+            "Will-Retry-Until: Thu, 26 Nov 2026 08:30:00 +0000",
+            "The next attempt is at Sat, 21 Nov 2026 11:20:00 +0000",
+            "text/rfc822-headers",
+        ] {
+            assert!(text.contains(wanted), "{wanted} is missing in\n{text}");
+        }
+        assert!(!text.contains("\r\nbody\r\n"));
+    }
+
+    #[test]
     fn rfc3461_only_the_header_comes_back_when_asked_so_or_too_large() {
         assert!(!text(Some(Ret::Headers), b"Subject: hi\r\n\r\nbody\r\n").contains("body"));
         let large = [b"Subject: hi\r\n\r\n".as_slice(), &[b'x'; 60_000]].concat();
@@ -389,5 +517,6 @@ mod tests {
         assert!(!wants_failure(&told, 1), "NOTIFY=NEVER");
         assert!(!wants_failure(&envelope(None, None), 0), "null reverse-path (RFC 5321 §4.5.5)");
         assert!(!wants_success(&told, 0));
+        assert!(wants_delay(&told, 0) && !wants_delay(&told, 1) && !wants_delay(&envelope(None, None), 0));
     }
 }

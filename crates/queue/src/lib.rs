@@ -29,6 +29,7 @@
 mod account;
 #[cfg(feature = "actor")]
 pub mod actor;
+pub mod advice;
 mod ask;
 pub mod bounce;
 mod certificates;

@@ -19,12 +19,12 @@ use waxseal_types::{Envelope, NextHop, Protocol, QueueId, UnixTime};
 use crate::{
     Account, Destination, Job, Settings,
     account::Failure,
-    bounce::Report,
+    bounce::{Action, Report},
     routing::{Routed, RoutedPart},
 };
 
 pub use orders::{Place, Remains};
-use results::{settled, stored};
+use results::{delayed, settled, stored};
 
 /// How many octets of texts stay in memory until they are delivered (design §6); the others are read back from the spool.
 const FRESH_LIMIT: usize = 16 << 20;
@@ -64,6 +64,8 @@ pub struct Message {
     reports: Vec<Report>,
     /// Since when the oldest of them waits for others.
     gathering: Option<UnixTime>,
+    /// Recipients of whose delay the sender is told, or was: once each.
+    warned: Vec<usize>,
 }
 
 /// The recipients of a message at one destination.
@@ -129,7 +131,14 @@ impl Owner {
         for part in parts.iter().flatten().filter(|part| part.held) {
             *self.holds.entry(part.destination.clone()).or_default() += 1;
         }
-        self.messages.insert(id, Message { fresh, parts, reports, gathering });
+        self.messages.insert(id, Message { fresh, parts, reports, gathering, warned: Vec::new() });
+    }
+
+    /// The sender of a message knows already that these recipients still wait.
+    pub fn warned(&mut self, id: QueueId, recipients: Vec<usize>) {
+        if let Some(message) = self.messages.get_mut(&id) {
+            message.warned = recipients;
+        }
     }
 
     /// The recipients of a part have other routes by now: `parts` stand in its place.
@@ -238,22 +247,30 @@ impl Owner {
         let due = (now + backoff).min(end_of_life.max(now + Duration::from_secs(1)));
         let too_old = now >= end_of_life;
         for result in &account.results {
-            let (state, report) = settled(account, result, too_old, now);
+            let (state, mut report) = settled(account, result, too_old, now);
             if let (RecipientState::Expired, Some(failure)) = (state, result.outcome.failure()) {
                 effects.expired.push((result.index, failure.clone()));
             }
+            let about = |report: &Report| report.index == result.index && report.action == Action::Delayed;
             if state.is_final() {
                 part.recipients.retain(|index| *index != result.index);
+                // Who hears of the end need not hear of the delay.
+                message.reports.retain(|report| !about(report));
             } else {
                 part.first_failure = part.first_failure.or(Some(now));
+                if !message.warned.contains(&result.index) {
+                    report = delayed(account, result, settings, (now, due, end_of_life));
+                    message.warned.extend(report.iter().map(|report| report.index));
+                }
             }
-            let reported = report.is_none();
+            let reported = report.is_none() && !message.reports.iter().any(about);
             message.reports.extend(report);
             effects.results.push(RecipientResult {
                 index: u32::try_from(result.index).unwrap_or(u32::MAX),
                 progress: Progress {
                     state,
                     reported,
+                    warned: !state.is_final() && message.warned.contains(&result.index),
                     attempts: part.attempts,
                     next_attempt: if state.is_final() { UnixTime::default() } else { due },
                     first_failure: part.first_failure,

@@ -45,6 +45,8 @@ pub enum Trouble {
     Refused,
     /// The message needs what the server does not offer.
     Unsupported,
+    /// Our own resolver cannot validate DNSSEC.
+    Resolver,
 }
 
 /// Who can mend something.
@@ -64,7 +66,7 @@ pub enum Whose {
 
 impl Trouble {
     /// All of them; a ledger writes the place in this list, so that new ones are added at the end.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Other,
         Self::ForgedDns,
         Self::SilentDns,
@@ -86,6 +88,7 @@ impl Trouble {
         Self::RefusedForNow,
         Self::Refused,
         Self::Unsupported,
+        Self::Resolver,
     ];
 
     /// One word, for data.
@@ -113,7 +116,14 @@ impl Trouble {
             Self::RefusedForNow => "refused-for-now",
             Self::Refused => "refused",
             Self::Unsupported => "unsupported",
+            Self::Resolver => "resolver",
         }
+    }
+
+    /// Of that word; what is unknown is [`Trouble::Other`].
+    #[must_use]
+    pub fn of_word(word: &str) -> Self {
+        Self::ALL.into_iter().find(|trouble| trouble.as_str() == word).unwrap_or(Self::Other)
     }
 
     /// Who can mend it.
@@ -126,7 +136,9 @@ impl Trouble {
             | Self::StarttlsRefused
             | Self::Handshake
             | Self::Protocol => Whose::TheirServer,
-            Self::Loop | Self::Policy | Self::Trust | Self::Route | Self::Service => Whose::Ours,
+            Self::Loop | Self::Policy | Self::Trust | Self::Route | Self::Service | Self::Resolver => {
+                Whose::Ours
+            }
             Self::NoSuchHost | Self::NullMx | Self::Refused | Self::Unsupported => Whose::Sender,
             Self::Other | Self::Unreachable | Self::Lost | Self::RefusedForNow => Whose::Nobody,
         }

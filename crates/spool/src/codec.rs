@@ -276,6 +276,10 @@ fn encode_progress(out: &mut Vec<u8>, progress: &Progress) {
     if let Some(first) = progress.first_failure {
         number(out, 6, first.as_micros());
     }
+    // Programs that do not know them lose a warning or a few words, no mail.
+    if progress.warned {
+        number(out, 128, 1);
+    }
     let Some(last) = &progress.last else { return };
     number(out, 7, last.at.as_micros());
     text(out, 8, Some(&last.status.to_string()));
@@ -286,6 +290,8 @@ fn encode_progress(out: &mut Vec<u8>, progress: &Progress) {
         text(out, 12, Some(&reply.text));
     }
     text(out, 13, Some(&last.reason));
+    text(out, 129, last.trouble.as_deref());
+    text(out, 130, last.tried.as_deref());
 }
 
 pub(crate) fn decode_mark(octets: &[u8]) -> Result<Mark, Flaw> {
@@ -311,6 +317,8 @@ struct Words<'a> {
     reply_status: Option<&'a str>,
     text: &'a str,
     reason: &'a str,
+    trouble: Option<&'a str>,
+    tried: Option<&'a str>,
 }
 
 fn decode_result(value: &[u8]) -> Result<RecipientResult, Flaw> {
@@ -333,6 +341,9 @@ fn decode_result(value: &[u8]) -> Result<RecipientResult, Flaw> {
             11 => words.reply_status = Some(as_text(value)?),
             12 => words.text = as_text(value)?,
             13 => words.reason = as_text(value)?,
+            128 => progress.warned = as_number(value)? != 0,
+            129 => words.trouble = Some(as_text(value)?),
+            130 => words.tried = Some(as_text(value)?),
             other => unknown(other)?,
         }
     }
@@ -366,6 +377,8 @@ impl Words<'_> {
             host: self.host.map(Into::into),
             reply,
             reason: self.reason.into(),
+            trouble: self.trouble.map(Into::into),
+            tried: self.tried.map(Into::into),
         }))
     }
 }
@@ -408,10 +421,13 @@ mod tests {
             host: Some("mx.example".into()),
             reply: Some(Reply { code: 450, status: "4.7.0".parse().ok(), text: "4.7.0 later".into() }),
             reason: "no TLS".into(),
+            trouble: Some("no-starttls".into()),
+            tried: Some("Demanded: encryption.\nmx.example: no TLS".into()),
         };
         let progress = Progress {
             state: RecipientState::Pending,
             reported: true,
+            warned: true,
             attempts: 300,
             next_attempt: UnixTime::from_secs(9),
             first_failure: Some(UnixTime::from_secs(5)),

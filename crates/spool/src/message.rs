@@ -55,6 +55,10 @@ pub struct Outcome {
     pub reply: Option<Reply>,
     /// One sentence for the operator and the sender.
     pub reason: Arc<str>,
+    /// What sort of thing failed, in a word of the queue's.
+    pub trouble: Option<Arc<str>>,
+    /// What was demanded and tried, one thing a line.
+    pub tried: Option<Arc<str>>,
 }
 
 /// All that the spool remembers of one recipient beyond its envelope.
@@ -62,8 +66,10 @@ pub struct Outcome {
 pub struct Progress {
     /// How far it has come.
     pub state: RecipientState,
-    /// Whether the sender has been told of a final state, or need not be.
+    /// Whether the sender has been told of a final state or a delay, or need not be.
     pub reported: bool,
+    /// Whether the sender is told, or was, that this recipient still waits.
+    pub warned: bool,
     /// Attempts made.
     pub attempts: u32,
     /// When to try again; [`UnixTime::default`] is at once.
@@ -79,6 +85,7 @@ impl Progress {
     pub const NEW: Self = Self {
         state: RecipientState::Pending,
         reported: false,
+        warned: false,
         attempts: 0,
         next_attempt: UnixTime::from_micros(0),
         first_failure: None,

@@ -152,6 +152,11 @@ pub(crate) fn destinations(spool: &Path) -> Result<Vec<String>, String> {
     Ok(names.into_iter().collect())
 }
 
+/// What the queue-manager says of one message; `None` where none runs, or it does not know the message.
+pub(crate) fn waiting(spool: &Path, id: QueueId) -> Option<Value> {
+    Door::of_spool(spool.to_owned()).value(Request::Get(&format!("/api/v1/messages/{id}"))).ok()
+}
+
 /// Rows are shown as they come: a long queue needs no memory here.
 fn list(door: &Door, query: &str, json: bool, terminal: &mut Terminal) -> Result<Status, Fault> {
     let mut listing = show::Listing::default();

@@ -60,6 +60,8 @@ fn recipient_json(recipient: &Recipient, progress: &Progress) -> Value {
                 "text": &*reply.text,
             })),
             "reason": &*last.reason,
+            "trouble": last.trouble.as_deref(),
+            "tried": last.tried.as_deref(),
         })
     });
     json!({
@@ -68,6 +70,7 @@ fn recipient_json(recipient: &Recipient, progress: &Progress) -> Value {
         "orcpt": recipient.original.as_deref(),
         "state": state(progress.state),
         "reported": progress.reported,
+        "warned": progress.warned,
         "attempts": progress.attempts,
         "next_attempt": progress.next_attempt.as_micros(),
         "first_failure": progress.first_failure.map(UnixTime::as_micros),
@@ -183,6 +186,7 @@ fn recipient(value: &Value) -> Result<(Recipient, Progress), Flaw> {
     let progress = Progress {
         state,
         reported: fields.flag("reported")?,
+        warned: fields.flag("warned")?,
         attempts: u32::try_from(fields.number("attempts")?).map_err(|_| "attempts is too large")?,
         next_attempt: UnixTime::from_micros(fields.number("next_attempt")?),
         first_failure: first_failure.map(UnixTime::from_micros),
@@ -224,5 +228,7 @@ fn outcome(value: &Value) -> Result<Outcome, Flaw> {
         host: fields.text("host")?.map(Into::into),
         reply: reply.transpose()?,
         reason: fields.text("reason")?.unwrap_or_default().into(),
+        trouble: fields.text("trouble")?.map(Into::into),
+        tried: fields.text("tried")?.map(Into::into),
     })
 }

@@ -24,7 +24,7 @@ use crate::{
 impl QueueManager {
     /// The routes of a message are known: its parts are scheduled, and what cannot be delivered is settled.
     pub(super) fn admit(&mut self, admitted: Admitted) {
-        let Admitted { envelope, body, routed, attempts, mut due, held, mut reports } = admitted;
+        let Admitted { envelope, body, routed, attempts, mut due, held, mut reports, warned } = admitted;
         let now = now();
         if body.is_none() {
             due = self.schedule.after_restart(envelope.id, attempts, due, now);
@@ -49,6 +49,7 @@ impl QueueManager {
         }
         let fresh = body.map(|body| (Arc::clone(&envelope), body));
         self.owner.admit(id, fresh, parts, (reports, now));
+        self.owner.warned(id, warned);
         if !results.is_empty() {
             self.save(Mark::Update(Update { id, results, dsn: None }));
         }
@@ -147,17 +148,7 @@ impl Handler<Admit> for QueueManager {
     type Result = ();
 
     fn handle(&mut self, Admit { envelope, body }: Admit, context: &mut Self::Context) {
-        let recipients = (0..envelope.recipients.len()).collect();
-        let due = UnixTime::default();
-        let message = Unrouted {
-            envelope,
-            body: Some(body),
-            recipients,
-            attempts: 0,
-            due,
-            held: Vec::new(),
-            reports: Vec::new(),
-        };
+        let message = Unrouted::fresh(envelope, body);
         if let Some(admitted) = delivery::route(&self.common, &self.board, message, self.address.as_ref()) {
             self.admit(admitted);
             self.pump(context);
@@ -177,6 +168,7 @@ pub(super) struct Admitted {
     /// Recipients that an operator holds.
     pub(super) held: Vec<usize>,
     pub(super) reports: Vec<Report>,
+    pub(super) warned: Vec<usize>,
 }
 
 impl Handler<Admitted> for QueueManager {

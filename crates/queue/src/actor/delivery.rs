@@ -166,12 +166,31 @@ pub(super) struct Unrouted {
     pub(super) held: Vec<usize>,
     /// What the sender has not been told yet.
     pub(super) reports: Vec<Report>,
+    /// Recipients of whose delay the sender was told.
+    pub(super) warned: Vec<usize>,
+}
+
+impl Unrouted {
+    /// A message that nothing has happened to.
+    pub(super) fn fresh(envelope: Arc<Envelope>, body: Bytes) -> Self {
+        Self {
+            recipients: (0..envelope.recipients.len()).collect(),
+            envelope,
+            body: Some(body),
+            attempts: 0,
+            due: UnixTime::default(),
+            held: Vec::new(),
+            reports: Vec::new(),
+            warned: Vec::new(),
+        }
+    }
 }
 
 impl Unrouted {
     fn admitted(self, routes: Vec<(usize, Result<Route, Failure>)>, limit: usize) -> Admitted {
-        let Self { envelope, body, recipients: _, attempts, due, held, reports } = self;
-        Admitted { envelope, body, routed: routing::split(routes, limit), attempts, due, held, reports }
+        let Self { envelope, body, recipients: _, attempts, due, held, reports, warned } = self;
+        let routed = routing::split(routes, limit);
+        Admitted { envelope, body, routed, attempts, due, held, reports, warned }
     }
 }
 
@@ -215,6 +234,7 @@ pub(super) fn recover(
         attempts: pending().map(|(_, progress)| progress.attempts).max().unwrap_or(0),
         due: pending().map(|(_, progress)| progress.next_attempt).min().unwrap_or_default(),
         reports: found.states.iter().enumerate().filter_map(unreported).collect(),
+        warned: pending().filter(|(_, progress)| progress.warned).map(|(index, _)| index).collect(),
         envelope: Arc::clone(&envelope),
     };
     route(common, board, message, manager)
@@ -230,6 +250,10 @@ fn unreported(envelope: &Envelope, index: usize, progress: &Progress) -> Option<
             Report::new(envelope, index, Action::Failed, Outcome { status, ..last })
         }
         RecipientState::Delivered => Report::new(envelope, index, Action::Relayed, last),
+        RecipientState::Pending if progress.warned => {
+            let report = Report::new(envelope, index, Action::Delayed, last)?;
+            Some(Report { next_attempt: Some(progress.next_attempt), ..report })
+        }
         RecipientState::Pending | RecipientState::Held | RecipientState::Removed => None,
     }
 }
@@ -237,7 +261,9 @@ fn unreported(envelope: &Envelope, index: usize, progress: &Progress) -> Option<
 /// The last word on a recipient that was settled before any attempt.
 pub(super) fn unsent(failure: &Failure, now: UnixTime) -> Outcome {
     let Failure { status, reason, reply, .. } = failure;
-    Outcome { at: now, status: *status, host: None, reply: reply.clone(), reason: reason.as_str().into() }
+    let trouble = Some(failure.trouble.as_str().into());
+    let (reply, reason) = (reply.clone(), reason.as_str().into());
+    Outcome { at: now, status: *status, host: None, reply, reason, trouble, tried: None }
 }
 
 /// The mark for such a recipient.
@@ -248,6 +274,7 @@ pub(super) fn final_result(index: usize, failure: &Failure, now: UnixTime) -> Re
         progress: Progress {
             state: if failed { RecipientState::Failed } else { RecipientState::Removed },
             reported: !failed,
+            warned: false,
             attempts: 0,
             next_attempt: UnixTime::default(),
             first_failure: None,

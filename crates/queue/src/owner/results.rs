@@ -6,8 +6,9 @@ use waxseal_spool::{Outcome as StoredOutcome, RecipientState};
 use waxseal_types::UnixTime;
 
 use crate::{
-    Account,
+    Account, Settings,
     account::{Failure, Outcome},
+    advice,
     bounce::{Action, Report},
     disposition,
 };
@@ -57,6 +58,8 @@ pub(super) fn stored(
             host,
             reply: Some(reply.clone()),
             reason: "delivered".into(),
+            trouble: None,
+            tried: None,
         },
         Outcome::Deferred(failure) | Outcome::Bounced(failure) => StoredOutcome {
             at: now,
@@ -64,6 +67,25 @@ pub(super) fn stored(
             host,
             reply: failure.reply.clone(),
             reason: failure.reason.as_str().into(),
+            trouble: Some(failure.trouble.as_str().into()),
+            tried: advice::tried(account, result),
         },
     }
+}
+
+/// That a recipient still waits, where it has waited for as long as its sender is to be told after (postconf(5), `delay_warning_time`).
+pub(super) fn delayed(
+    account: &Account,
+    result: &crate::account::RecipientResult,
+    settings: &Settings,
+    times: (UnixTime, UnixTime, UnixTime),
+) -> Option<Report> {
+    let (now, due, end_of_life) = times;
+    let after = Some(settings.delay_warning).filter(|after| !after.is_zero())?;
+    if now < account.envelope.arrived + after {
+        return None;
+    }
+    let report =
+        Report::new(&account.envelope, result.index, Action::Delayed, stored(account, result, now))?;
+    Some(Report { next_attempt: Some(due), retry_until: Some(end_of_life), ..report })
 }

@@ -151,6 +151,8 @@ pub fn progress(attempts: u32, state: RecipientState) -> Progress {
         host: None,
         reply: None,
         reason: "busy".into(),
+        trouble: None,
+        tried: None,
     };
     Progress { attempts, state, last: Some(last), ..Progress::NEW }
 }
