@@ -62,7 +62,12 @@ pub fn dns_failed(error: &DnsFailure) -> Failure {
         | DnsFailureKind::AliasLoop => soft(4, 3),
     };
     failure(
-        dns_trouble(error.failure),
+        // The chain of trust breaks at its very beginning: that is nobody's zone but our own resolver.
+        if error.detail.starts_with("trust anchor of .:") {
+            Trouble::Resolver
+        } else {
+            dns_trouble(error.failure)
+        },
         status,
         format!(
             "Host or domain name not found. Name service error for name={} type={}: {}",

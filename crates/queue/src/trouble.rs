@@ -199,6 +199,9 @@ impl Trouble {
                 "The server asks to come again later. Many do so with senders that they do not know yet."
             }
             Self::Refused => "The server refused the message for good.",
+            Self::Resolver => {
+                "The resolver of this mail system cannot validate DNSSEC, so that a true answer cannot be told from a forged one; nothing was sent."
+            }
             Self::Unsupported => {
                 "The message needs something that the server cannot do, or is too large for it."
             }
@@ -243,6 +246,9 @@ impl Trouble {
             Self::Protocol => "Those who run the destination's server have to look at it.",
             Self::Refused => {
                 "The server's own words say why. Check the address; otherwise the recipient or their postmaster can help."
+            }
+            Self::Resolver => {
+                "The administrator of this mail system has to mend its resolver or trust anchor; \"waxseal check\" tells what is wrong with it."
             }
             Self::Unsupported => {
                 "Send a smaller or simpler message, or ask the recipient for another address."

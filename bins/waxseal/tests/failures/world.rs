@@ -66,7 +66,7 @@ pub(crate) async fn play(case: &Case) -> Told {
     let peer = (case.peer)(&pki).start().await.expect("the server starts");
     let home = Peer::builder().start().await.expect("the sender's server starts");
     let port = peer.addr().port();
-    let zone = (case.zone)(Zone::new(), &pki, port);
+    let zone = (case.zone)(Zone::new().secure("home.example"), &pki, port);
     let dns = DnsServer::forwarder(zone).await.expect("the resolver starts");
     write(&folder.path().join("ca.pem"), pki.authority.root_pem());
     let config = configuration(folder.path(), case, &dns, (port, &home.nexthop()));
