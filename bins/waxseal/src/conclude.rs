@@ -11,8 +11,13 @@ use crate::{
 /// How wide a paragraph is.
 const WIDTH: usize = 100;
 
-/// A paragraph in lines.
-pub(crate) fn folded(text: &str) -> Vec<String> {
+/// A paragraph: in lines of some width for a person, in one for a program.
+pub(crate) fn paragraph(terminal: &mut Terminal, label: &str, text: &str) {
+    let lines = if terminal.is_for_a_person() { folded(text) } else { vec![text.to_owned()] };
+    row(terminal, label, &lines);
+}
+
+fn folded(text: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let Some(line) = lines.last_mut() else { continue };
@@ -49,20 +54,20 @@ pub(crate) fn tell_live(account: &Account, hostname: &str, terminal: &mut Termin
 /// What a failure would mean.
 pub(crate) fn tell_stakes(account: &Account, terminal: &mut Terminal) {
     if let Some(level) = advice::level(account, account.results.first()) {
-        row(terminal, "demanded", &folded(advice::demanded(level)));
-        row(terminal, "if it fails", &folded(advice::stakes(level)));
+        paragraph(terminal, "demanded", advice::demanded(level));
+        paragraph(terminal, "if it fails", advice::stakes(level));
     }
 }
 
 fn of(account: &Account, result: Option<&RecipientResult>, hostname: &str, terminal: &mut Terminal) {
-    row(terminal, "verdict", &folded(&advice::verdict(account, result)));
+    paragraph(terminal, "verdict", &advice::verdict(account, result));
     let Some(result) = result else { return };
     if let Some(failure) = result.outcome.failure() {
-        row(terminal, "who", &folded(failure.trouble.whose().sentence()));
-        row(terminal, "remedy", &folded(failure.trouble.remedy()));
+        paragraph(terminal, "who", failure.trouble.whose().sentence());
+        paragraph(terminal, "remedy", failure.trouble.remedy());
     }
     if let Some(letter) = advice::letter(account, result, hostname) {
-        row(terminal, "to them", &folded(&letter));
+        paragraph(terminal, "to them", &letter);
     }
 }
 

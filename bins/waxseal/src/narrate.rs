@@ -180,7 +180,7 @@ fn connection(connection: &Connection) -> Vec<String> {
     for (depth, certificate) in certificates.iter().enumerate().take(MOST_CERTIFICATES) {
         lines.push(format!("certificate {depth}: {}", advice::describe(certificate)));
     }
-    lines.push(times(connection));
+    lines.extend(Some(times(connection)).filter(|times| !times.is_empty()));
     lines
 }
 

@@ -108,9 +108,9 @@ fn tell_entries(entries: &[Entry], hostname: &str, terminal: &mut Terminal) {
                 lines.extend(narrate::failed(failure));
                 row(terminal, word, &lines);
                 if last {
-                    row(terminal, "verdict", &conclude::folded(failure.trouble.meaning()));
-                    row(terminal, "who", &conclude::folded(failure.trouble.whose().sentence()));
-                    row(terminal, "remedy", &conclude::folded(failure.trouble.remedy()));
+                    conclude::paragraph(terminal, "verdict", failure.trouble.meaning());
+                    conclude::paragraph(terminal, "who", failure.trouble.whose().sentence());
+                    conclude::paragraph(terminal, "remedy", failure.trouble.remedy());
                 }
             }
         }

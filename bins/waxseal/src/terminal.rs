@@ -40,6 +40,7 @@ pub(crate) struct Terminal {
     out: Box<dyn io::Write>,
     fault: Option<io::Error>,
     colour: bool,
+    person: bool,
 }
 
 /// What a label says at a glance, where the terminal has colours.
@@ -53,10 +54,15 @@ pub(crate) enum Tone {
 
 impl Terminal {
     pub(crate) fn new() -> Self {
+        let person = io::stdout().is_terminal();
         // https://no-color.org: any value but the empty one.
-        let colour =
-            io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
-        Self { out: Box::new(io::stdout()), fault: None, colour }
+        let colour = person && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+        Self { out: Box::new(io::stdout()), fault: None, colour, person }
+    }
+
+    /// Whether a person reads it, and not a program behind a pipe.
+    pub(crate) const fn is_for_a_person(&self) -> bool {
+        self.person
     }
 
     /// A label, so wide, with a colour on a terminal only; and what it is of.

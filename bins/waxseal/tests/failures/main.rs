@@ -50,10 +50,10 @@ fn case_says_what_it_must(case: &Case, told: &Told) {
     for (what, text) in [("explain", &told.explain), ("log", &told.log), ("notification", &told.whole)] {
         assert!(text.contains(case.status), "{}: no {} in the {what}:\n{text}", case.title, case.status);
     }
-    let unfolded = told.whole.replace("\n    ", " ");
+    let unfolded = told.explain.replace("\n              ", " ");
     for words in case.words {
-        assert!(told.explain.contains(words), "{}: no {words:?} in:\n{}", case.title, told.explain);
-        assert!(unfolded.contains(words), "{}: no {words:?} in:\n{}", case.title, told.whole);
+        assert!(unfolded.contains(words), "{}: no {words:?} in:\n{}", case.title, told.explain);
+        assert!(told.whole.contains(words), "{}: no {words:?} in:\n{}", case.title, told.whole);
     }
     assert_eq!(told.explain.contains("to them"), case.letter, "{}:\n{}", case.title, told.explain);
 }

@@ -104,11 +104,13 @@ pub(crate) async fn play(case: &Case) -> Told {
     let log = String::from_utf8(log.0.lock().expect("nobody panics with it").clone()).expect("text");
     let mine = |line: &&str| line.contains(&id) && line.contains("somebody") && line.contains("status=");
     let log: String = log.lines().filter(mine).map(|line| format!("{}\n", line.trim_start())).collect();
-    let whole = notifications[0].text().replace("\r\n", "\n");
+    // Where lines are folded depends on what examples stand for.
+    let whole = notifications[0].text().replace("\r\n", "\n").replace("\n    ", " ");
     let example = Example { folder: folder.path().display().to_string(), id, port };
     let whole = example.of(&whole);
-    let notification = for_people(&whole);
-    Told { explain: example.of(&explain), log: example.of(&log), notification, whole, json }
+    let notification = fold(&for_people(&whole), 76, 4);
+    let explain = fold(&example.of(&explain), 110, 14);
+    Told { explain, log: example.of(&log), notification, whole, json }
 }
 
 fn configuration(folder: &Path, case: &Case, dns: &DnsServer, ports: (u16, &str)) -> Config {
@@ -206,9 +208,30 @@ impl Example {
             });
             format!("{}...", ["6c58", "a1f0", "0d3b", "77e2", "e914"][number % 5].repeat(3))
         });
-        text.lines()
-            .map(|line| format!("{}\n", line.trim_end()))
-            .filter(|line| line != "            \n")
-            .collect()
+        // What stood in place of nothing but times is no line.
+        let lines = text.lines().filter(|line| line.is_empty() || !line.trim().is_empty());
+        lines.map(|line| format!("{}\n", line.trim_end())).collect()
     }
+}
+
+/// Lines of some width; what follows is so far to the right.
+fn fold(text: &str, width: usize, indent: usize) -> String {
+    let mut folded = String::new();
+    for line in text.lines() {
+        let mut column = 0;
+        for (at, word) in line.split(' ').enumerate() {
+            if at > 0 && column + 1 + word.len() > width {
+                folded.push('\n');
+                folded.push_str(&" ".repeat(indent));
+                column = indent;
+            } else if at > 0 {
+                folded.push(' ');
+                column += 1;
+            }
+            folded.push_str(word);
+            column += word.len();
+        }
+        folded.push('\n');
+    }
+    folded
 }
