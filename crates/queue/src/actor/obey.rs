@@ -184,7 +184,8 @@ fn outcome(failure: &Failure, progress: Option<&Progress>, now: UnixTime) -> Out
         Some(last) => format!("{}; before that: {}", failure.reason, last.reason),
         None => failure.reason.clone(),
     };
-    Outcome { at: now, status: failure.status, host: None, reply: None, reason: reason.into() }
+    let (reason, trouble) = (reason.into(), Some(failure.trouble.as_str().into()));
+    Outcome { at: now, status: failure.status, host: None, reply: None, reason, trouble, tried: None }
 }
 
 fn results(

@@ -85,7 +85,6 @@ pub(super) fn delayed(
     if now < account.envelope.arrived + after {
         return None;
     }
-    let report =
-        Report::new(&account.envelope, result.index, Action::Delayed, stored(account, result, now))?;
+    let report = Report::new(&account.envelope, result.index, Action::Delayed, stored(account, result, now))?;
     Some(Report { next_attempt: Some(due), retry_until: Some(end_of_life), ..report })
 }
