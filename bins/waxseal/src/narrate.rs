@@ -203,6 +203,12 @@ fn tls(facts: &TlsFacts) -> String {
 fn certificate(connection: &Connection) -> String {
     let what = match connection.status {
         TlsStatus::Verified => "the server is who the policy demands",
+        TlsStatus::Trusted if connection.failure.is_some() => {
+            "its certificate leads to a trusted authority, but is not for the name that is demanded"
+        }
+        TlsStatus::Untrusted if connection.failure.is_some() => {
+            "encrypted; the server did not prove who it is"
+        }
         TlsStatus::Trusted => "its certificate leads to a trusted authority; its name was not demanded",
         TlsStatus::Untrusted => "encrypted; the policy demands no proof of who it is",
         TlsStatus::None => "not judged",

@@ -106,9 +106,10 @@ pub(crate) async fn play(case: &Case) -> Told {
     let log: String = log.lines().filter(mine).map(|line| format!("{}\n", line.trim_start())).collect();
     // Where lines are folded depends on what examples stand for.
     let whole = notifications[0].text().replace("\r\n", "\n").replace("\n    ", " ");
-    let example = Example { folder: folder.path().display().to_string(), id, port };
+    let (folder, resolver) = (folder.path().display().to_string(), dns.addr().to_string());
+    let example = Example { folder, id, port, resolver };
     let whole = example.of(&whole);
-    let notification = fold(&for_people(&whole), 76, 4);
+    let notification = fold(&for_people(&whole), 86, 4);
     let explain = fold(&example.of(&explain), 110, 14);
     Told { explain, log: example.of(&log), notification, whole, json }
 }
@@ -169,6 +170,7 @@ struct Example {
     folder: String,
     id: String,
     port: u16,
+    resolver: String,
 }
 
 impl Example {
@@ -177,6 +179,7 @@ impl Example {
         let mut text = text
             .replace(&self.folder, "/etc/waxseal")
             .replace(&self.id, "dZCyJSqXd")
+            .replace(&self.resolver, "192.0.2.53")
             .replace(&format!("]:{port}"), "]:25")
             .replace(&format!("_{port}._tcp"), "_25._tcp")
             .replace(&format!("for port {port}"), "for port 25")
@@ -188,7 +191,7 @@ impl Example {
                 r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), +\d+ \w{3} \d{4} \d\d:\d\d:\d\d \+0000",
                 "Sat, 21 Nov 2026 08:30:00 +0000",
             ),
-            (r"valid until \d{4}-\d\d-\d\d", "valid until 2027-11-21"),
+            (r"expired \d+ hours ago", "expired 48 hours ago"),
             (r"\d+\.\d ms", "12.3 ms"),
             (r"client=unknown\[192\.0\.2\.1\]:?\d*", "client=app.home.example[192.0.2.10]"),
             (r"(delay|delays|conn_use)=[0-9./]+", "$1=0.1"),
@@ -198,6 +201,15 @@ impl Example {
         ] {
             text = Regex::new(pattern).expect("a pattern").replace_all(&text, example).into_owned();
         }
+        let today = waxseal_types::UnixTime::from_secs(
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs(),
+        );
+        let today = today.rfc3339().to_string();
+        let validity = Regex::new(r"valid until (\d{4}-\d\d-\d\d)").expect("a pattern");
+        let text = validity.replace_all(&text, |found: &regex::Captures<'_>| {
+            let over = found[1] < today[..10];
+            format!("valid until {}", if over { "2026-11-14" } else { "2027-11-21" })
+        });
         let digest = Regex::new(r"\b[0-9a-fA-F]{64}\b").expect("a pattern");
         let mut seen: Vec<String> = Vec::new();
         let text = digest.replace_all(&text, |found: &regex::Captures<'_>| {
