@@ -180,7 +180,7 @@ impl Example {
             .replace(&self.folder, "/etc/waxseal")
             .replace(&self.id, "dZCyJSqXd")
             .replace(&self.resolver, "192.0.2.53")
-            .replace(&format!("]:{port}"), "]:25")
+            .replace(&format!(":{port}"), ":25")
             .replace(&format!("_{port}._tcp"), "_25._tcp")
             .replace(&format!("for port {port}"), "for port 25")
             .replace("127.0.0.1", "192.0.2.1");
