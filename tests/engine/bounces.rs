@@ -75,6 +75,43 @@ async fn a_message_that_waited_too_long_expires_with_the_last_reason() {
     assert!(engine.shut_down().await);
 }
 
+#[actix_rt::test]
+async fn a_sender_is_warned_once_of_a_delay_also_after_a_restart() {
+    let busy = Peer::builder().reply_to_rcpt("450 4.2.0 come again").start().await.expect("starts");
+    let home = Peer::builder().start().await.expect("starts");
+    let mut world =
+        World::new(&busy.nexthop(), TlsLevel::May).routes(&[&format!("a.test smtp:{}", home.nexthop())]);
+    world.settings.queue.delay_warning = Duration::from_millis(300);
+    let engine = world.start().await;
+    world.submit(&engine, "a@a.test", &["b@b.test"], TEXT).await;
+    let warnings = within(LIMIT, home.wait_for(1)).await;
+    let text = warnings[0].text();
+    for words in [
+        "Subject: Delayed Mail",
+        "Action: delayed",
+        "Status: 4.2.0",
+        "Will-Retry-Until: ",
+        "The next attempt is at ",
+        "come again",
+        "Demanded: encryption where the server offers it.",
+    ] {
+        assert!(text.contains(words), "no {words:?} in:\n{text}");
+    }
+    assert!(!text.contains("some text"), "the sender has it still");
+    assert!(engine.shut_down().await);
+    let before = busy.connections();
+    let engine = world.start().await;
+    let again = |seen: &[Seen]| {
+        seen.iter().filter(|seen| matches!(seen, Seen::Attempted(account) if account.attempt > 1)).count()
+    };
+    let tried = again(&world.recorder.seen());
+    // Two more attempts, each of which would have warned again.
+    within(LIMIT, world.recorder.wait(|_| (again(&world.recorder.seen()) >= tried + 2).then_some(()))).await;
+    assert!(engine.shut_down().await);
+    assert!(busy.connections() > before);
+    assert_eq!(home.accepted().len(), 1, "one warning in all");
+}
+
 /// Submits one message by hand, with parameters to MAIL and RCPT.
 async fn submit_with(engine: &waxseal_queue_manager::Engine, mail: &str, rcpt: &str) {
     let talk = async {

@@ -196,9 +196,9 @@ async fn a_destination_can_be_suspended_and_its_queue_sent_elsewhere() {
 #[actix_rt::test]
 async fn with_soft_bounce_a_refusal_waits_and_nobody_is_told() {
     let peer = Peer::builder().reply_to_rcpt("550 5.1.1 no such user").start().await.expect("starts");
-    let mut world = World::new(&peer.nexthop(), TlsLevel::May);
-    world.settings.queue.levers.soft_bounce = true;
+    let world = World::new(&peer.nexthop(), TlsLevel::May);
     let engine = world.start().await;
+    switch(&engine, Switch { soft_bounce: Some(true), defer_all: None }).await;
     submit(&world, &engine, "a@a.test", &["b@b.test"]).await;
     let account = within(LIMIT, world.recorder.attempt(|account| !account.results.is_empty())).await;
     let Outcome::Deferred(failure) = &account.results[0].outcome else { panic!("{:?}", account.results) };

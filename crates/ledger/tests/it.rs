@@ -336,9 +336,12 @@ fn redacted_addresses_are_found_by_those_who_know_them_and_can_be_erased() {
     recorder.flush();
     let octets = fs::read(&files(folder.path(), "kept")[0]).unwrap();
     let text = String::from_utf8_lossy(&octets);
-    assert!(
-        !text.contains("b@example.com") && !text.contains("a@example.org") && text.contains("@example.com")
-    );
+    // What stands for a name may end as the name does.
+    let told = |address: &str| {
+        let names = |(at, _): (usize, &str)| !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
+        text.match_indices(address).any(names)
+    };
+    assert!(!told("b@example.com") && !told("a@example.org") && text.contains("@example.com"));
     let query = Query { recipient: Some("B@example.com".into()), ..Query::default() };
     assert_eq!(all(folder.path(), query.clone()).len(), 1);
     let ledger = Ledger::open(&folder.path().join("ledger")).unwrap();

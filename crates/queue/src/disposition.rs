@@ -147,10 +147,10 @@ pub fn dane_failed(error: &PolicyError, lookup: Option<DnsFailureKind>) -> Failu
     failure(lookup.map_or(Trouble::NoDane, dns_trouble), soft(7, 5), error.reason.clone())
 }
 
-/// The peer is not who was demanded.
+/// The peer is not who was demanded; `reason` is the sentence of the verdict.
 #[must_use]
 pub fn not_cleared(reason: &str) -> Failure {
-    failure(Trouble::NotVerified, soft(7, 5), format!("Server certificate not verified: {reason}"))
+    failure(Trouble::NotVerified, soft(7, 5), reason.into())
 }
 
 /// All addresses were used up without an error of their own.

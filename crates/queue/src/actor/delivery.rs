@@ -1,6 +1,6 @@
 //! One attempt as a task: read the message, run the plan, tell the manager.
 
-use std::{cell::RefCell, panic::AssertUnwindSafe, rc::Rc, sync::Arc};
+use std::{cell::RefCell, panic::AssertUnwindSafe, rc::Rc, sync::Arc, time::Duration};
 
 use actix::{Addr, Message};
 use bytes::Bytes;
@@ -283,6 +283,15 @@ pub(super) fn final_result(index: usize, failure: &Failure, now: UnixTime) -> Re
     }
 }
 
+/// Whether what the sender is to hear is what the spool has of the recipient.
+fn is_written(report: &Report, states: &[Progress]) -> bool {
+    let Some(progress) = states.get(report.index) else { return true };
+    match report.action {
+        Action::Delayed => progress.warned || progress.state.is_final(),
+        Action::Failed | Action::Relayed => progress.state.is_final(),
+    }
+}
+
 /// Tells the sender about recipients that failed where the text is not at hand: it is read back from the spool. With `finished`, the message
 /// leaves the spool in the same step.
 pub(super) fn tell_later(
@@ -295,9 +304,16 @@ pub(super) fn tell_later(
     let (id, finished) = about;
     actix_rt::spawn(async move {
         let (board, door) = spool;
-        let asked = put(board.borrow().spool.as_ref(), ReadMsg(id));
-        // Not readable now: the recipients stay unreported on disk, and the next start tells.
-        let Some(Ok(stored)) = answer(asked, None).await else { return };
+        let stored = loop {
+            let asked = put(board.borrow().spool.as_ref(), ReadMsg(id));
+            // Not readable now: the recipients stay unreported on disk, and the next start tells.
+            let Some(Ok(stored)) = answer(asked, None).await else { return };
+            // The marks of what is told may be on their way still, and what is written below stands in their place.
+            if finished || reports.iter().all(|report| is_written(report, &stored.states)) {
+                break stored;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
         let Some((envelope, body)) = bounce::notification(
             &settings,
             (&stored.envelope, &stored.body),
