@@ -3,10 +3,7 @@
 use serde_json::{Value, json};
 use waxseal_queue::{Account, Outcome, RecipientResult, advice};
 
-use crate::{
-    narrate::{row, word},
-    terminal::Terminal,
-};
+use crate::{narrate::row, terminal::Terminal};
 
 /// How wide a paragraph is.
 const WIDTH: usize = 100;
@@ -85,7 +82,7 @@ pub(crate) fn to_json(account: &Account, result: &RecipientResult) -> Value {
     };
     json!({
         "recipient": account.mailbox(result.index).map(ToString::to_string),
-        "outcome": word(&result.outcome),
+        "outcome": result.outcome.word(),
         "status": status.to_string(),
         "reason": failure.map(|failure| &failure.reason),
         "reply": reply.map(ToString::to_string),

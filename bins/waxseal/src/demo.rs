@@ -121,7 +121,7 @@ async fn play(json: bool, terminal: &mut Terminal) -> Result<bool, Fault> {
         terminal.line("\nIts delivery, step by step");
         narrate::tell(&account, terminal);
         world.tell_received(terminal);
-        terminal.line(format_args!("\nAll of it took {}.", narrate::milliseconds(begun.elapsed())));
+        terminal.line(format_args!("\nAll of it took {}.", waxseal_queue::milliseconds(begun.elapsed())));
     }
     Ok(account.results.iter().all(|result| matches!(result.outcome, Outcome::Delivered { .. }))
         && world.received())

@@ -3,18 +3,13 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use waxseal_queue::{
-    Account, AccountStep, CertificateFact, Connection, Fact, Failure, Outcome, Standing, TlsaFact, advice,
-};
-use waxseal_types::{Proof, TlsFacts, TlsLevel, TlsStatus};
+use waxseal_queue::{Account, AccountStep, CertificateFact, Connection, Fact, Outcome, advice, milliseconds};
 
 use crate::conclude;
 use crate::terminal::{Printable, Terminal, Tone};
 
 /// Answers from a cache take less.
 const NOTICED: Duration = Duration::from_millis(1);
-/// Certificates of a chain that are told of.
-const MOST_CERTIFICATES: usize = 4;
 /// How wide labels are.
 const LABEL: usize = 12;
 
@@ -38,7 +33,7 @@ fn tone(label: &str) -> Tone {
 /// All steps, in order, and what became of each recipient.
 pub(crate) fn tell(account: &Account, terminal: &mut Terminal) {
     for step in &account.steps {
-        let (label, mut lines) = fact(account, step);
+        let (label, mut lines) = account.lines(step);
         took(&mut lines, step);
         row(terminal, label, &lines);
     }
@@ -47,9 +42,9 @@ pub(crate) fn tell(account: &Account, terminal: &mut Terminal) {
         let mut lines = vec![mailbox];
         match &result.outcome {
             Outcome::Delivered { reply, .. } => lines.push(format!("the server took it: {reply}")),
-            Outcome::Deferred(failure) | Outcome::Bounced(failure) => lines.extend(failed(failure)),
+            Outcome::Deferred(failure) | Outcome::Bounced(failure) => lines.extend(failure.lines()),
         }
-        row(terminal, word(&result.outcome), &lines);
+        row(terminal, result.outcome.word(), &lines);
     }
 }
 
@@ -68,179 +63,15 @@ pub(crate) fn tell_until_connection(account: &Account, terminal: &mut Terminal) 
         .iter()
         .take_while(|step| !matches!(step.fact, Fact::Connection(_) | Fact::Unavailable(_)));
     for step in before {
-        let (label, lines) = fact(account, step);
+        let (label, lines) = account.lines(step);
         row(terminal, label, &lines);
     }
-}
-
-pub(crate) const fn word(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Delivered { .. } => "delivered",
-        Outcome::Deferred(_) => "deferred",
-        Outcome::Bounced(_) => "bounced",
-    }
-}
-
-pub(crate) fn failed(failure: &Failure) -> Vec<String> {
-    let mut lines = vec![format!("{} {}", failure.status, failure.reason)];
-    // A reason often quotes the server; its words are not said twice.
-    if let Some(reply) = failure.reply.as_ref().filter(|reply| !failure.reason.contains(&*reply.text)) {
-        lines.push(format!("the server said: {reply}"));
-    }
-    lines
-}
-
-/// `secure by DNSSEC`; where it is not, why; and what an alias stands for.
-fn proven(standing: &Standing) -> String {
-    let mut text = match (standing.proof, &standing.why) {
-        (Proof::Secure, _) => "secure by DNSSEC".to_owned(),
-        (Proof::Insecure, None) => "not secured by DNSSEC".to_owned(),
-        (Proof::Insecure, Some(why)) => format!("not secured by DNSSEC: {why}"),
-    };
-    if let Some(canonical) = &standing.canonical {
-        text.push_str(&format!("; an alias of {canonical}"));
-    }
-    text
-}
-
-fn record(record: &TlsaFact) -> String {
-    match &record.unusable {
-        None => record.text.clone(),
-        Some(why) => format!("{}, unusable: {why}", record.text),
-    }
-}
-
-fn fact(account: &Account, step: &AccountStep) -> (&'static str, Vec<String>) {
-    let one = |text: String| vec![text];
-    match &step.fact {
-        Fact::Policy(number) => (
-            "policy",
-            account.policies.get(*number).map_or_else(Vec::new, |policy| {
-                one(format!("{}: level {}, from {}", policy.nexthop, policy.level, policy.source))
-            }),
-        ),
-        Fact::PolicyFailed(reason) => ("policy", one(reason.clone())),
-        Fact::Mx { domain, hosts, standing } => {
-            let host = |(preference, host): &(u16, Option<waxseal_types::Domain>)| {
-                format!("{preference} {}", host.as_ref().map_or(".", |host| host.as_str()))
-            };
-            let hosts: Vec<String> = hosts.iter().map(host).collect();
-            ("mail hosts", one(format!("{domain} has MX {}; {}", hosts.join(", "), proven(standing))))
-        }
-        Fact::Addresses { host, addresses, standing } => {
-            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            ("addresses", one(format!("{host} is at {}; {}", addresses.join(", "), proven(standing))))
-        }
-        Fact::Alias { name, target, standing } => {
-            ("alias", one(format!("{name} is an alias of {target}; the alias is {}", proven(standing))))
-        }
-        Fact::Tlsa { base, port, records, standing } => {
-            let mut lines = one(format!("{base} has TLSA records for port {port}; {}", proven(standing)));
-            lines.extend(records.iter().map(record));
-            ("tlsa", lines)
-        }
-        Fact::Lowered { host, level, reason } => {
-            let host = host.as_ref().map_or("this address", |host| host.as_str());
-            ("level", one(format!("{level} for {host}: {reason}")))
-        }
-        Fact::Absent { what, standing } => {
-            ("absent", one(format!("{what} does not exist; {}", proven(standing))))
-        }
-        Fact::DnsFailed(failure) => ("dns failed", one(failure.to_string())),
-        Fact::Skipped { host, reason } => ("passed over", one(format!("{host}: {reason}"))),
-        Fact::Unavailable(service) => ("missing", one(format!("the service {service} did not answer"))),
-        Fact::Connection(number) => {
-            ("connection", account.connections.get(*number).map_or_else(Vec::new, connection))
-        }
-    }
-}
-
-fn connection(connection: &Connection) -> Vec<String> {
-    let host = connection.host.as_ref().map_or("", |host| host.as_str());
-    let address = connection.address.map_or_else(|| "a socket".to_owned(), |address| format!("[{address}]"));
-    let pooled = if connection.pooled { ", open from before" } else { "" };
-    let mut lines =
-        vec![format!("to {host}{address}:{} at level {}{pooled}", connection.port, connection.level)];
-    match &connection.tls {
-        Some(facts) => lines.extend([tls(facts), certificate(connection)]),
-        None => lines.push(match (connection.downgrade, connection.level) {
-            (Some(downgrade), _) => downgrade.to_string(),
-            (None, TlsLevel::None) => "in clear, as the policy says".to_owned(),
-            (None, _) => "without TLS".to_owned(),
-        }),
-    }
-    if connection.injected > 0 {
-        lines.push(format!(
-            "{} octets came in clear behind the reply to STARTTLS and were thrown away: a sign of attack",
-            connection.injected
-        ));
-    }
-    lines.extend(connection.failure.iter().flat_map(failed));
-    let certificates = connection.certificates();
-    for (depth, certificate) in certificates.iter().enumerate().take(MOST_CERTIFICATES) {
-        lines.push(format!("certificate {depth}: {}", advice::describe(certificate)));
-    }
-    lines.extend(Some(times(connection)).filter(|times| !times.is_empty()));
-    lines
-}
-
-fn tls(facts: &TlsFacts) -> String {
-    let mut parts = vec![facts.protocol.to_owned(), facts.cipher.to_owned()];
-    parts.extend(facts.group.map(|group| format!("key exchange {group}")));
-    parts.push(
-        facts
-            .sni
-            .as_ref()
-            .map_or_else(|| "no server name sent".to_owned(), |sni| format!("server name {sni}")),
-    );
-    parts.push(if facts.resumed { "session resumed" } else { "full handshake" }.to_owned());
-    if facts.client_certificate {
-        parts.push("client certificate shown".to_owned());
-    }
-    parts.join(", ")
-}
-
-fn certificate(connection: &Connection) -> String {
-    let what = match connection.status {
-        TlsStatus::Verified => "the server is who the policy demands",
-        TlsStatus::Trusted if connection.failure.is_some() => {
-            "its certificate leads to a trusted authority, but is not for the name that is demanded"
-        }
-        TlsStatus::Untrusted if connection.failure.is_some() => {
-            "encrypted; the server did not prove who it is"
-        }
-        TlsStatus::Trusted => "its certificate leads to a trusted authority; its name was not demanded",
-        TlsStatus::Untrusted => "encrypted; the policy demands no proof of who it is",
-        TlsStatus::None => "not judged",
-    };
-    let matched = connection.matched.as_ref().map(|matched| format!(", by {matched}")).unwrap_or_default();
-    format!("verdict {}: {what}{matched}", connection.status)
-}
-
-fn times(connection: &Connection) -> String {
-    let times = &connection.times;
-    let phases = [
-        ("connect", times.connect),
-        ("greeting", times.greeting),
-        ("TLS", times.tls),
-        ("transaction", times.transaction),
-    ];
-    let said: Vec<String> = phases
-        .into_iter()
-        .filter(|(_, time)| !time.is_zero())
-        .map(|(name, time)| format!("{name} {}", milliseconds(time)))
-        .collect();
-    said.join(", ")
-}
-
-pub(crate) fn milliseconds(time: Duration) -> String {
-    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
 /// The same as data.
 pub(crate) fn to_json(account: &Account) -> Value {
     let step = |step: &AccountStep| {
-        let (label, lines) = fact(account, step);
+        let (label, lines) = account.lines(step);
         json!({ "at": step.at.rfc3339().to_string(), "took_us": micros(step.took), "step": label, "text": lines })
     };
     json!({

@@ -72,8 +72,8 @@ fn tell_entries(entries: &[Entry], hostname: &str, terminal: &mut Terminal) {
         let last = number + 1 == entries.len();
         match &entry.happening {
             Happening::Attempt { account, next_attempt } => {
-                let waited = narrate::milliseconds(account.started.since(envelope.arrived));
-                let took = narrate::milliseconds(account.ended.since(account.started));
+                let waited = waxseal_queue::milliseconds(account.started.since(envelope.arrived));
+                let took = waxseal_queue::milliseconds(account.ended.since(account.started));
                 let line = format!(
                     "{} at {}, {waited} after it was taken; it took {took}",
                     account.attempt,
@@ -105,7 +105,7 @@ fn tell_entries(entries: &[Entry], hostname: &str, terminal: &mut Terminal) {
                     time(entry.time),
                     count(*attempts as usize, "attempt")
                 ));
-                lines.extend(narrate::failed(failure));
+                lines.extend(failure.lines());
                 row(terminal, word, &lines);
                 if last {
                     conclude::paragraph(terminal, "verdict", failure.trouble.meaning());

@@ -43,6 +43,7 @@ mod routing;
 mod schedule;
 mod settings;
 mod sink;
+mod told;
 mod trouble;
 
 pub use account::{
@@ -58,5 +59,6 @@ pub use routing::{Routed, RoutedPart, split};
 pub use schedule::{Census, Destination, DestinationCount, Feedback, Job, Schedule, Start, client_number};
 pub use settings::Settings;
 pub use sink::{Event, Settled, Several, Silent, Sink};
+pub use told::milliseconds;
 pub use trouble::{Trouble, Whose};
 pub use waxseal_policy::{Origin, PolicySource, TableName};
