@@ -12,6 +12,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("dns", &[]),
     ("trust", &[]),
     ("verify", &["trust"]),
+    ("tlsa", &["trust", "verify"]),
     ("smtp", &[]),
     ("transport", &["verify", "smtp"]),
     ("spool", &[]),
@@ -61,7 +62,7 @@ const NOT_RUSTLS: &[&str] = &["rustls-pki-types"];
 const NOBODY: &[&str] = &["openssl", "openssl-sys", "native-tls", "tokio-native-tls", "boring"];
 
 /// Crates whose production code must do without a runtime unless a feature asks for it.
-const PURE: &[&str] = &["types", "policy", "verify", "smtp"];
+const PURE: &[&str] = &["types", "policy", "verify", "tlsa", "smtp"];
 
 /// All rules over the manifest of the package in `folder` (such as `crates/dns`).
 pub(crate) fn check(folder: &str, text: &str) -> Vec<Finding> {

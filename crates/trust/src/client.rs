@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
-use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
 use waxseal_types::ClientCertificate;
 
 use crate::{
     Certificate, Error, KeyKind, Notice, Severity, StoreSettings,
     certificate::spki_of,
-    der,
     der::Reader,
     file,
-    key::{Curve, KeyParts},
+    key::KeyParts,
     pem::{self, Block},
+    private::{ec_public, ed25519_public, rsa_public},
 };
 
 type Loaded = Result<(Vec<ClientCertificate>, Vec<Notice>), Error>;
@@ -154,37 +153,8 @@ fn belongs(key: &[u8], certificate: &[u8]) -> bool {
     let octets = match wanted.kind {
         KeyKind::Rsa(_) => rsa_public(key),
         KeyKind::Ec(curve) => ec_public(curve, key),
-        KeyKind::Ed25519 => {
-            let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key).ok();
-            pair.map(|pair| pair.public_key().as_ref().to_vec())
-        }
+        KeyKind::Ed25519 => ed25519_public(key),
         KeyKind::Unknown => None,
     };
     octets.is_some_and(|octets| octets == wanted.octets)
-}
-
-fn ec_public(curve: Curve, key: &[u8]) -> Option<Vec<u8>> {
-    let algorithm = match curve {
-        Curve::P256 => &signature::ECDSA_P256_SHA256_ASN1_SIGNING,
-        Curve::P384 => &signature::ECDSA_P384_SHA384_ASN1_SIGNING,
-        Curve::P521 => &signature::ECDSA_P521_SHA512_ASN1_SIGNING,
-        Curve::Secp256k1 => &signature::ECDSA_P256K1_SHA256_ASN1_SIGNING,
-    };
-    let pair = EcdsaKeyPair::from_private_key_der(algorithm, key).ok()?;
-    Some(pair.public_key().as_ref().to_vec())
-}
-
-/// The RSAPublicKey of an RSAPrivateKey (RFC 8017 §A.1.2), which may lie in PKCS#8 (RFC 5958 §2). Any size will do.
-fn rsa_public(key: &[u8]) -> Option<Vec<u8>> {
-    let mut fields = Reader::new(der::single(key, der::SEQUENCE)?);
-    fields.take(der::INTEGER)?;
-    if fields.peek() == Some(der::SEQUENCE) {
-        fields.next()?;
-        fields = Reader::new(der::single(fields.take(der::OCTET_STRING)?, der::SEQUENCE)?);
-        fields.take(der::INTEGER)?;
-    }
-    let (modulus, exponent) = (fields.next()?, fields.next()?);
-    let mut out = Vec::new();
-    der::write(&mut out, der::SEQUENCE, &[modulus.whole, exponent.whole].concat());
-    Some(out)
 }

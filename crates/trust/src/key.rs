@@ -77,10 +77,10 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
-const RSASSA_PSS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a];
-const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
-const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
+pub(crate) const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+pub(crate) const RSASSA_PSS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a];
+pub(crate) const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+pub(crate) const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
 
 impl<'a> KeyParts<'a> {
     /// Takes a SubjectPublicKeyInfo apart.
@@ -105,12 +105,11 @@ impl<'a> KeyParts<'a> {
 }
 
 fn curve(oid: Option<&[u8]>, point: &[u8]) -> Option<KeyKind> {
-    let (curve, size) = match oid {
-        Some([0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07]) => (Curve::P256, 32),
-        Some([0x2b, 0x81, 0x04, 0x00, 0x22]) => (Curve::P384, 48),
-        Some([0x2b, 0x81, 0x04, 0x00, 0x23]) => (Curve::P521, 66),
-        Some([0x2b, 0x81, 0x04, 0x00, 0x0a]) => (Curve::Secp256k1, 32),
-        _ => return Some(KeyKind::Unknown),
+    let Some(curve) = oid.and_then(curve_of) else { return Some(KeyKind::Unknown) };
+    let size = match curve {
+        Curve::P256 | Curve::Secp256k1 => 32,
+        Curve::P384 => 48,
+        Curve::P521 => 66,
     };
     // SEC 1 §2.3.3: uncompressed, or compressed.
     let good = match point.first() {
@@ -119,6 +118,17 @@ fn curve(oid: Option<&[u8]>, point: &[u8]) -> Option<KeyKind> {
         _ => false,
     };
     good.then_some(KeyKind::Ec(curve))
+}
+
+/// By object identifier (RFC 5480 §2.1.1.1, SEC 2 §A.2).
+pub(crate) const fn curve_of(oid: &[u8]) -> Option<Curve> {
+    Some(match oid {
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07] => Curve::P256,
+        [0x2b, 0x81, 0x04, 0x00, 0x22] => Curve::P384,
+        [0x2b, 0x81, 0x04, 0x00, 0x23] => Curve::P521,
+        [0x2b, 0x81, 0x04, 0x00, 0x0a] => Curve::Secp256k1,
+        _ => return None,
+    })
 }
 
 fn modulus_bits(octets: &[u8]) -> Option<usize> {
