@@ -1,17 +1,30 @@
 //! A client that submits a message, line by line.
 
-use std::{io, net::SocketAddr};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
+use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
     net::TcpStream,
 };
+use tokio_rustls::TlsConnector;
+
+use crate::Authority;
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A connection to an intake. It waits for each reply before it goes on, and takes any as an answer.
-#[derive(Debug)]
 pub struct Client {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Stream>>,
     greeting: String,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("greeting", &self.greeting).finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -23,8 +36,29 @@ impl Client {
     pub async fn connect(server: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(server).await?;
         stream.set_nodelay(true)?;
-        let mut client = Self { stream: BufReader::new(stream), greeting: String::new() };
+        let mut client = Self { stream: BufReader::new(Box::new(stream)), greeting: String::new() };
         client.greeting = client.reply().await?;
+        client.ask("EHLO client.test").await?;
+        Ok(client)
+    }
+
+    /// The same connection with TLS: STARTTLS, a handshake in which the server must prove to be `name` by a chain to
+    /// the authority, and EHLO again.
+    ///
+    /// # Errors
+    ///
+    /// If the server refuses, proves something else, or leaves.
+    pub async fn seal(mut self, name: &str, authority: &Authority) -> io::Result<Self> {
+        let reply = self.ask("STARTTLS").await?;
+        if !reply.starts_with("220 ") {
+            return Err(io::Error::other(reply));
+        }
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.root_der().to_vec().into()).map_err(io::Error::other)?;
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, self.stream.into_inner()).await?;
+        let mut client = Self { stream: BufReader::new(Box::new(stream)), greeting: self.greeting };
         client.ask("EHLO client.test").await?;
         Ok(client)
     }

@@ -7,5 +7,6 @@ mod daemon;
 mod first_start;
 mod front_door;
 mod kill_nine;
+mod soak;
 mod telling;
 mod trace_order;

@@ -81,6 +81,13 @@ impl Peer {
         self.recorder.events()
     }
 
+    /// Everything that happened since the last call, which is forgotten with it: for a test so long that it could not
+    /// keep it all.
+    #[must_use]
+    pub fn take(&self) -> Vec<Event> {
+        self.recorder.take()
+    }
+
     /// The commands of all connections, in order.
     #[must_use]
     pub fn commands(&self) -> Vec<String> {

@@ -106,6 +106,10 @@ impl Recorder {
         self.lock().clone()
     }
 
+    pub(super) fn take(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.lock())
+    }
+
     pub(super) fn accepted(&self) -> Vec<Message> {
         let message = |event: &Event| {
             let Happening::Accepted(message) = &event.what else { return None };
