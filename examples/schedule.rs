@@ -3,15 +3,14 @@
 use std::{error::Error, time::Duration};
 
 use waxseal_queue::{Destination, Feedback, Job, Schedule, Settings};
-use waxseal_types::{Protocol, QueueId, UnixTime};
+use waxseal_types::{QueueId, Service, UnixTime};
 
 pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let settings = Settings { initial_destination_concurrency: 2, ..Settings::default() };
     let mut schedule = Schedule::new(&settings);
     let mut now = UnixTime::from_secs(1_795_262_400);
-    let destination = |name: &str| {
-        Ok::<_, Box<dyn Error>>(Destination { protocol: Protocol::Smtp, nexthop: name.parse()? })
-    };
+    let destination =
+        |name: &str| Ok::<_, Box<dyn Error>>(Destination { service: Service::SMTP, nexthop: name.parse()? });
     let (alive, dead) = (destination("alive.example")?, destination("dead.example")?);
     for number in 0..3 {
         for (first, place) in [(100, &alive), (200, &dead)] {

@@ -8,7 +8,7 @@ use waxseal_queue::{
 use waxseal_queue_manager::Engine;
 use waxseal_testbed::{Act as PeerAct, Gate, Peer, Step, within};
 use waxseal_tests::{LIMIT, Seen, World};
-use waxseal_types::{NextHop, Protocol, TlsLevel};
+use waxseal_types::{NextHop, Service, TlsLevel};
 
 const TEXT: &str = "Subject: x\n\nx\n";
 
@@ -182,7 +182,7 @@ async fn a_destination_can_be_suspended_and_its_queue_sent_elsewhere() {
     }
     assert_eq!(waiting(&engine, State::Waiting).await, 3);
     let nexthop = other.nexthop().parse().expect("a next hop");
-    let command = Command::Reroute(Destination { protocol: Protocol::Smtp, nexthop });
+    let command = Command::Reroute(Destination { service: Service::SMTP, nexthop });
     assert_eq!(act(&engine, to("b1@b.test"), command).await, done(1, 1, 0));
     assert_eq!(within(LIMIT, other.wait_for(1)).await[0].recipients, ["b1@b.test"]);
     let levers = within(LIMIT, engine.manager().send(AskLevers)).await.expect("it answers");

@@ -112,3 +112,27 @@ async fn a_revoked_pin_holds_at_once_for_all_messages_under_way() {
     within(LIMIT, peer.wait_for(begun + 1)).await;
     assert!(engine.shut_down().await);
 }
+
+/// What changed allows the message, too: it goes at once, and does not wait for a back-off.
+#[actix_rt::test]
+async fn a_message_stopped_by_a_change_is_planned_anew_at_once() {
+    let certificate = certificate();
+    let pin = format!("fingerprint match={}", digest(&certificate));
+    let gate = Gate::new();
+    let held = Act::Hold(gate.clone(), Box::new(Act::from("220 2.0.0 go ahead")));
+    let peer = Peer::builder().starttls(certificate).on(Step::StartTls, held).start().await.expect("starts");
+    let (mut world, table) = world(&peer, "encrypt");
+    world.settings.queue.minimal_backoff = LIMIT * 10;
+    world.settings.queue.maximal_backoff = LIMIT * 10;
+    let engine = world.start().await;
+    world.submit(&engine, "a@a.test", &["b@b.test"], TEXT).await;
+    within(LIMIT, gate.reached()).await;
+    table.replace(&[&format!("{} {pin}", peer.nexthop())]);
+    gate.open();
+    let account = within(LIMIT, world.recorder.attempt(|_| true)).await;
+    assert!(matches!(account.results[0].outcome, Outcome::Delivered { .. }), "{:?}", account.results);
+    let levels: Vec<TlsLevel> = account.policies.iter().map(|policy| policy.level).collect();
+    assert_eq!((account.attempt, levels), (1, vec![TlsLevel::Encrypt, TlsLevel::Fingerprint]));
+    assert_eq!(mails(&peer), 1);
+    assert!(engine.shut_down().await);
+}

@@ -6,7 +6,7 @@ use waxseal_config::main_cf_values;
 use waxseal_policy::{
     Origin, PolicyError, Route, RouteKind, RouteLookup, Settings, Step, TableAnswer, TableName, Transport,
 };
-use waxseal_types::{Mailbox, NextHop, Protocol, Target};
+use waxseal_types::{Mailbox, NextHop, Service, Target};
 
 use crate::{References, Tally};
 
@@ -85,7 +85,7 @@ pub(crate) fn transport(references: &References) -> Tally {
         let got = match nexthop(route(&settings, to, &entries)) {
             Ok(nexthop) => format!("DEFAULT:{nexthop}"),
             Err(channel) if settings.transports.contains_key(&channel) => {
-                settings.transports.insert(channel.clone(), Transport::Deliver(Protocol::Smtp));
+                settings.transports.insert(channel.clone(), Transport::Deliver(Service::SMTP));
                 format!("{channel}:{}", nexthop(route(&settings, to, &entries)).unwrap())
             }
             Err(_) => "(not found)".to_owned(),

@@ -8,7 +8,7 @@ use waxseal_queue::{Account, AccountStep, Destination, Direct, Order, Outcome, P
 use waxseal_testbed::within;
 use waxseal_transport::Connector;
 use waxseal_trust::Store;
-use waxseal_types::{Protocol, TlsLevel};
+use waxseal_types::{Service, TlsLevel};
 
 use crate::{Entries, LIMIT, Letter};
 
@@ -101,7 +101,6 @@ impl Lane {
             tables: Arc::new(self.table.clone()),
             store: Arc::new(Store::open(self.trust.clone()).expect("a store").0),
             connector: Connector::new(self.transport.clone()).expect("a connector"),
-            families: self.queue.families,
         }
     }
 
@@ -124,7 +123,7 @@ impl Lane {
         let nexthop = hops.next().expect("somewhere to go");
         let recipients = letter.envelope.recipients.len();
         let order = Order {
-            destination: Destination { protocol: Protocol::Smtp, nexthop },
+            destination: Destination { service: Service::SMTP, nexthop },
             alternatives: hops.collect(),
             envelope: Arc::new(letter.envelope.clone()),
             recipients: (0..recipients).collect(),

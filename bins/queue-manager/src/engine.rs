@@ -119,7 +119,11 @@ impl Engine {
         notices.extend(resolver.notices());
         let mut transport = settings.transport.clone();
         // What is remembered of an address must be forgotten by the time a message comes again.
-        transport.dead_address_time = transport.dead_address_time.min(settings.queue.minimal_backoff / 2);
+        for transport in std::iter::once(&mut transport.dead_address_time)
+            .chain(transport.services.values_mut().map(|settings| &mut settings.dead_address_time))
+        {
+            *transport = (*transport).min(settings.queue.minimal_backoff / 2);
+        }
         let connector = Connector::new(transport)?;
         let meter = MeterSlot::default();
         let spool = open_spool(&settings.spool, &meter)?;
@@ -173,7 +177,6 @@ impl Engine {
             tables: Arc::clone(&tables),
             store: Arc::clone(&store),
             connector: connector.clone(),
-            families: settings.queue.families,
         };
         let intakes = intake_factory(Arc::clone(&intake), Arc::clone(&attendant), front.handle());
         let factories = factories(&direct, (spool, settings.spool.clone(), Arc::clone(&meter)), intakes);

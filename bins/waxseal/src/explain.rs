@@ -10,7 +10,7 @@ use waxseal_policy::{Route, RouteKind, RouteLookup, Step, Tables};
 use waxseal_queue::{Account, Answer, Ask, Destination, Direct, Order, Plan, Services, drive};
 use waxseal_transport::{Connector, OpenRequest, Session, TlsUse};
 use waxseal_trust::Store;
-use waxseal_types::{Mailbox, NextHop, Protocol, UnixTime};
+use waxseal_types::{Mailbox, NextHop, Service, UnixTime};
 
 use crate::{
     conclude, health,
@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
 /// Where it goes, before anybody is asked.
 struct Way {
     recipient: Mailbox,
-    protocol: Protocol,
+    service: Service,
     nexthop: NextHop,
     alternatives: Vec<NextHop>,
     /// The entry of a transport table that says so.
@@ -107,7 +107,7 @@ fn outset(config: &Config, target: &str) -> Result<Outset, Box<dyn std::error::E
         let recipient = Mailbox::new("postmaster")?;
         return Ok(Outset::Goes(Way {
             recipient,
-            protocol: Protocol::Smtp,
+            service: Service::SMTP,
             nexthop,
             alternatives: Vec::new(),
             origin: None,
@@ -128,8 +128,8 @@ fn outset(config: &Config, target: &str) -> Result<Outset, Box<dyn std::error::E
             let from = origin.as_ref().map(|origin| format!("{origin}, key {:?}", &*origin.key));
             let by = || from.as_ref().map(|from| format!(" (from {from})")).unwrap_or_default();
             match kind {
-                RouteKind::Deliver { protocol, nexthop, alternatives } => {
-                    Outset::Goes(Way { recipient, protocol, nexthop, alternatives, origin: from })
+                RouteKind::Deliver { service, nexthop, alternatives } => {
+                    Outset::Goes(Way { recipient, service, nexthop, alternatives, origin: from })
                 }
                 RouteKind::Error(status, text) => {
                     Outset::Ends(format!("bounces with {status} {text}{}", by()))
@@ -190,10 +190,9 @@ async fn rehearse(config: &Config, way: &Way, no_connect: bool) -> Result<Rehear
         tables: Arc::clone(&config.tables) as Arc<dyn Tables>,
         store: Arc::new(Store::open(config.trust.clone()).map_err(|error| error.to_string())?.0),
         connector: Connector::new(config.transport.clone()).map_err(|error| error.to_string())?,
-        families: config.queue.families,
     };
     let order = Order {
-        destination: Destination { protocol: way.protocol, nexthop: way.nexthop.clone() },
+        destination: Destination { service: way.service.clone(), nexthop: way.nexthop.clone() },
         alternatives: way.alternatives.clone(),
         envelope: Arc::new(submit::envelope(None, std::slice::from_ref(&way.recipient), b"", now())),
         recipients: vec![0],
@@ -227,7 +226,7 @@ fn told(
             value["results"] = Value::Array(Vec::new());
             value["connections"] = Value::Array(Vec::new());
         }
-        value["route"] = json!({ "nexthop": way.nexthop.as_str(), "protocol": way.protocol.as_str(), "source": way.origin });
+        value["route"] = json!({ "nexthop": way.nexthop.as_str(), "protocol": way.service.protocol().as_str(), "service": way.service.as_str(), "source": way.origin });
         value["calls"] = json!(calls);
         value["dnssec"] = json!(dnssec.as_ref().map(DnssecHealth::as_str));
         value["ok"] = json!(good);
@@ -236,7 +235,7 @@ fn told(
         return if good { Status::Done } else { Status::No };
     }
     let source = way.origin.as_ref().map(|origin| format!(", from {origin}")).unwrap_or_default();
-    row(terminal, "route", &[format!("{} to {}{source}", way.protocol.as_str(), way.nexthop)]);
+    row(terminal, "route", &[format!("{} to {}{source}", way.service, way.nexthop)]);
     if let Some(blind) = dnssec.as_ref().filter(|health| health.is_blind()) {
         row(terminal, "dnssec", &[blind.to_string()]);
     }

@@ -5,14 +5,15 @@ use std::{io, pin::Pin, sync::Mutex};
 use tokio::runtime::Runtime;
 use waxseal_config::Config;
 use waxseal_policy::{
-    PolicyError, Route, TableAnswer, TableName, Tables, TlsPolicy, find_policy, find_route, findings::Ask,
+    PolicyError, Route, TableAnswer, TableName, Tables, TlsPolicy, Transport, find_policy, find_route,
+    findings::Ask,
 };
-use waxseal_types::{Mailbox, NextHop, Protocol};
+use waxseal_types::{Mailbox, NextHop, Service};
 
 /// One configuration, and where its lookups run.
 pub(crate) struct Lookups<'a> {
     pub(crate) config: &'a Config,
-    pub(crate) protocol: Protocol,
+    pub(crate) service: Service,
     runtime: Runtime,
 }
 
@@ -24,24 +25,39 @@ pub(crate) struct Asked {
     pub(crate) answer: TableAnswer,
 }
 
+/// The service that mail for a transport goes by; without one, the main one of the protocol.
+pub(crate) fn service(config: &Config, transport: Option<&str>, lmtp: bool) -> Result<Service, String> {
+    let Some(name) = transport else {
+        return Ok(if lmtp { Service::LMTP } else { Service::SMTP });
+    };
+    match config.policy.transports.get(name) {
+        Some(Transport::Deliver(service)) => Ok(service.clone()),
+        Some(Transport::Refused(reason)) => Err(reason.clone()),
+        None => {
+            let known: Vec<&str> = config.policy.transports.keys().map(String::as_str).collect();
+            Err(format!("mail transport {name:?} unavailable: there are {}", known.join(", ")))
+        }
+    }
+}
+
 impl<'a> Lookups<'a> {
-    pub(crate) fn new(config: &'a Config, protocol: Protocol) -> io::Result<Self> {
+    pub(crate) fn new(config: &'a Config, service: Service) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { config, protocol, runtime })
+        Ok(Self { config, service, runtime })
     }
 
     /// The policy of a next hop, and all that was asked on the way.
     pub(crate) fn traced(&self, nexthop: &NextHop) -> (Result<TlsPolicy, PolicyError>, Vec<Asked>) {
         let trace = Trace { tables: &*self.config.tables, asked: Mutex::default() };
-        let lookup = find_policy(&self.config.policy, &trace, self.protocol, nexthop);
+        let lookup = find_policy(&self.config.policy, &trace, &self.service, nexthop);
         let found = self.runtime.block_on(lookup);
         (found, trace.asked.into_inner().unwrap_or_default())
     }
 }
 
 impl Ask for Lookups<'_> {
-    fn policy(&mut self, nexthop: &NextHop) -> Result<TlsPolicy, PolicyError> {
-        let lookup = find_policy(&self.config.policy, &*self.config.tables, self.protocol, nexthop);
+    fn policy(&mut self, service: &Service, nexthop: &NextHop) -> Result<TlsPolicy, PolicyError> {
+        let lookup = find_policy(&self.config.policy, &*self.config.tables, service, nexthop);
         self.runtime.block_on(lookup)
     }
 

@@ -76,7 +76,8 @@ pub(crate) fn to_json(account: &Account) -> Value {
     };
     json!({
         "nexthop": account.destination.nexthop.as_str(),
-        "protocol": account.destination.protocol.as_str(),
+        "protocol": account.destination.service.protocol().as_str(),
+        "service": account.destination.service.as_str(),
         "steps": account.steps.iter().map(step).collect::<Vec<_>>(),
         "connections": account.connections.iter().map(|connection| connection_to_json(account, connection)).collect::<Vec<_>>(),
         "attempt": account.attempt,

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use waxseal_policy::{PolicyError, PolicySource, TableAnswer, TlsPolicy};
-use waxseal_types::{AnchorFiles, NamePattern, NextHop, Protocol, TlsLevel};
+use waxseal_types::{AnchorFiles, NamePattern, NextHop, TlsLevel};
 
 use crate::{
-    lookup::{Asked, Lookups},
+    lookup::{Asked, Lookups, service},
     settings::ConfigFiles,
     terminal::{Printable, Status, Terminal, complain},
 };
@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// Asks for the parameters of LMTP instead of SMTP.
     #[arg(long)]
     lmtp: bool,
+    /// Asks for those of this transport: a service of master.cf.
+    #[arg(long, value_name = "NAME", conflicts_with = "lmtp")]
+    transport: Option<String>,
     /// Prints one JSON object for each next hop.
     #[arg(long)]
     json: bool,
@@ -57,8 +60,14 @@ pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
             return Status::Configuration;
         }
     };
-    let protocol = if arguments.lmtp { Protocol::Lmtp } else { Protocol::Smtp };
-    let lookups = match Lookups::new(&config, protocol) {
+    let service = match service(&config, arguments.transport.as_deref(), arguments.lmtp) {
+        Ok(service) => service,
+        Err(reason) => {
+            complain(Printable(&reason));
+            return Status::No;
+        }
+    };
+    let lookups = match Lookups::new(&config, service) {
         Ok(lookups) => lookups,
         Err(error) => {
             complain(error);

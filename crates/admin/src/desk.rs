@@ -182,6 +182,7 @@ pub struct Recipient {
 pub struct Destination {
     pub destination: String,
     pub protocol: String,
+    pub service: String,
     pub waiting: usize,
     pub active: usize,
     pub held: usize,

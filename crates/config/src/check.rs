@@ -1,7 +1,7 @@
 //! Checks of whole tables, for `waxseal check`: what a lookup would find out one destination at a time.
 
 use waxseal_policy::{Origin, RouteLookup, Settings, Step, TableAnswer, TlsPolicy};
-use waxseal_types::{Mailbox, Protocol};
+use waxseal_types::Mailbox;
 
 use crate::{Problem, TableSet, problem::Place};
 
@@ -19,10 +19,10 @@ pub(crate) fn entries(policy: &Settings, tables: &TableSet) -> Vec<Problem> {
             problems.push(problem);
         }
     };
-    for protocol in [Protocol::Smtp, Protocol::Lmtp] {
-        for table in &policy.client(protocol).policy_maps {
+    for (service, client) in policy.clients() {
+        for table in &client.policy_maps {
             for (value, origin) in tables.entries(table) {
-                if let Err(error) = TlsPolicy::of_entry(policy, protocol, &value, origin.clone()) {
+                if let Err(error) = TlsPolicy::of_entry(policy, &service, &value, origin.clone()) {
                     add(&origin, error.reason);
                 }
             }

@@ -7,7 +7,8 @@ use std::{
     sync::Arc,
 };
 
-use waxseal_types::Domain;
+use waxseal_policy::Transport;
+use waxseal_types::{Domain, Service};
 
 use crate::{
     Problems, TableSet,
@@ -136,34 +137,60 @@ impl Config {
                 }
             }
         }
-        let mut stack = Stack::default();
-        if postfix {
-            let (defaults, set) = cf.layers(files.len(), &mut problems);
-            stack.add(defaults);
-            for (slot, layer) in layers.iter_mut().zip(set) {
-                slot.append(layer);
-            }
-        }
-        layers.into_iter().for_each(|layer| stack.add(layer));
-        stack.add(Layer::read_environment(environment, &mut problems));
-        let raw = stack.merge().unwrap_or_else(|error| {
-            problems.push(Problem::new(Place::Default, "", error.to_string(), ""));
-            Raw::default()
-        });
+        layers.push(Layer::read_environment(environment, &mut problems));
+        let mut views = |service: Option<&str>| {
+            let below = postfix.then(|| cf.layers(service, files.len(), &mut problems));
+            View::new(layers.clone(), below, &mut problems)
+        };
+        let main = views(None);
+        let services = cf.transports();
+        let own: Vec<(Service, View)> = services
+            .iter()
+            .filter_map(|service| match &service.transport {
+                Transport::Deliver(client) => Some((client.clone(), views(Some(client.name()?)))),
+                Transport::Refused(_) => None,
+            })
+            .collect();
         let (refused, remarks): (Vec<Problem>, _) =
             cf.remarks().into_iter().partition(|one| one.gravity == Gravity::Error);
         problems.extend(refused);
         let build = Build {
-            stack: &stack,
-            raw,
+            view: &main,
+            own: &own,
             configured: !files.is_empty(),
             system_hostname,
             problems,
             warnings: remarks,
-            services: cf.transports(),
+            services,
             tables: TableSet::default(),
         };
         build.finish(entries)
+    }
+}
+
+/// What all layers come to, as one service sees them.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) stack: Stack,
+    pub(crate) raw: Raw,
+}
+
+impl View {
+    /// `above`: a layer for each file, and the environment's; `below`: what `main.cf` says, the defaults and for each file.
+    fn new(mut above: Vec<Layer>, below: Option<(Layer, Vec<Layer>)>, problems: &mut Vec<Problem>) -> Self {
+        let mut stack = Stack::default();
+        if let Some((defaults, set)) = below {
+            stack.add(defaults);
+            for (slot, layer) in above.iter_mut().zip(set) {
+                slot.append(layer);
+            }
+        }
+        above.into_iter().for_each(|layer| stack.add(layer));
+        let raw = stack.merge().unwrap_or_else(|error| {
+            problems.push(Problem::new(Place::Default, "", error.to_string(), ""));
+            Raw::default()
+        });
+        Self { stack, raw }
     }
 }
 

@@ -6,7 +6,7 @@ use std::{fs, time::Duration};
 use waxseal_config::{Config, Gravity, Problems};
 use waxseal_dns::Families;
 use waxseal_policy::Transport;
-use waxseal_types::{Protocol, TlsLevel};
+use waxseal_types::{NextHop, Protocol, Service, TlsLevel};
 
 fn load(main: &str, master: &str, toml: &str) -> Result<Config, Problems> {
     let folder = tempfile::tempdir().unwrap();
@@ -31,7 +31,7 @@ const DEBIAN: &str = "smtp inet n - y - - smtpd\nsmtp unix - - y - - smtp\nrelay
 fn the_services_of_a_package_change_nothing() {
     let config = load("smtp_tls_security_level = may\n", DEBIAN, "").unwrap();
     assert_eq!(config.warnings, []);
-    assert_eq!(config.policy.transports.get("relay"), Some(&Transport::Deliver(Protocol::Smtp)));
+    assert_eq!(config.policy.transports.get("relay"), Some(&Transport::Deliver(Service::SMTP)));
     assert_eq!(config.policy.smtp.level, TlsLevel::May);
 }
 
@@ -61,28 +61,79 @@ fn a_wrong_option_names_its_line() {
 }
 
 #[test]
-fn a_service_with_a_policy_of_its_own_parks_its_mail() {
-    let master = "smtp unix - - y - - smtp\nrelay unix - - y - - smtp -o smtp_tls_security_level=encrypt\n\
-                  slow unix - - y - 2 smtp -o smtp_helo_timeout=5\nother unix - - y - - smtp\n";
-    let config =
-        load("relay_domains = b.test\nslow_destination_concurrency_limit = 2\n", master, "").unwrap();
+fn a_service_has_what_its_options_say_and_the_rest_of_main_cf() {
+    let master = "smtp unix - - y - - smtp\nrelay unix - - y - - smtp\n  -o smtp_tls_security_level=encrypt -o smtp_fallback_relay=\n  -o smtp_helo_timeout=5 -o inet_protocols=ipv6\n\
+                  secure-smtp unix - - y - 2 smtp -o smtp_tls_policy_maps= -o { smtp_tls_protocols = >=TLSv1.3 } -o smtp_tls_security_level=$grade -o grade=secure\n  \
+                  -o myhostname=out.example.com -o smtp_tcp_port=587 -o smtp_bind_address=192.0.2.7\n\
+                  box unix - - y - - lmtp -o lmtp_tls_security_level=verify -o smtp_tls_security_level=none\nother unix - - y - - smtp\n";
+    let main = "smtp_tls_security_level = may\nsmtp_tls_policy_maps = inline:{a.test=none}\nsmtp_fallback_relay = [f.test]\nsmtp_mail_timeout = 9\nrelay_domains = b.test\n";
+    let config = load(main, master, "").unwrap();
+    let named = |name: &str| Service::named(Protocol::Smtp, name);
+    let of = |name: &str| config.policy.client(&named(name)).unwrap();
+    assert_eq!((of("relay").level, of("relay").policy_maps.len()), (TlsLevel::Encrypt, 1));
+    assert_eq!((of("secure-smtp").level, of("secure-smtp").policy_maps.len()), (TlsLevel::Secure, 0));
+    assert_eq!((config.policy.smtp.level, config.policy.lmtp.level), (TlsLevel::May, TlsLevel::None));
+    let relay: Vec<NextHop> = vec!["[f.test]".parse().unwrap()];
+    assert_eq!((&of("relay").fallback_relay, &of("secure-smtp").fallback_relay), (&vec![], &relay));
+    let mailbox = Service::named(Protocol::Lmtp, "box");
+    assert_eq!(config.policy.client(&mailbox).unwrap().level, TlsLevel::Verify);
+    // What does not differ goes by the settings of the main one, and shares its connections.
+    let transport = |name: &str| config.policy.transports.get(name).cloned().unwrap();
+    let expected = [named("relay"), named("secure-smtp"), mailbox, Service::SMTP].map(Transport::Deliver);
+    assert_eq!(["relay", "secure-smtp", "box", "other"].map(transport), expected);
+
+    let wire = |name: &str| &config.transport.services[&named(name)];
+    assert_eq!(wire("relay").helo_timeout, Duration::from_secs(5));
+    assert_eq!(wire("relay").mail_timeout, Duration::from_secs(9));
+    assert_eq!(
+        (wire("relay").helo_name.as_str(), wire("secure-smtp").helo_name.as_str()),
+        ("a.example.com", "out.example.com")
+    );
+    assert_eq!(wire("secure-smtp").bind_address, Some("192.0.2.7".parse().unwrap()));
+    let reach = |name: &str| config.queue.reach(&named(name));
+    assert_eq!((reach("relay").families, reach("relay").port), (Families::V6, 25));
+    assert_eq!((reach("secure-smtp").families, reach("secure-smtp").port), (Families::Both, 587));
+    // relay_domains matter from here on, although relay_transport is the default.
+    assert_eq!(config.policy.relay_domains.names.len(), 1);
+    // An LMTP service has nothing of smtp_ parameters.
+    let mut found = places(&config);
+    found.sort();
+    assert_eq!(found, ["master.cf:4 maxproc", "master.cf:6 smtp_tls_security_level"]);
+
+    // A later file is above all of them; a service that is not there is nobody's.
+    let above = load(main, master, "[tls]\nsecurity_level = \"dane\"\n").unwrap();
+    assert_eq!(above.policy.client(&named("relay")).unwrap().level, TlsLevel::Dane);
+    assert!(config.policy.client(&named("other")).is_err());
+}
+
+#[test]
+fn a_wrong_option_of_any_service_names_its_line() {
+    let master = "smtp unix - - y - - smtp\nrelay unix - - y - - smtp\n  -o smtp_tls_security_level=strict\n";
+    let problems = load("", master, "").unwrap_err();
+    let first = problems.errors().next().unwrap();
+    assert!(first.place.to_string().ends_with("/master.cf:2"), "{first}");
+    assert_eq!(problems.errors().count(), 1);
+}
+
+#[test]
+fn a_service_with_settings_that_are_not_implemented_parks_its_mail() {
+    let master = "smtp unix - - y - - smtp\nwrapped unix - - y - - smtp -o smtp_tls_wrappermode=yes\n\
+                  slow unix - - y - 2 smtp -o smtp_destination_recipient_limit=5\nother unix - - y - - smtp\n";
+    let config = load("slow_destination_concurrency_limit = 2\n", master, "").unwrap();
     let policy = &config.policy;
     let refused = |name: &str| matches!(policy.transports.get(name), Some(Transport::Refused(_)));
-    assert_eq!(["relay", "slow", "other"].map(refused), [true, false, false]);
-    // relay_domains matter from here on, although relay_transport is the default.
-    assert_eq!(policy.relay_domains.names.len(), 1);
+    assert_eq!(["wrapped", "slow", "other"].map(refused), [true, false, false]);
+    assert!(policy.services.is_empty());
     let mut found = places(&config);
     found.sort();
     let expected = [
-        "main.cf:4 slow_destination_concurrency_limit",
-        "master.cf:2 relay",
+        "main.cf:3 slow_destination_concurrency_limit",
+        "master.cf:2 smtp_tls_wrappermode",
+        "master.cf:2 wrapped",
         "master.cf:3 maxproc",
         "master.cf:3 slow",
     ];
-    let mut relay: Vec<String> =
-        found.iter().filter(|place| !place.ends_with(" relay_transport")).cloned().collect();
-    relay.dedup();
-    assert_eq!(relay, expected);
+    assert_eq!(found, expected);
     let notices = config.warnings.iter().filter(|one| one.gravity == Gravity::Notice).count();
     assert_eq!(notices, 1);
 }

@@ -156,7 +156,7 @@ pub(crate) fn attempt(
 }
 
 fn nowhere() -> Destination {
-    Destination { protocol: waxseal_types::Protocol::Smtp, nexthop: waxseal_types::NextHop::nowhere() }
+    Destination { service: waxseal_types::Service::SMTP, nexthop: waxseal_types::NextHop::nowhere() }
 }
 
 /// A record of the kind SETTLED, from behind its head.

@@ -6,7 +6,7 @@ use waxseal_queue::{
     Account, AccountStep, CertificateFact, Connection, Destination, Fact, Origin, PolicyFact, PolicySource,
     Standing, TableName, Times, TlsaFact,
 };
-use waxseal_types::{ConnectionId, DnsFailure, Domain, TlsFacts, UnixTime};
+use waxseal_types::{ConnectionId, DnsFailure, Domain, Service, TlsFacts, UnixTime};
 
 use crate::{
     octets::{Flaw, Read, Reader, maybe_text, number, text},
@@ -22,13 +22,17 @@ fn maybe_domain(text: Option<&str>) -> Read<Option<Domain>> {
 }
 
 pub(crate) fn write_destination(out: &mut Vec<u8>, destination: &Destination) {
-    out.push(words::protocol(destination.protocol));
+    out.push(words::service(&destination.service));
+    if let Some(name) = destination.service.name() {
+        text(out, name);
+    }
     text(out, destination.nexthop.as_str());
 }
 
 pub(crate) fn read_destination(reader: &mut Reader<'_>) -> Read<Destination> {
-    let protocol = words::to_protocol(reader.octet()?);
-    Ok(Destination { protocol, nexthop: reader.text()?.parse().map_err(|_| Flaw)? })
+    let (protocol, named) = words::to_protocol(reader.octet()?);
+    let service = if named { Service::named(protocol, reader.text()?) } else { protocol.into() };
+    Ok(Destination { service, nexthop: reader.text()?.parse().map_err(|_| Flaw)? })
 }
 
 /// The policies in force, and what each step learnt, without their times.

@@ -5,7 +5,7 @@
 
 use waxseal_queue::{Downgrade, Settled, Trouble};
 use waxseal_types::{
-    DnsFailureKind, EnhancedStatus, Proof, Protocol, RecordKind, StatusClass, TlsLevel, TlsStatus,
+    DnsFailureKind, EnhancedStatus, Proof, Protocol, RecordKind, Service, StatusClass, TlsLevel, TlsStatus,
 };
 
 fn place<T: Copy + PartialEq>(all: &[T], one: T) -> u8 {
@@ -103,12 +103,14 @@ pub(crate) fn to_trouble(number: u8) -> Trouble {
     at(&Trouble::ALL, number).unwrap_or(Trouble::Other)
 }
 
-pub(crate) fn protocol(protocol: Protocol) -> u8 {
-    u8::from(protocol == Protocol::Lmtp)
+/// The protocol, and whether a name follows.
+pub(crate) fn service(service: &Service) -> u8 {
+    u8::from(service.protocol() == Protocol::Lmtp) | u8::from(service.name().is_some()) << 1
 }
 
-pub(crate) fn to_protocol(number: u8) -> Protocol {
-    if number == 1 { Protocol::Lmtp } else { Protocol::Smtp }
+pub(crate) fn to_protocol(number: u8) -> (Protocol, bool) {
+    let protocol = if number & 1 == 1 { Protocol::Lmtp } else { Protocol::Smtp };
+    (protocol, number & 2 == 2)
 }
 
 /// `class * 10^6 + subject * 10^3 + detail`: 4.7.5 is 4007005; 0 is none.

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
-use waxseal_types::{Mailbox, NextHop, Protocol};
+use waxseal_types::{Mailbox, NextHop, Service};
 
 use crate::{PolicyError, Route, Settings, Tables, TlsPolicy, find_policy, find_route};
 
@@ -29,8 +29,8 @@ impl Actor for PolicyActor {
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<TlsPolicy, PolicyError>")]
 pub struct AskPolicy {
-    /// What will be spoken.
-    pub protocol: Protocol,
+    /// By whose settings.
+    pub service: Service,
     /// To whom.
     pub nexthop: NextHop,
 }
@@ -49,7 +49,7 @@ impl Handler<AskPolicy> for PolicyActor {
     fn handle(&mut self, ask: AskPolicy, _: &mut Self::Context) -> Self::Result {
         let (settings, tables) = (Arc::clone(&self.settings), Arc::clone(&self.tables));
         alloc::boxed::Box::pin(
-            async move { find_policy(&settings, &*tables, ask.protocol, &ask.nexthop).await },
+            async move { find_policy(&settings, &*tables, &ask.service, &ask.nexthop).await },
         )
     }
 }

@@ -14,12 +14,12 @@
 //!
 //! ```
 //! use waxseal_policy::{Origin, PolicyLookup, Settings, Step, TableAnswer, TableName};
-//! use waxseal_types::{Protocol, TlsLevel};
+//! use waxseal_types::{Service, TlsLevel};
 //!
 //! let mut settings = Settings::default();
 //! settings.smtp.policy_maps = vec![TableName::new("texthash:/etc/waxseal/tls_policy")];
 //!
-//! let mut lookup = PolicyLookup::new(&settings, Protocol::Smtp, &"mail.example.com".parse()?);
+//! let mut lookup = PolicyLookup::new(&settings, &Service::SMTP, &"mail.example.com".parse()?);
 //! let policy = loop {
 //!     match lookup.step() {
 //!         Step::Done(policy) => break policy?,

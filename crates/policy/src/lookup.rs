@@ -2,7 +2,7 @@
 
 use alloc::{borrow::ToOwned, format, string::String, vec, vec::Vec};
 
-use waxseal_types::{Domain, NextHop, Protocol, Target};
+use waxseal_types::{Domain, NextHop, Service, Target};
 
 use crate::{
     ClientSettings, PolicyError, PolicySource, Settings, Step, TableAnswer, TableName, Tables, TlsPolicy,
@@ -22,10 +22,16 @@ pub struct PolicyLookup<'a> {
 }
 
 impl<'a> PolicyLookup<'a> {
-    /// The lookup for `nexthop`.
+    /// The lookup for `nexthop`, as `service` would make it.
     #[must_use]
-    pub fn new(settings: &'a Settings, protocol: Protocol, nexthop: &NextHop) -> Self {
-        let client = settings.client(protocol);
+    pub fn new(settings: &'a Settings, service: &Service, nexthop: &NextHop) -> Self {
+        let client = match settings.client(service) {
+            Ok(client) => client,
+            Err(error) => {
+                let (client, search) = (&settings.smtp, Search::new(&[], Vec::new()));
+                return Self { settings, client, search, done: Some(Err(error)) };
+            }
+        };
         let search = Search::new(&client.policy_maps, keys(nexthop));
         let mut lookup = Self { settings, client, search, done: None };
         if lookup.search.current().is_none() {
@@ -73,10 +79,10 @@ impl<'a> PolicyLookup<'a> {
 pub async fn find_policy(
     settings: &Settings,
     tables: &dyn Tables,
-    protocol: Protocol,
+    service: &Service,
     nexthop: &NextHop,
 ) -> Result<TlsPolicy, PolicyError> {
-    let mut lookup = PolicyLookup::new(settings, protocol, nexthop);
+    let mut lookup = PolicyLookup::new(settings, service, nexthop);
     loop {
         let answer = match lookup.step() {
             Step::Done(result) => return result,

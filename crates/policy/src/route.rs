@@ -2,7 +2,7 @@
 
 use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
 
-use waxseal_types::{Domain, EnhancedStatus, Mailbox, NextHop, Protocol, Target};
+use waxseal_types::{Domain, EnhancedStatus, Mailbox, NextHop, Protocol, Service, Target};
 
 use crate::{
     Origin, PolicyError, Settings, Step, TableAnswer, Tables, Transport,
@@ -22,10 +22,10 @@ pub struct Route {
 /// The kinds of transport that a route can name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RouteKind {
-    /// `smtp:`, `relay:` and `lmtp:`.
+    /// `smtp:`, `relay:`, `lmtp:`, and what else `master.cf` has of the kind.
     Deliver {
-        /// What is spoken.
-        protocol: Protocol,
+        /// What is spoken, and by whose settings.
+        service: Service,
         /// To whom. It is also the key of the TLS policy.
         nexthop: NextHop,
         /// Tried in turn when the first one fails, each under its own policy.
@@ -220,7 +220,7 @@ fn default_route(settings: &Settings, recipient: &Mailbox, relay: bool) -> Resul
         return by_transport(settings, recipient, transport, nexthop);
     }
     match settings.transports.get(transport) {
-        Some(Transport::Deliver(protocol)) => deliver(settings, *protocol, settings.relayhost.clone()),
+        Some(Transport::Deliver(service)) => deliver(settings, service, settings.relayhost.clone()),
         Some(Transport::Refused(_)) | None => by_transport(settings, recipient, transport, ""),
     }
 }
@@ -268,10 +268,10 @@ fn by_transport(
         }
         "discard" => Ok(RouteKind::Discard(nexthop.to_owned())),
         other => match settings.transports.get(other) {
-            Some(Transport::Deliver(protocol)) if nexthop.is_empty() => {
-                deliver(settings, *protocol, alloc::vec![own_domain(settings, recipient)?])
+            Some(Transport::Deliver(service)) if nexthop.is_empty() => {
+                deliver(settings, service, alloc::vec![own_domain(settings, recipient)?])
             }
-            Some(Transport::Deliver(protocol)) => deliver(settings, *protocol, next_hops(nexthop)?),
+            Some(Transport::Deliver(service)) => deliver(settings, service, next_hops(nexthop)?),
             Some(Transport::Refused(reason)) => Err(reason.clone()),
             None => Err(unknown(settings, other)),
         },
@@ -280,6 +280,7 @@ fn by_transport(
 
 fn unknown(settings: &Settings, transport: &str) -> String {
     let known: Vec<&str> = settings.transports.keys().map(String::as_str).collect();
+    // Postfix says "mail transport unavailable".
     format!("transport {transport:?} is none of {}, error, retry and discard", known.join(", "))
 }
 
@@ -291,9 +292,9 @@ pub fn check_transport(settings: &Settings, text: &str) -> Result<(), String> {
     let (transport, nexthop) = text.split_once(':').unwrap_or((text, ""));
     match (transport.trim(), settings.transports.get(transport.trim())) {
         ("error" | "retry" | "discard", _) => Ok(()),
-        (_, Some(Transport::Deliver(protocol))) => {
+        (_, Some(Transport::Deliver(service))) => {
             let hops = next_hops(nexthop)?;
-            if hops.is_empty() { Ok(()) } else { deliver(settings, *protocol, hops).map(|_| ()) }
+            if hops.is_empty() { Ok(()) } else { deliver(settings, service, hops).map(|_| ()) }
         }
         (_, Some(Transport::Refused(reason))) => Err(reason.clone()),
         (transport, None) => Err(unknown(settings, transport)),
@@ -306,9 +307,9 @@ fn next_hops(text: &str) -> Result<Vec<NextHop>, String> {
 }
 
 /// To the first of `hops`; the others, and then the fallback relays (postconf(5), `smtp_fallback_relay`), are alternatives.
-fn deliver(settings: &Settings, protocol: Protocol, hops: Vec<NextHop>) -> Result<RouteKind, String> {
+fn deliver(settings: &Settings, service: &Service, hops: Vec<NextHop>) -> Result<RouteKind, String> {
     let unix = |hop: &&NextHop| matches!(hop.target(), Target::Unix(_));
-    if let Some(hop) = hops.iter().find(unix).filter(|_| protocol == Protocol::Smtp) {
+    if let Some(hop) = hops.iter().find(unix).filter(|_| service.protocol() == Protocol::Smtp) {
         return Err(format!("bad next hop \"{hop}\": SMTP does not go over unix-domain sockets"));
     }
     let mut hops = hops.into_iter();
@@ -316,10 +317,11 @@ fn deliver(settings: &Settings, protocol: Protocol, hops: Vec<NextHop>) -> Resul
     let mut alternatives: Vec<NextHop> = hops.collect();
     // Postfix does not fall back from a unix-domain socket.
     if !unix(&&nexthop) {
-        let relays = settings.client(protocol).fallback_relay.iter();
+        let client = settings.client(service).map_err(|error| error.reason)?;
+        let relays = client.fallback_relay.iter();
         alternatives.extend(relays.filter(|relay| **relay != nexthop).cloned());
     }
-    Ok(RouteKind::Deliver { protocol, nexthop, alternatives })
+    Ok(RouteKind::Deliver { service: service.clone(), nexthop, alternatives })
 }
 
 /// `5.1.1 no such user`: a leading status code replaces `default` (error(8)).

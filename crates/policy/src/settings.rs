@@ -1,13 +1,13 @@
 //! The settings of the crate.
 
-use alloc::{collections::BTreeMap, string::String, sync::Arc, vec, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::String, sync::Arc, vec, vec::Vec};
 
 use waxseal_types::{
-    DigestAlgorithm, DigestOrder, Domain, Fingerprint, NextHop, Protocol, Strength, TlsLevel,
+    DigestAlgorithm, DigestOrder, Domain, Fingerprint, NextHop, Protocol, Service, Strength, TlsLevel,
 };
 
 use crate::{
-    Exclusions, Grade, InsecureMx, InvalidCiphers, MatchNames, Protocols, ServerName, TableName,
+    Exclusions, Grade, InsecureMx, InvalidCiphers, MatchNames, PolicyError, Protocols, ServerName, TableName,
     suites::offer,
 };
 
@@ -18,6 +18,8 @@ pub struct Settings {
     pub smtp: ClientSettings,
     /// The `lmtp_tls_` parameters.
     pub lmtp: ClientSettings,
+    /// The same for services that have their own (master(5)).
+    pub services: BTreeMap<Service, ClientSettings>,
     /// postconf(5), `transport_maps`.
     pub transport_maps: Vec<TableName>,
     /// postconf(5), `relayhost`: where mail goes for which `transport_maps` has no entry; the later ones when the first one fails.
@@ -40,8 +42,8 @@ pub struct Settings {
 /// What a transport is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transport {
-    /// Mail goes out by this protocol.
-    Deliver(Protocol),
+    /// Mail goes out by this service.
+    Deliver(Service),
     /// It is known, and cannot be carried out as it is configured: mail for it waits, with this reason.
     Refused(String),
 }
@@ -73,13 +75,14 @@ impl Default for Settings {
         Self {
             smtp: ClientSettings::default(),
             lmtp: ClientSettings::default(),
+            services: BTreeMap::new(),
             transport_maps: Vec::new(),
             relayhost: Vec::new(),
             default_transport: String::from("smtp"),
             relay_transport: String::from("relay"),
             relay_domains: DomainList::default(),
             transports: [("smtp", Protocol::Smtp), ("relay", Protocol::Smtp), ("lmtp", Protocol::Lmtp)]
-                .map(|(name, protocol)| (String::from(name), Transport::Deliver(protocol)))
+                .map(|(name, protocol)| (String::from(name), Transport::Deliver(protocol.into())))
                 .into(),
             recipient_delimiter: String::from("+"),
             hostname: None,
@@ -88,13 +91,25 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The settings of one protocol.
-    #[must_use]
-    pub const fn client(&self, protocol: Protocol) -> &ClientSettings {
-        match protocol {
-            Protocol::Smtp => &self.smtp,
-            Protocol::Lmtp => &self.lmtp,
+    /// The settings of one service.
+    ///
+    /// # Errors
+    /// There is no such service; nobody else's settings take their place.
+    pub fn client(&self, service: &Service) -> Result<&ClientSettings, PolicyError> {
+        match (service.name(), service.protocol()) {
+            (None, Protocol::Smtp) => Ok(&self.smtp),
+            (None, Protocol::Lmtp) => Ok(&self.lmtp),
+            (Some(name), _) => self
+                .services
+                .get(service)
+                .ok_or_else(|| PolicyError::route(format!("there is no service {name}"), None)),
         }
+    }
+
+    /// All services: the main ones of both protocols, and those with settings of their own.
+    pub fn clients(&self) -> impl Iterator<Item = (Service, &ClientSettings)> {
+        let main = [(Service::SMTP, &self.smtp), (Service::LMTP, &self.lmtp)];
+        main.into_iter().chain(self.services.iter().map(|(service, client)| (service.clone(), client)))
     }
 }
 

@@ -4,7 +4,7 @@ use alloc::{borrow::ToOwned, format, string::String, sync::Arc, vec::Vec};
 
 use waxseal_types::{
     AnchorFiles, ClientCertificate, DigestOrder, Domain, Fingerprint, FingerprintDemand, NameDemand, NextHop,
-    Protocol, Strength, TlsDemand, TlsLevel, TlsShape,
+    Service, Strength, TlsDemand, TlsLevel, TlsShape,
 };
 
 use crate::{
@@ -145,11 +145,11 @@ impl TlsPolicy {
     /// The entry is invalid, or names a level that is not built.
     pub fn of_entry(
         settings: &Settings,
-        protocol: Protocol,
+        service: &Service,
         value: &str,
         origin: Origin,
     ) -> Result<Self, PolicyError> {
-        Self::from_entry(settings, settings.client(protocol), value, PolicySource::Entry(origin))
+        Self::from_entry(settings, settings.client(service)?, value, PolicySource::Entry(origin))
     }
 
     pub(crate) fn from_entry(

@@ -1,10 +1,10 @@
 //! Old and new policies: what is weaker?
 
 use waxseal_policy::{Aspect, Direction, Origin, PolicyError, Settings, TableName, TlsPolicy, compare};
-use waxseal_types::{DigestAlgorithm, Protocol};
+use waxseal_types::{DigestAlgorithm, Service};
 
 fn of(settings: &Settings, value: &str) -> Result<TlsPolicy, PolicyError> {
-    TlsPolicy::of_entry(settings, Protocol::Smtp, value, Origin::new(TableName::new("t"), "t:1", "a.test"))
+    TlsPolicy::of_entry(settings, &Service::SMTP, value, Origin::new(TableName::new("t"), "t:1", "a.test"))
 }
 
 #[test]

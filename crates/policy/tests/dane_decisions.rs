@@ -7,7 +7,7 @@ use waxseal_policy::{
     InsecureMx, PolicyLookup, Settings, Step, TlsPolicy,
     dane::{Bases, Destination, Tlsas, bases, conclude, destination, lookup_error, may_be_usable},
 };
-use waxseal_types::{DnsAnswer, Domain, Lookup, Proof, Protocol, TlsDemand, TlsLevel, Tlsa};
+use waxseal_types::{DnsAnswer, Domain, Lookup, Proof, Service, TlsDemand, TlsLevel, Tlsa};
 
 fn domain(text: &str) -> Domain {
     Domain::new(text).unwrap()
@@ -18,7 +18,7 @@ fn policy(level: TlsLevel, insecure_mx: InsecureMx, blind: Option<&str>) -> TlsP
     settings.smtp.level = level;
     settings.smtp.insecure_mx = insecure_mx;
     settings.smtp.dane_blind = blind.map(Into::into);
-    let lookup = PolicyLookup::new(&settings, Protocol::Smtp, &"example.com".parse().unwrap());
+    let lookup = PolicyLookup::new(&settings, &Service::SMTP, &"example.com".parse().unwrap());
     let Step::Done(policy) = lookup.step() else { panic!() };
     policy.unwrap()
 }

@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use waxseal_policy::{Entry, Origin, Settings, TableName, TlsPolicy};
-use waxseal_types::Protocol;
+use waxseal_types::Service;
 
 /// What smtp_tls_policy.c makes of an entry, told in its own order: the level, or nothing where it defers. Told as far as a text can have
 /// it: whether a trust anchor file is readable, say, is not.
@@ -160,7 +160,7 @@ proptest! {
         }
         // What the configuration adds may make it invalid, and never weaker.
         let origin = Origin::new(TableName::new("t"), "t:1", "a.test");
-        if let Ok(policy) = TlsPolicy::of_entry(&Settings::default(), Protocol::Smtp, &text, origin) {
+        if let Ok(policy) = TlsPolicy::of_entry(&Settings::default(), &Service::SMTP, &text, origin) {
             prop_assert_eq!(Some(policy.level.as_str().to_owned()), postfix(&text), "{:?}", text);
         }
     }
@@ -183,7 +183,7 @@ proptest! {
     #[test]
     fn the_entry_of_a_policy_gives_the_same_policy(parts in prop::collection::vec(pieces(), 0..12)) {
         let settings = Settings::default();
-        let of = |value: &str| TlsPolicy::of_entry(&settings, Protocol::Smtp, value, Origin::new(TableName::new("t"), "t:1", "a.test"));
+        let of = |value: &str| TlsPolicy::of_entry(&settings, &Service::SMTP, value, Origin::new(TableName::new("t"), "t:1", "a.test"));
         if let Ok(policy) = of(&parts.concat()) {
             let entry = policy.to_entry().to_string();
             let again = of(&entry).map_err(|error| TestCaseError::fail(format!("{entry:?}: {error}")))?;

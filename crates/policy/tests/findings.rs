@@ -5,7 +5,7 @@ use waxseal_policy::{
     Concern, MatchNames, Origin, PolicyError, Route, RouteLookup, Settings, Step, TableName, TlsPolicy,
     findings,
 };
-use waxseal_types::{DigestAlgorithm, Mailbox, NextHop, Protocol};
+use waxseal_types::{DigestAlgorithm, Mailbox, NextHop, Service};
 
 /// Entries of tables named in the lines: `table key value`.
 fn entries(lines: &[&str]) -> Vec<(String, Origin)> {
@@ -34,7 +34,7 @@ type Row<'a> = (&'a [&'a str], &'a [&'a str]);
 
 fn check(settings: &Settings, rows: &[Row<'_>]) {
     for (lines, expected) in rows {
-        let found = findings::of_entries(settings, Protocol::Smtp, &entries(lines));
+        let found = findings::of_entries(settings, &Service::SMTP, &entries(lines));
         let told: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(found.len(), expected.len(), "{lines:?}: {told:#?}");
         for (finding, expected) in found.iter().zip(*expected) {
@@ -137,21 +137,21 @@ fn the_default_level_is_looked_at() {
     let mut settings = blind();
     settings.smtp.level = waxseal_types::TlsLevel::Secure;
     settings.smtp.secure_cert_match = MatchNames::hostname();
-    let found = findings::of_default(&settings, Protocol::Smtp);
+    let found = findings::of_default(&settings, &Service::SMTP);
     assert_eq!((found.len(), found[0].remark.concern, found[0].place()), (1, Concern::Dangerous, "default"));
-    assert!(findings::of_default(&Settings::default(), Protocol::Smtp).is_empty());
+    assert!(findings::of_default(&Settings::default(), &Service::SMTP).is_empty());
 }
 
 /// Answers from the entries alone.
 struct Known<'a>(&'a Settings, &'a [(String, Origin)]);
 
 impl findings::Ask for Known<'_> {
-    fn policy(&mut self, nexthop: &NextHop) -> Result<TlsPolicy, PolicyError> {
+    fn policy(&mut self, service: &Service, nexthop: &NextHop) -> Result<TlsPolicy, PolicyError> {
         let entry = self.1.iter().find(|(_, origin)| *origin.key == *nexthop.as_str());
         let (value, origin) = entry
             .cloned()
             .unwrap_or_else(|| (self.0.smtp.level.to_string(), Origin::new(TableName::new("d"), "d:1", "")));
-        TlsPolicy::of_entry(self.0, Protocol::Smtp, &value, origin)
+        TlsPolicy::of_entry(self.0, service, &value, origin)
     }
 
     fn route(&mut self, recipient: &Mailbox) -> Result<Route, PolicyError> {
@@ -171,7 +171,7 @@ fn destinations_that_a_relay_would_lower_are_named() {
         "texthash:/t c.test may",
     ]);
     let told = |settings: &Settings| {
-        let found = findings::of_detours(settings, Protocol::Smtp, &entries, &mut Known(settings, &entries));
+        let found = findings::of_detours(settings, &Service::SMTP, &entries, &mut Known(settings, &entries));
         found
             .iter()
             .map(|finding| (finding.place().to_owned(), finding.remark.text.clone()))

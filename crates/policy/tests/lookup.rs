@@ -4,7 +4,7 @@
 use waxseal_policy::{
     Origin, PolicyError, PolicyLookup, ServerName, Settings, Step, TableAnswer, TableName, TlsPolicy,
 };
-use waxseal_types::{AnchorFiles, Domain, NamePattern, Protocol, TlsDemand, TlsLevel};
+use waxseal_types::{AnchorFiles, Domain, NamePattern, Service, TlsDemand, TlsLevel};
 
 /// Tables as lists of entries; a table named `down` fails.
 type Content<'a> = &'a [(&'a str, &'a [(&'a str, &'a str)])];
@@ -15,7 +15,7 @@ fn look_up(
     hop: &str,
     tables: Content<'_>,
 ) -> (Result<TlsPolicy, PolicyError>, Vec<String>) {
-    let mut lookup = PolicyLookup::new(settings, Protocol::Smtp, &hop.parse().unwrap());
+    let mut lookup = PolicyLookup::new(settings, &Service::SMTP, &hop.parse().unwrap());
     let mut asked = Vec::new();
     loop {
         let answer = match lookup.step() {

@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use waxseal_policy::{
-    Origin, PolicyError, Route, RouteKind, RouteLookup, Settings, Step, TableAnswer, TableName, Transport,
-    check_transport,
+    ClientSettings, Origin, PolicyError, Route, RouteKind, RouteLookup, Settings, Step, TableAnswer,
+    TableName, Transport, check_transport,
 };
-use waxseal_types::{Domain, Mailbox, Protocol};
+use waxseal_types::{Domain, Mailbox, Protocol, Service};
 
 fn route(
     settings: &Settings,
@@ -37,9 +37,9 @@ fn settings() -> Settings {
 /// A route in one line.
 fn shown(route: Result<Route, PolicyError>) -> String {
     match route.map(|route| route.kind) {
-        Ok(RouteKind::Deliver { protocol, nexthop, alternatives }) => {
+        Ok(RouteKind::Deliver { service, nexthop, alternatives }) => {
             let more: String = alternatives.iter().map(|hop| format!(" {hop}")).collect();
-            format!("{} {nexthop}{more}", protocol.as_str())
+            format!("{} {nexthop}{more}", service.as_str())
         }
         Ok(RouteKind::Error(status, text)) => format!("error {status} {text}"),
         Ok(RouteKind::Retry(status, text)) => format!("retry {status} {text}"),
@@ -206,9 +206,26 @@ fn fallback_relays_are_the_last_alternatives() {
 }
 
 #[test]
+fn a_service_has_fallback_relays_of_its_own() {
+    let mut settings = settings();
+    settings.smtp.fallback_relay = vec!["[f.test]".parse().unwrap()];
+    let secure = Service::named(Protocol::Smtp, "secure-smtp");
+    settings.transports.insert("secure-smtp".into(), Transport::Deliver(secure.clone()));
+    let entry =
+        |settings: &Settings, value| shown(route(settings, "a@example.com", &[("example.com", value)]).0);
+    // One that is named, and whose settings are nowhere, is nobody's: the main service does not step in.
+    assert_eq!(entry(&settings, "secure-smtp:b.test"), "4.3.5 there is no service secure-smtp");
+    settings.services.insert(secure, ClientSettings::default());
+    assert_eq!(entry(&settings, "secure-smtp:b.test"), "secure-smtp b.test");
+    assert_eq!(entry(&settings, "smtp:b.test"), "smtp b.test [f.test]");
+    settings.default_transport = "secure-smtp".into();
+    assert_eq!(entry(&settings, ":b.test"), "secure-smtp b.test");
+}
+
+#[test]
 fn a_service_that_cannot_be_carried_out_parks_its_mail() {
     let mut settings = settings();
-    settings.transports.insert("slow".into(), Transport::Deliver(Protocol::Smtp));
+    settings.transports.insert("slow".into(), Transport::Deliver(Service::SMTP));
     settings.transports.insert("relay".into(), Transport::Refused("it has a policy of its own".into()));
     let entry = |value| shown(route(&settings, "a@example.com", &[("example.com", value)]).0);
     assert_eq!(entry("slow:b.test"), "smtp b.test");

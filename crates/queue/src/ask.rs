@@ -2,10 +2,11 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use waxseal_dns::Families;
 use waxseal_policy::{PolicyError, TlsPolicy};
 use waxseal_transport::{Generation, OpenError, OpenReport, OpenRequest, OutMessage, Sent};
 use waxseal_trust::Anchors;
-use waxseal_types::{ClientCertificate, DnsAnswer, DnsFailure, Domain, MxHost, NextHop, Protocol, Tlsa};
+use waxseal_types::{ClientCertificate, DnsAnswer, DnsFailure, Domain, MxHost, NextHop, Service, Tlsa};
 use waxseal_verify::{Clearance, Question, Verdict};
 
 /// A question: what the plan must know or have done before it can go on.
@@ -13,15 +14,20 @@ use waxseal_verify::{Clearance, Question, Verdict};
 pub enum Ask {
     /// The TLS policy of a next hop.
     Policy {
-        /// Which parameters: `smtp_tls_` or `lmtp_tls_`.
-        protocol: Protocol,
+        /// Whose parameters.
+        service: Service,
         /// The lookup key.
         nexthop: NextHop,
     },
     /// The MX hosts of a domain.
     Mx(Domain),
     /// The addresses of a host.
-    Addresses(Domain),
+    Addresses {
+        /// Its name.
+        host: Domain,
+        /// Of which families.
+        families: Families,
+    },
     /// The CNAME-type question of RFC 7672 §2.1.3.
     Cname(Domain),
     /// TLSA records below `_port._tcp.`.
@@ -34,7 +40,7 @@ pub enum Ask {
     /// Trust anchors and client certificates.
     Trust {
         /// Whose parameters.
-        protocol: Protocol,
+        service: Service,
         /// Which anchors.
         policy: Arc<TlsPolicy>,
     },

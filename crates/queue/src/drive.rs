@@ -2,11 +2,11 @@
 
 use std::{future::Future, sync::Arc};
 
-use waxseal_dns::{Families, Resolver};
+use waxseal_dns::Resolver;
 use waxseal_policy::{PolicyLookup, Settings as PolicySettings, Step as LookupStep, Tables};
 use waxseal_transport::{Connector, Generation, Opened, Session};
 use waxseal_trust::Store;
-use waxseal_types::{Protocol, UnixTime};
+use waxseal_types::{Service, UnixTime};
 
 use crate::{Account, Answer, Ask, Feedback, Plan, Release, TrustAnswer, plan::Step};
 
@@ -50,8 +50,6 @@ pub struct Direct {
     pub store: Arc<Store>,
     /// Opens connections.
     pub connector: Connector,
-    /// Which addresses to ask for.
-    pub families: Families,
 }
 
 impl std::fmt::Debug for Direct {
@@ -69,9 +67,9 @@ pub(crate) fn generation(tables: &Arc<dyn Tables>) -> Generation {
 impl Services for Direct {
     async fn answer(&self, ask: Ask, session: &mut Option<Session>) -> Answer {
         match ask {
-            Ask::Policy { protocol, nexthop } => {
+            Ask::Policy { service, nexthop } => {
                 let generation = generation(&self.tables);
-                let mut lookup = PolicyLookup::new(&self.policy, protocol, &nexthop);
+                let mut lookup = PolicyLookup::new(&self.policy, &service, &nexthop);
                 loop {
                     let found = match lookup.step() {
                         LookupStep::NeedKey { table, key } => self.tables.find(table, key).await,
@@ -83,10 +81,12 @@ impl Services for Direct {
                 }
             }
             Ask::Mx(domain) => Answer::Mx(self.resolver.mx(&domain).await),
-            Ask::Addresses(host) => Answer::Addresses(self.resolver.addresses(&host, self.families).await),
+            Ask::Addresses { host, families } => {
+                Answer::Addresses(self.resolver.addresses(&host, families).await)
+            }
             Ask::Cname(name) => Answer::Cname(self.resolver.cname(&name).await),
             Ask::Tlsa { base, port } => Answer::Tlsa(self.resolver.tlsa(&base, port).await),
-            Ask::Trust { protocol, policy } => Answer::Trust(self.trust(protocol, &policy)),
+            Ask::Trust { service, policy } => Answer::Trust(self.trust(&service, &policy)),
             Ask::Open(request) => match self.connector.open(&request).await {
                 Ok(Opened { session: opened, report }) => {
                     *session = Some(opened);
@@ -112,10 +112,10 @@ impl Services for Direct {
 }
 
 impl Direct {
-    fn trust(&self, protocol: Protocol, policy: &waxseal_policy::TlsPolicy) -> TrustAnswer {
+    fn trust(&self, service: &Service, policy: &waxseal_policy::TlsPolicy) -> TrustAnswer {
         TrustAnswer {
-            anchors: self.store.anchors(protocol, &policy.anchors).map_err(|error| error.to_string()),
-            client: self.store.client(protocol).map_err(|error| error.to_string()),
+            anchors: self.store.anchors(service, &policy.anchors).map_err(|error| error.to_string()),
+            client: self.store.client(service).map_err(|error| error.to_string()),
         }
     }
 }

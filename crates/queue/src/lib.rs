@@ -14,11 +14,11 @@
 //! ```
 //! use std::time::Duration;
 //! use waxseal_queue::{Destination, Job, Schedule, Settings};
-//! use waxseal_types::{Protocol, QueueId, UnixTime};
+//! use waxseal_types::{QueueId, Service, UnixTime};
 //!
 //! let now = UnixTime::from_secs(1_795_249_800);
 //! let mut schedule = Schedule::new(&Settings::default());
-//! let destination = Destination { protocol: Protocol::Smtp, nexthop: "example.com".parse()? };
+//! let destination = Destination { service: Service::SMTP, nexthop: "example.com".parse()? };
 //! let job = Job { id: QueueId::from_u64(1), part: 0, attempts: 1, client: 0 };
 //! schedule.add(&destination, job, now + Duration::from_secs(300), now);
 //! assert_eq!(schedule.poll(now), None);
@@ -57,7 +57,7 @@ pub use plan::{Downgrade, Order, Plan, Step};
 pub use restart::Restart;
 pub use routing::{Routed, RoutedPart, split};
 pub use schedule::{Census, Destination, DestinationCount, Feedback, Job, Schedule, Start, client_number};
-pub use settings::Settings;
+pub use settings::{Reach, Settings};
 pub use sink::{Event, Settled, Several, Silent, Sink};
 pub use told::milliseconds;
 pub use trouble::{Trouble, Whose};

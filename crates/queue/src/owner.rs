@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use waxseal_spool::{Progress, RecipientResult, RecipientState};
-use waxseal_types::{Envelope, NextHop, Protocol, QueueId, UnixTime};
+use waxseal_types::{Envelope, NextHop, QueueId, Service, UnixTime};
 
 use crate::{
     Account, Destination, Job, Settings,
@@ -362,7 +362,7 @@ impl Part {
     #[must_use]
     pub fn parked(index: usize) -> Self {
         let nexthop = NextHop::nowhere();
-        let destination = Destination { protocol: Protocol::Smtp, nexthop };
+        let destination = Destination { service: Service::SMTP, nexthop };
         Self::routed(RoutedPart { destination, alternatives: Vec::new(), recipients: vec![index] })
     }
 

@@ -44,8 +44,8 @@ pub fn split(routes: impl IntoIterator<Item = (usize, Result<Route, Failure>)>, 
     let mut routed = Routed::default();
     for (index, route) in routes {
         match route.map(|route| route.kind) {
-            Ok(RouteKind::Deliver { protocol, nexthop, alternatives }) => {
-                let destination = Destination { protocol, nexthop };
+            Ok(RouteKind::Deliver { service, nexthop, alternatives }) => {
+                let destination = Destination { service, nexthop };
                 let room = |part: &&mut RoutedPart| {
                     part.destination == destination && part.recipients.len() < limit.max(1)
                 };

@@ -1,9 +1,9 @@
 //! What the operator can set of the queue.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use waxseal_dns::Families;
-use waxseal_types::{Domain, Envelope};
+use waxseal_types::{Domain, Envelope, Protocol, Service};
 
 use crate::levers::Levers;
 
@@ -57,9 +57,44 @@ pub struct Settings {
     pub bounce_domain: Option<Domain>,
     /// How the operators' switches stand at the start.
     pub levers: Levers,
+    /// What holds instead for services with settings of their own (master(5)).
+    pub services: BTreeMap<Service, Reach>,
+}
+
+/// How far a client goes to reach a server: what a service of `master.cf` may have for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// [`Settings::mx_address_limit`].
+    pub mx_address_limit: usize,
+    /// [`Settings::mx_session_limit`].
+    pub mx_session_limit: usize,
+    /// [`Settings::families`].
+    pub families: Families,
+    /// [`Settings::port`], or [`Settings::lmtp_port`].
+    pub port: u16,
+    /// [`Settings::reuse_clear`].
+    pub reuse_clear: bool,
 }
 
 impl Settings {
+    /// What holds for mail that goes by `service`.
+    #[must_use]
+    pub fn reach(&self, service: &Service) -> Reach {
+        if let Some(own) = service.name().and_then(|_| self.services.get(service)) {
+            return *own;
+        }
+        Reach {
+            mx_address_limit: self.mx_address_limit,
+            mx_session_limit: self.mx_session_limit,
+            families: self.families,
+            port: match service.protocol() {
+                Protocol::Smtp => self.port,
+                Protocol::Lmtp => self.lmtp_port,
+            },
+            reuse_clear: self.reuse_clear,
+        }
+    }
+
     /// How long a message may stay in the queue.
     #[must_use]
     pub const fn lifetime(&self, envelope: &Envelope) -> Duration {
@@ -93,6 +128,7 @@ impl Default for Settings {
             shutdown_grace: Duration::from_secs(60),
             bounce_domain: None,
             levers: Levers::default(),
+            services: BTreeMap::new(),
         }
     }
 }

@@ -20,7 +20,7 @@ use waxseal_transport::{
 };
 use waxseal_types::{
     BodyKind, ConnectionId, DnsAnswer, DnsFailure, DnsFailureKind, Domain, Envelope, Lookup, MxHost, Proof,
-    Protocol, QueueId, Recipient, RecordKind, Reply, TlsFacts, TlsLevel, Tlsa, TraceContext, UnixTime,
+    QueueId, Recipient, RecordKind, Reply, Service, TlsFacts, TlsLevel, Tlsa, TraceContext, UnixTime,
 };
 
 const ARRIVED: UnixTime = UnixTime::from_secs(1_795_249_800);
@@ -115,8 +115,8 @@ impl World {
         self
     }
 
-    fn policy(&self, protocol: Protocol, nexthop: &waxseal_types::NextHop) -> Answer {
-        let mut lookup = PolicyLookup::new(&self.policy, protocol, nexthop);
+    fn policy(&self, service: &Service, nexthop: &waxseal_types::NextHop) -> Answer {
+        let mut lookup = PolicyLookup::new(&self.policy, service, nexthop);
         loop {
             let found = match lookup.step() {
                 LookupStep::Done(result) => {
@@ -177,8 +177,8 @@ impl World {
 
     fn answer(&mut self, ask: Ask, said: &mut Option<Says>) -> Answer {
         match ask {
-            Ask::Policy { protocol, nexthop } if self.down != Some("policy") => {
-                self.policy(protocol, &nexthop)
+            Ask::Policy { service, nexthop } if self.down != Some("policy") => {
+                self.policy(&service, &nexthop)
             }
             Ask::Mx(name) if self.down != Some("dns") => {
                 self.log.push(format!("mx {name}"));
@@ -189,7 +189,7 @@ impl World {
                         .unwrap_or(Ok(answer(Lookup::NxDomain, Proof::Insecure))),
                 )
             }
-            Ask::Addresses(name) => {
+            Ask::Addresses { host: name, .. } => {
                 self.log.push(format!("addresses {name}"));
                 Answer::Addresses(
                     self.addresses
@@ -249,7 +249,7 @@ impl World {
 
     fn run_with(&mut self, settings: Settings, nexthop: &str, recipients: usize, age: Duration) -> Account {
         let order = Order {
-            destination: Destination { protocol: Protocol::Smtp, nexthop: nexthop.parse().unwrap() },
+            destination: Destination { service: Service::SMTP, nexthop: nexthop.parse().unwrap() },
             alternatives: self.alternatives.clone(),
             envelope: Arc::new(envelope(recipients)),
             recipients: (0..recipients).collect(),
@@ -534,6 +534,23 @@ fn a_stale_pooled_connection_is_no_failure_of_the_server() {
     }
     let mut world = World::with_hosts(TlsLevel::Encrypt, &[&[(Server::Pooled, gone), (Server::Good, takes)]]);
     assert_eq!(words(&world.run()), ["sent"]);
+}
+
+/// Design §5.9: what is in force now decides, at once; but not without end.
+#[test]
+fn a_policy_that_changes_before_mail_is_asked_for_anew_three_times() {
+    fn outdated(_: usize) -> RcptOutcome {
+        let cause = Cause::NotCleared(waxseal_verify::ClearanceError::Policy);
+        RcptOutcome::Failed { stage: Stage::Mail, cause }
+    }
+    for (changes, expected) in [(1, "sent"), (3, "sent"), (4, "deferred 4.7.5")] {
+        let mut script = vec![(Server::Good, outdated as Says); changes];
+        script.push((Server::Good, takes));
+        let mut world = World::with_hosts(TlsLevel::Encrypt, &[&script]);
+        let account = world.run();
+        assert_eq!(words(&account), [expected], "{changes}");
+        assert_eq!(account.policies.len(), changes.min(3) + 1, "each time the policy is asked for");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Opening sessions.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -13,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 use waxseal_smtp::{Hello, Offer, Opening, OpeningError, OpeningStep, Stage, StartTls};
-use waxseal_types::{ConnectionId, Protocol, TlsFacts, TlsShape};
+use waxseal_types::{ConnectionId, Protocol, Service, TlsFacts, TlsShape};
 
 use crate::{
     Cause, Endpoint, Error, Lane, OpenError, OpenReport, OpenRequest, Opened, Session, Settings,
@@ -33,19 +34,23 @@ static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 /// Opens sessions and keeps idle ones. Cloning is cheap; clones share everything.
 #[derive(Debug, Clone)]
 pub struct Connector {
-    settings: Arc<Settings>,
-    tls: Arc<Tls>,
+    main: Manner,
+    /// Services with settings of their own.
+    named: Arc<BTreeMap<Service, Manner>>,
     pool: Arc<Pool>,
-    graves: Arc<Graves>,
     counters: Arc<Counters>,
 }
 
-impl Connector {
-    /// A connector with its own TLS session cache and its own idle connections.
-    ///
-    /// # Errors
-    /// [`Error`] names the setting that cannot be.
-    pub fn new(settings: Settings) -> Result<Self, Error> {
+/// How the connections of one service are made, and what is known from those that were.
+#[derive(Debug, Clone)]
+struct Manner {
+    settings: Arc<Settings>,
+    tls: Arc<Tls>,
+    graves: Arc<Graves>,
+}
+
+impl Manner {
+    fn new(settings: Settings) -> Result<Self, Error> {
         let name = settings.helo_name.as_str();
         let speakable =
             |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
@@ -54,19 +59,37 @@ impl Connector {
         }
         let settings = Arc::new(settings);
         let tls = Arc::new(Tls::new(Arc::clone(&settings))?);
-        let counters = Arc::<Counters>::default();
-        let pool = Arc::new(Pool::new(Arc::clone(&settings), Arc::clone(&counters)));
         let graves = Arc::new(Graves::new(settings.dead_address_time));
-        Ok(Self { settings, tls, pool, graves, counters })
+        Ok(Self { settings, tls, graves })
+    }
+}
+
+impl Connector {
+    /// A connector with its own TLS session cache and its own idle connections.
+    ///
+    /// # Errors
+    /// [`Error`] names the setting that cannot be.
+    pub fn new(mut settings: Settings) -> Result<Self, Error> {
+        let mut named = BTreeMap::new();
+        for (service, settings) in std::mem::take(&mut settings.services) {
+            named.insert(service, Manner::new(settings)?);
+        }
+        let main = Manner::new(settings)?;
+        let counters = Arc::<Counters>::default();
+        let pool = Arc::new(Pool::new(Arc::clone(&main.settings), Arc::clone(&counters)));
+        Ok(Self { main, named: Arc::new(named), pool, counters })
     }
 
     /// One more with idle connections of its own; TLS sessions, and what is known of dead addresses, are shared: for another core.
     #[must_use]
     pub fn sibling(&self) -> Self {
         let counters = Arc::clone(&self.counters);
-        let pool = Arc::new(Pool::new(Arc::clone(&self.settings), Arc::clone(&counters)));
-        let (settings, tls) = (Arc::clone(&self.settings), Arc::clone(&self.tls));
-        Self { settings, tls, pool, graves: Arc::clone(&self.graves), counters }
+        let pool = Arc::new(Pool::new(Arc::clone(&self.main.settings), Arc::clone(&counters)));
+        Self { main: self.main.clone(), named: Arc::clone(&self.named), pool, counters }
+    }
+
+    fn manner(&self, service: &Service) -> Option<&Manner> {
+        if service.name().is_none() { Some(&self.main) } else { self.named.get(service) }
     }
 
     /// Takes an idle connection or makes one, up to a session that takes mail.
@@ -76,7 +99,11 @@ impl Connector {
     /// # Errors
     /// [`OpenError`] has the stage, the cause and how far it came. The connection is closed then.
     pub async fn open(&self, request: &OpenRequest) -> Result<Opened, OpenError> {
-        let key = Key::of(request, &self.settings);
+        let Some(manner) = self.manner(&request.service) else {
+            let cause = Cause::Configuration(format!("there is no service {}", request.service));
+            return Err(fresh_failure(cause));
+        };
+        let key = Key::of(request, &manner.settings);
         let idle = if request.reuse { self.pool.take(&key, &request.tls) } else { None };
         if request.reuse {
             let counter = if idle.is_some() { &self.counters.pool_hits } else { &self.counters.pool_misses };
@@ -91,16 +118,15 @@ impl Connector {
         }
         let started = Instant::now();
         let report = OpenReport::new(ConnectionId(CONNECTIONS.fetch_add(1, Ordering::Relaxed)));
-        Attempt { connector: self, request, key, report, started }.run().await
+        Attempt { counters: &self.counters, manner, request, key, report, started }.run().await
     }
 
     /// What [`Connector::open`] would say at once: the address did not answer a while ago ([`Settings::dead_address_time`]).
     #[must_use]
     pub fn recall(&self, request: &OpenRequest) -> Option<OpenError> {
-        let cause = self.graves.find(&request.endpoint)?;
+        let cause = self.manner(&request.service)?.graves.find(&request.endpoint)?;
         self.counters.remembered.fetch_add(1, Ordering::Relaxed);
-        let report = OpenReport::new(ConnectionId(CONNECTIONS.fetch_add(1, Ordering::Relaxed)));
-        Some(OpenError { stage: Stage::Connect, cause, report: Box::new(report) })
+        Some(fresh_failure(cause))
     }
 
     /// Makes a lane of a session, and the task that moves it; it gives the connection back here in the end.
@@ -118,7 +144,8 @@ impl Connector {
     /// What this connector and its siblings have done, and what this one keeps.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        self.counters.read(self.pool.len(), self.tls.sessions())
+        let manners = std::iter::once(&self.main).chain(self.named.values());
+        self.counters.read(self.pool.len(), manners.map(|manner| manner.tls.sessions()).sum())
     }
 
     /// How many idle connections there are.
@@ -135,9 +162,16 @@ impl Connector {
     }
 }
 
+/// Before anybody was called.
+fn fresh_failure(cause: Cause) -> OpenError {
+    let report = OpenReport::new(ConnectionId(CONNECTIONS.fetch_add(1, Ordering::Relaxed)));
+    OpenError { stage: Stage::Connect, cause, report: Box::new(report) }
+}
+
 /// One connection being opened.
 struct Attempt<'a> {
-    connector: &'a Connector,
+    counters: &'a Counters,
+    manner: &'a Manner,
     request: &'a OpenRequest,
     key: Key,
     report: OpenReport,
@@ -146,13 +180,13 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn run(mut self) -> Result<Opened, OpenError> {
-        let limit = self.connector.settings.connect_timeout;
+        let limit = self.manner.settings.connect_timeout;
         let connected = connecting(limit, self.connect()).await;
         self.report.times.connect = self.started.elapsed();
         let mut channel = match connected {
             Ok(socket) => Channel::new(socket),
             Err(cause) => {
-                self.connector.graves.bury(&self.request.endpoint, &cause);
+                self.manner.graves.bury(&self.request.endpoint, &cause);
                 return Err(self.failed(Stage::Connect, cause));
             }
         };
@@ -168,7 +202,7 @@ impl Attempt<'_> {
     }
 
     async fn connect(&self) -> std::io::Result<Socket> {
-        let settings = &self.connector.settings;
+        let settings = &self.manner.settings;
         let (socket, source): (_, Option<SocketAddr>) = match &self.request.endpoint {
             Endpoint::Unix(path) => return UnixStream::connect(&**path).await.map(Socket::Unix),
             Endpoint::Inet(SocketAddr::V4(_)) => {
@@ -213,7 +247,7 @@ impl Attempt<'_> {
                     return Ok(self.opened(channel));
                 }
                 OpeningStep::Failed(error) => {
-                    channel.quit(self.connector.settings.quit_timeout).await;
+                    channel.quit(self.manner.settings.quit_timeout).await;
                     return Err(self.refused(error));
                 }
             };
@@ -221,21 +255,21 @@ impl Attempt<'_> {
     }
 
     fn hello(&self) -> Hello {
-        let settings = &self.connector.settings;
+        let settings = &self.manner.settings;
         let detect_loop = match &self.request.endpoint {
             Endpoint::Inet(address) => address.port() == settings.loop_port,
             Endpoint::Unix(_) => false,
         };
         Hello {
-            protocol: self.request.protocol,
+            protocol: self.request.service.protocol(),
             name: settings.helo_name.clone(),
             starttls: match &self.request.tls {
                 TlsUse::Never | TlsUse::Implicit(_) => StartTls::Never,
                 TlsUse::IfOffered(_) => StartTls::IfOffered,
                 TlsUse::Required(_) => StartTls::Required,
             },
-            detect_loop: detect_loop && self.request.protocol == Protocol::Smtp,
-            discard: match self.request.protocol {
+            detect_loop: detect_loop && self.request.service.protocol() == Protocol::Smtp,
+            discard: match self.request.service.protocol() {
                 Protocol::Smtp => settings.discard,
                 Protocol::Lmtp => settings.lmtp_discard,
             },
@@ -248,7 +282,7 @@ impl Attempt<'_> {
         opening: &mut Opening,
         stage: Stage,
     ) -> Result<OpeningStep, Cause> {
-        let limit = self.connector.settings.limit(stage);
+        let limit = self.manner.settings.limit(stage);
         channel.flush(limit).await?;
         let reply = channel.reply(limit).await?;
         if stage == Stage::Greeting {
@@ -283,13 +317,12 @@ impl Attempt<'_> {
         let Stream::Clear(socket) = channel.into_stream() else {
             return Err(Cause::Configuration("TLS within TLS".into()));
         };
-        let hello = self.connector.tls.hello(shape, self.key, self.request.resume)?;
-        let limit = self.connector.settings.starttls_timeout;
+        let hello = self.manner.tls.hello(shape, self.key, self.request.resume)?;
+        let limit = self.manner.settings.starttls_timeout;
         let handshake = tokio::time::timeout(limit, hello.shake(socket)).await;
         self.report.times.tls = started.elapsed();
         let (stream, facts) = handshake.unwrap_or(Err(Cause::Timeout))?;
-        let counters = &self.connector.counters;
-        let counter = if facts.resumed { &counters.resumed } else { &counters.full };
+        let counter = if facts.resumed { &self.counters.resumed } else { &self.counters.full };
         counter.fetch_add(1, Ordering::Relaxed);
         Ok((Channel::over(Stream::Tls(Box::new(stream)), output), Arc::new(facts)))
     }
@@ -310,8 +343,9 @@ impl Attempt<'_> {
 
     fn opened(mut self, channel: Channel) -> Opened {
         self.report.times.total = self.started.elapsed();
-        let settings = Arc::clone(&self.connector.settings);
-        let session = Session::new(channel, settings, self.request.protocol, self.report.clone(), self.key);
+        let settings = Arc::clone(&self.manner.settings);
+        let session =
+            Session::new(channel, settings, self.request.service.protocol(), self.report.clone(), self.key);
         Opened { session, report: self.report }
     }
 

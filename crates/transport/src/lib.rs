@@ -18,7 +18,7 @@
 //!
 //! ```no_run
 //! use waxseal_transport::{Connector, Endpoint, OpenRequest, Settings, TlsUse};
-//! use waxseal_types::Protocol;
+//! use waxseal_types::Service;
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let connector = Connector::new(Settings { helo_name: "client.example".into(), ..Settings::default() })?;
@@ -26,7 +26,7 @@
 //!     .open(&OpenRequest {
 //!         endpoint: Endpoint::Inet("[2001:db8::25]:25".parse()?),
 //!         host: None,
-//!         protocol: Protocol::Smtp,
+//!         service: Service::SMTP,
 //!         tls: TlsUse::Never,
 //!         reuse: true,
 //!         resume: true,

@@ -69,10 +69,10 @@ impl Pool {
 
     /// Keeps a session for the next message, or gives it back where it is not to be kept.
     pub(crate) fn put(self: &Arc<Self>, mut session: Session) -> Option<Session> {
-        if !session.usable() || !session.is_quiet() || self.settings.cache_time_limit.is_zero() {
+        if !session.usable() || !session.is_quiet() || session.settings.cache_time_limit.is_zero() {
             return Some(session);
         }
-        let until = Instant::now() + self.settings.cache_time_limit;
+        let until = Instant::now() + session.settings.cache_time_limit;
         let mut shelf = self.shelf.lock();
         if shelf.count >= self.settings.max_idle {
             self.counters.crowded.fetch_add(1, Ordering::Relaxed);

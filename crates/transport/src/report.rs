@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use waxseal_smtp::{Ehlo, Stage, Unsupported};
-use waxseal_types::{ConnectionId, Domain, Envelope, Protocol, Reply, TlsFacts, TlsShape};
+use waxseal_types::{ConnectionId, Domain, Envelope, Reply, Service, TlsFacts, TlsShape};
 use waxseal_verify::DemandDigest;
 
 use crate::{Cause, Session};
@@ -58,8 +58,8 @@ pub struct OpenRequest {
     pub endpoint: Endpoint,
     /// The server's name, for log lines.
     pub host: Option<Domain>,
-    /// SMTP or LMTP.
-    pub protocol: Protocol,
+    /// SMTP or LMTP, and by whose settings.
+    pub service: Service,
     /// Its TLS.
     pub tls: TlsUse,
     /// Whether an idle connection of the same shape may be taken.

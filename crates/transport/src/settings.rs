@@ -1,11 +1,13 @@
 //! What an operator may set.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
 
 use waxseal_smtp::{Discard, Stage};
+use waxseal_types::Service;
 
 /// A key exchange group that may be offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,6 +89,10 @@ pub struct Settings {
     pub session_cache_size: usize,
     /// How long an address that did not answer is not tried again; zero is not at all. Less than the wait between two attempts at a message.
     pub dead_address_time: Duration,
+
+    /// What holds instead of all this for services with settings of their own (master(5)); how many idle connections are kept counts for all together. Theirs
+    /// in turn are not looked at.
+    pub services: BTreeMap<Service, Settings>,
 }
 
 impl Default for Settings {
@@ -124,6 +130,7 @@ impl Default for Settings {
             session_cache_timeout: Duration::from_secs(3600),
             session_cache_size: 4096,
             dead_address_time: Duration::from_secs(60),
+            services: BTreeMap::new(),
         }
     }
 }

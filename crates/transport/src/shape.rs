@@ -30,10 +30,12 @@ impl Key {
             }
             Endpoint::Unix(path) => sum.octets(path.as_bytes()),
         }
-        sum.number(match request.protocol {
+        sum.number(match request.service.protocol() {
             Protocol::Smtp => 1,
             Protocol::Lmtp => 2,
         });
+        // What was made under one service's settings serves no other.
+        sum.octets(request.service.name().unwrap_or_default().as_bytes());
         sum.octets(settings.helo_name.as_bytes());
         match &request.tls {
             TlsUse::Never => sum.number(1),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message};
-use waxseal_types::{AnchorFiles, ClientCertificate, Protocol};
+use waxseal_types::{AnchorFiles, ClientCertificate, Service};
 
 use crate::{Anchors, Error, Notice, Store};
 
@@ -27,8 +27,8 @@ impl Actor for TrustActor {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Arc<Anchors>, Error>")]
 pub struct AskAnchors {
-    /// Which protocol's configuration.
-    pub protocol: Protocol,
+    /// Whose configuration.
+    pub service: Service,
     /// Which files.
     pub files: AnchorFiles,
 }
@@ -37,7 +37,7 @@ impl Handler<AskAnchors> for TrustActor {
     type Result = Result<Arc<Anchors>, Error>;
 
     fn handle(&mut self, ask: AskAnchors, _: &mut Self::Context) -> Self::Result {
-        self.0.anchors(ask.protocol, &ask.files)
+        self.0.anchors(&ask.service, &ask.files)
     }
 }
 
@@ -45,15 +45,15 @@ impl Handler<AskAnchors> for TrustActor {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Arc<[ClientCertificate]>, Error>")]
 pub struct AskClient {
-    /// Which protocol's configuration.
-    pub protocol: Protocol,
+    /// Whose configuration.
+    pub service: Service,
 }
 
 impl Handler<AskClient> for TrustActor {
     type Result = Result<Arc<[ClientCertificate]>, Error>;
 
     fn handle(&mut self, ask: AskClient, _: &mut Self::Context) -> Self::Result {
-        self.0.client(ask.protocol)
+        self.0.client(&ask.service)
     }
 }
 

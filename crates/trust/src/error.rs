@@ -76,7 +76,13 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
-    /// The service is not there to be asked.
+    /// A service of this name was not configured when the store was opened.
+    #[error("there is no service {name}")]
+    NoService {
+        /// Its name.
+        name: String,
+    },
+    /// The trust store is not there to be asked.
     #[error("the trust store is not available")]
     Unavailable,
 }

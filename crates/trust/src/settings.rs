@@ -1,6 +1,8 @@
 //! Where trust comes from, as configured.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use waxseal_types::Service;
 
 /// The files of one protocol; each is the `smtp_tls_` or `lmtp_tls_` parameter of that name (postconf(5)).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub struct Settings {
     pub smtp: StoreSettings,
     /// Files for LMTP.
     pub lmtp: StoreSettings,
+    /// Files of services that have their own (master(5)).
+    pub services: BTreeMap<Service, StoreSettings>,
     /// How long the last good version of a file that no longer loads stays in force (`tables.stale_limit`).
     pub stale_limit: Duration,
     /// How often, at most, a file is asked whether it changed; and how long it must have been quiet before it is read.
@@ -41,6 +45,7 @@ impl Default for Settings {
         Self {
             smtp: StoreSettings::default(),
             lmtp: StoreSettings::default(),
+            services: BTreeMap::new(),
             stale_limit: Duration::from_secs(15 * 60),
             quiet: Duration::from_secs(1),
         }

@@ -1,14 +1,14 @@
 //! The store: which files, read when, and what of them is in force.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use parking_lot::Mutex;
-use waxseal_types::{AnchorFiles, ClientCertificate, Protocol, UnixTime};
+use waxseal_types::{AnchorFiles, ClientCertificate, Protocol, Service, UnixTime};
 
 use crate::{
     Anchor, AnchorRules, Anchors, Error, Notice, Settings, Severity, StoreSettings, client, file, load,
@@ -32,12 +32,13 @@ type Version = Arc<[Arc<Anchor>]>;
 struct State {
     smtp: Side,
     lmtp: Side,
+    services: BTreeMap<Service, Side>,
     files: HashMap<PathBuf, Watched<Version>>,
     sets: HashMap<Arc<[String]>, Set>,
     pending: Vec<Notice>,
 }
 
-/// What one protocol's configuration names.
+/// What the configuration of one service names.
 #[derive(Debug)]
 struct Side {
     authorities: Watched<Arc<Anchors>>,
@@ -71,6 +72,9 @@ impl Store {
         let state = State {
             smtp: Side::new(&settings.smtp),
             lmtp: Side::new(&settings.lmtp),
+            services: (settings.services.iter())
+                .map(|(service, files)| (service.clone(), Side::new(files)))
+                .collect(),
             files: HashMap::new(),
             sets: HashMap::new(),
             pending: Vec::new(),
@@ -84,8 +88,8 @@ impl Store {
     ///
     /// # Errors
     /// The file that is needed, and what is wrong with it.
-    pub fn anchors(&self, protocol: Protocol, files: &AnchorFiles) -> Result<Arc<Anchors>, Error> {
-        self.anchors_at(protocol, files, clock())
+    pub fn anchors(&self, service: &Service, files: &AnchorFiles) -> Result<Arc<Anchors>, Error> {
+        self.anchors_at(service, files, clock())
     }
 
     /// The same at a time that is given.
@@ -94,7 +98,7 @@ impl Store {
     /// As [`Store::anchors`].
     pub fn anchors_at(
         &self,
-        protocol: Protocol,
+        service: &Service,
         files: &AnchorFiles,
         now: UnixTime,
     ) -> Result<Arc<Anchors>, Error> {
@@ -102,8 +106,7 @@ impl Store {
         let mut state = self.state.lock();
         match files {
             AnchorFiles::Default => {
-                let settings = self.settings_of(protocol);
-                let side = state.side(protocol);
+                let (settings, side) = state.side(&self.settings, service)?;
                 let notices = side.authorities.refresh(times, false, || authorities(settings));
                 let answer = side.authorities.get(times);
                 state.pending.extend(notices);
@@ -117,19 +120,18 @@ impl Store {
     ///
     /// # Errors
     /// The file that is broken. At `may` mail goes on without a certificate, elsewhere it waits.
-    pub fn client(&self, protocol: Protocol) -> Result<Arc<[ClientCertificate]>, Error> {
-        self.client_at(protocol, clock())
+    pub fn client(&self, service: &Service) -> Result<Arc<[ClientCertificate]>, Error> {
+        self.client_at(service, clock())
     }
 
     /// The same at a time that is given.
     ///
     /// # Errors
     /// As [`Store::client`].
-    pub fn client_at(&self, protocol: Protocol, now: UnixTime) -> Result<Arc<[ClientCertificate]>, Error> {
+    pub fn client_at(&self, service: &Service, now: UnixTime) -> Result<Arc<[ClientCertificate]>, Error> {
         let times = self.times(now);
-        let settings = self.settings_of(protocol);
         let mut state = self.state.lock();
-        let side = state.side(protocol);
+        let (settings, side) = state.side(&self.settings, service)?;
         let notices = side.client.refresh(times, false, || clients(settings));
         let answer = side.client.get(times);
         state.pending.extend(notices);
@@ -147,9 +149,10 @@ impl Store {
         let mut state = self.state.lock();
         let state = &mut *state;
         let mut notices = std::mem::take(&mut state.pending);
-        for (side, settings) in
-            [(&mut state.smtp, &self.settings.smtp), (&mut state.lmtp, &self.settings.lmtp)]
-        {
+        let main = [(&mut state.smtp, &self.settings.smtp), (&mut state.lmtp, &self.settings.lmtp)];
+        // Both maps have the same keys, in the same order.
+        let named = state.services.values_mut().zip(self.settings.services.values());
+        for (side, settings) in main.into_iter().chain(named) {
             notices.extend(side.authorities.refresh(times, true, || authorities(settings)));
             notices.extend(side.client.refresh(times, true, || clients(settings)));
             for path in &settings.anchor_files {
@@ -174,8 +177,8 @@ impl Store {
     #[must_use]
     pub fn unreadable_for(&self, uid: u32, gid: u32) -> Vec<Notice> {
         let state = self.state.lock();
-        let sides = [&self.settings.smtp, &self.settings.lmtp];
-        let configured = sides.into_iter().flat_map(|side| {
+        let main = [&self.settings.smtp, &self.settings.lmtp];
+        let configured = main.into_iter().chain(self.settings.services.values()).flat_map(|side| {
             let files = [&side.ca_file, &side.ca_path, &side.cert_file, &side.key_file];
             let files = files.into_iter().chain([&side.eccert_file, &side.eckey_file]);
             files.flatten().chain(&side.chain_files)
@@ -188,13 +191,6 @@ impl Store {
         unreadable
             .map(|path| Notice { severity: Severity::Warning, path: path.clone(), text: text.clone() })
             .collect()
-    }
-
-    const fn settings_of(&self, protocol: Protocol) -> &StoreSettings {
-        match protocol {
-            Protocol::Smtp => &self.settings.smtp,
-            Protocol::Lmtp => &self.settings.lmtp,
-        }
     }
 
     const fn times(&self, now: UnixTime) -> Times {
@@ -215,10 +211,20 @@ impl Side {
 }
 
 impl State {
-    const fn side(&mut self, protocol: Protocol) -> &mut Side {
-        match protocol {
-            Protocol::Smtp => &mut self.smtp,
-            Protocol::Lmtp => &mut self.lmtp,
+    /// The files of a service, and what was read of them; nobody else's take their place.
+    fn side<'a>(
+        &mut self,
+        settings: &'a Settings,
+        service: &Service,
+    ) -> Result<(&'a StoreSettings, &mut Side), Error> {
+        let unknown = || Error::NoService { name: service.to_string() };
+        match (service.name(), service.protocol()) {
+            (None, Protocol::Smtp) => Ok((&settings.smtp, &mut self.smtp)),
+            (None, Protocol::Lmtp) => Ok((&settings.lmtp, &mut self.lmtp)),
+            (Some(_), _) => {
+                let files = settings.services.get(service).ok_or_else(unknown)?;
+                Ok((files, self.services.get_mut(service).ok_or_else(unknown)?))
+            }
         }
     }
 

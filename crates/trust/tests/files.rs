@@ -10,7 +10,7 @@ use std::{
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 use waxseal_trust::{AnchorKind, AnchorRules, Error, Notice, Settings, Severity, Store, StoreSettings};
-use waxseal_types::{AnchorFiles, Protocol, UnixTime};
+use waxseal_types::{AnchorFiles, Service, UnixTime};
 
 /// Long after any file of the tests was written: nothing is "just being written".
 const NOW: UnixTime = UnixTime::from_secs(4_000_000_000);
@@ -87,7 +87,7 @@ fn anchor_files_hold_certificates_and_bare_keys_with_their_origins() {
     let path = place.file("anchors.pem", text.replace('\n', "\r\n"));
     let (store, notices) = store(StoreSettings::default());
     assert!(notices.is_empty());
-    let anchors = store.anchors_at(Protocol::Smtp, &only(&[&path]), NOW).unwrap();
+    let anchors = store.anchors_at(&Service::SMTP, &only(&[&path]), NOW).unwrap();
     assert_eq!((anchors.rules(), anchors.list().len()), (AnchorRules::Explicit, 3));
     assert!(matches!(anchors.list()[1].kind, AnchorKind::Key(_)));
     let shown: Vec<_> = anchors.list().iter().map(|anchor| anchor.to_string()).collect();
@@ -98,7 +98,7 @@ fn anchor_files_hold_certificates_and_bare_keys_with_their_origins() {
         "{shown:?}"
     );
     assert_eq!(anchors.list()[1].spki_sha256(), anchors.list()[2].spki_sha256());
-    let again = store.anchors_at(Protocol::Smtp, &only(&[&path]), NOW).unwrap();
+    let again = store.anchors_at(&Service::SMTP, &only(&[&path]), NOW).unwrap();
     assert!(Arc::ptr_eq(&anchors, &again), "the snapshot is shared");
 }
 
@@ -123,14 +123,14 @@ fn bad_anchor_files_are_refused_each_with_its_message() {
     let (store, _) = store(StoreSettings::default());
     for (name, text, expected) in table {
         let path = place.file(name, text);
-        let error = store.anchors_at(Protocol::Smtp, &only(&[&path]), NOW).unwrap_err().to_string();
+        let error = store.anchors_at(&Service::SMTP, &only(&[&path]), NOW).unwrap_err().to_string();
         assert!(error.contains(expected) && error.contains(name), "{name}: {error}");
     }
-    let directory = store.anchors_at(Protocol::Smtp, &only(&[place.0.path()]), NOW).unwrap_err().to_string();
+    let directory = store.anchors_at(&Service::SMTP, &only(&[place.0.path()]), NOW).unwrap_err().to_string();
     assert!(directory.contains("it is a directory"), "{directory}");
     let good = place.file("good", &a.pem);
     let missing = place.0.path().join("missing");
-    let error = store.anchors_at(Protocol::Smtp, &only(&[&good, &missing]), NOW).unwrap_err();
+    let error = store.anchors_at(&Service::SMTP, &only(&[&good, &missing]), NOW).unwrap_err();
     assert!(matches!(error, Error::Unreadable { .. }), "one of two files is missing: {error}");
 }
 
@@ -154,7 +154,7 @@ fn a_bad_block_among_good_ones_a_repeated_and_an_expired_anchor_are_warnings() {
     ] {
         assert_eq!(texts.iter().filter(|text| text.contains(expected)).count(), 1, "{expected}: {texts:?}");
     }
-    assert_eq!(store.anchors_at(Protocol::Smtp, &only(&[&path]), NOW).unwrap().list().len(), 2);
+    assert_eq!(store.anchors_at(&Service::SMTP, &only(&[&path]), NOW).unwrap().list().len(), 2);
     assert!(store.notices().is_empty(), "said once");
 }
 
@@ -178,17 +178,17 @@ fn a_ca_file_is_spoilt_by_one_bad_block_and_says_which() {
     ];
     for (name, text, expected) in table {
         let (store, notices) = with_ca_file(place.file(name, text));
-        let error = store.anchors_at(Protocol::Smtp, &AnchorFiles::Default, NOW).unwrap_err().to_string();
+        let error = store.anchors_at(&Service::SMTP, &AnchorFiles::Default, NOW).unwrap_err().to_string();
         assert!(error.contains(expected), "{name}: {error}");
         assert_eq!((notices.len(), notices[0].severity), (1, Severity::Alert), "{name}");
         assert!(
-            store.anchors_at(Protocol::Lmtp, &AnchorFiles::Default, NOW).unwrap().is_empty(),
+            store.anchors_at(&Service::LMTP, &AnchorFiles::Default, NOW).unwrap().is_empty(),
             "not LMTP's file"
         );
     }
     let trusted = relabel(&a.pem, "CERTIFICATE", "TRUSTED CERTIFICATE");
     let (store, _) = with_ca_file(place.file("trusted", format!("text\n{trusted}more\n{}", b.private)));
-    assert_eq!(store.anchors_at(Protocol::Smtp, &AnchorFiles::Default, NOW).unwrap().list().len(), 1);
+    assert_eq!(store.anchors_at(&Service::SMTP, &AnchorFiles::Default, NOW).unwrap().list().len(), 1);
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn a_hashed_directory_is_read_one_issuer_at_a_time() {
     let settings = StoreSettings { ca_path: Some(place.0.path().to_owned()), ..StoreSettings::default() };
     let (store, notices) = store(settings);
     assert!(notices.is_empty());
-    let anchors = store.anchors_at(Protocol::Smtp, &AnchorFiles::Default, NOW).unwrap();
+    let anchors = store.anchors_at(&Service::SMTP, &AnchorFiles::Default, NOW).unwrap();
     assert!(anchors.list().is_empty() && !anchors.is_empty());
     assert_eq!(anchors.named(&name(&a)).len(), 2);
     assert!(anchors.named(&name(&b)).is_empty());
@@ -217,7 +217,7 @@ fn the_last_good_version_stays_in_force_for_the_stale_limit() {
     let files = only(&[&path]);
     let subject = |at: UnixTime| {
         store
-            .anchors_at(Protocol::Smtp, &files, at)
+            .anchors_at(&Service::SMTP, &files, at)
             .map(|anchors| anchors.list()[0].certificate().unwrap().subject().to_string())
     };
     assert_eq!(subject(NOW).unwrap(), "/CN=A");
@@ -243,7 +243,7 @@ fn a_file_that_failed_is_tried_again_though_it_did_not_change() {
     let (store, _) = store(StoreSettings::default());
     let target = elsewhere.file("gone", &a.pem);
     let files = only(&[&link]);
-    let ask = |seconds| store.anchors_at(Protocol::Smtp, &files, NOW + Duration::from_secs(seconds)).is_ok();
+    let ask = |seconds| store.anchors_at(&Service::SMTP, &files, NOW + Duration::from_secs(seconds)).is_ok();
     assert!(!ask(0));
     assert!(!ask(2));
     assert!(!ask(11), "tried again");
@@ -258,7 +258,7 @@ fn a_file_is_read_once_it_has_been_quiet() {
     let path = place.file("anchors.pem", &a.pem);
     let (store, _) = store(StoreSettings::default());
     let subject = |at: UnixTime| {
-        let anchors = store.anchors_at(Protocol::Smtp, &only(&[&path]), at).unwrap();
+        let anchors = store.anchors_at(&Service::SMTP, &only(&[&path]), at).unwrap();
         anchors.list()[0].certificate().unwrap().subject().to_string()
     };
     assert_eq!(subject(NOW), "/CN=A");
@@ -277,7 +277,7 @@ fn client_certificates_are_found_in_either_order_and_mismatches_are_told() {
     let both = place.file("both.pem", format!("{}{}", a.pem, a.private));
     let key_first = place.file("chain.pem", format!("{}{}{}", a.private, a.pem, b.pem));
     let other = place.file("other.pem", &b.private);
-    let ask = |settings: StoreSettings| store(settings).0.client_at(Protocol::Smtp, NOW);
+    let ask = |settings: StoreSettings| store(settings).0.client_at(&Service::SMTP, NOW);
     let pair = |certificate: &Path, key: Option<&Path>| StoreSettings {
         cert_file: Some(certificate.to_owned()),
         key_file: key.map(Path::to_owned),
@@ -294,7 +294,7 @@ fn client_certificates_are_found_in_either_order_and_mismatches_are_told() {
     assert!(matches!(ask(chain(&both)), Err(Error::Order { index: 1, .. })), "the key must come first");
     assert!(matches!(ask(chain(&place.file("g", "garbage"))), Err(Error::Nothing { .. })));
     let (missing, notices) = store(chain(&place.0.path().join("missing")));
-    assert!(missing.client_at(Protocol::Smtp, NOW).unwrap().is_empty(), "Postfix goes on without it");
+    assert!(missing.client_at(&Service::SMTP, NOW).unwrap().is_empty(), "Postfix goes on without it");
     assert_eq!(notices[0].severity, Severity::Alert);
 }
 
@@ -325,7 +325,7 @@ fn postfix_refs_are_judged_as_postfix_judges_them() {
     for (settings, expected) in table {
         let shown = format!("{settings:?}");
         let (store, notices) = store(settings);
-        let found = store.client_at(Protocol::Smtp, NOW);
+        let found = store.client_at(&Service::SMTP, NOW);
         match (found, expected) {
             (Ok(found), Ok(expected)) => {
                 assert_eq!(

@@ -10,7 +10,7 @@ use waxseal_policy::{RouteKind, find_route};
 use waxseal_queue::{Answer, Ask, Destination, Direct, Order, Plan, Services, drive};
 use waxseal_transport::Session;
 use waxseal_types::{
-    BodyKind, Envelope, Mailbox, NextHop, Protocol, QueueId, Recipient, TlsStatus, TraceContext, UnixTime,
+    BodyKind, Envelope, Mailbox, NextHop, QueueId, Recipient, Service, TlsStatus, TraceContext, UnixTime,
 };
 
 use super::{EngineDesk, tell};
@@ -99,7 +99,8 @@ impl EngineDesk {
         };
         let route = json!({
             "nexthop": destination.nexthop.as_str(),
-            "protocol": destination.protocol.as_str(),
+            "protocol": destination.service.protocol().as_str(),
+            "service": destination.service.as_str(),
             "source": origin,
         });
         let order = Order {
@@ -144,7 +145,7 @@ impl EngineDesk {
         if !target.contains('@') {
             let nexthop: NextHop = target.parse().map_err(wrong)?;
             let recipient = Mailbox::new("postmaster").map_err(wrong)?;
-            return Ok(Ok((recipient, Destination { protocol: Protocol::Smtp, nexthop }, Vec::new(), None)));
+            return Ok(Ok((recipient, Destination { service: Service::SMTP, nexthop }, Vec::new(), None)));
         }
         let recipient = Mailbox::new(target).map_err(wrong)?;
         let found = find_route(&self.direct.policy, &*self.direct.tables, &recipient).await;
@@ -153,8 +154,8 @@ impl EngineDesk {
             Ok(route) => {
                 let origin = route.origin.as_ref().map(ToString::to_string);
                 match route.kind {
-                    RouteKind::Deliver { protocol, nexthop, alternatives } => {
-                        Ok((recipient, Destination { protocol, nexthop }, alternatives, origin))
+                    RouteKind::Deliver { service, nexthop, alternatives } => {
+                        Ok((recipient, Destination { service, nexthop }, alternatives, origin))
                     }
                     RouteKind::Error(status, text) => Err(format!("bounces with {status} {text}")),
                     RouteKind::Retry(status, text) => Err(format!("waits with {status} {text}")),

@@ -6,7 +6,7 @@ use waxseal_queue::{
     actor::{Act, Suspend},
     levers::{Command, Levers, Selection, State as QueueState, Tally},
 };
-use waxseal_types::{NextHop, Protocol};
+use waxseal_types::{NextHop, Service};
 
 use super::{EngineDesk, ORDER_PATIENCE};
 use crate::levers;
@@ -50,7 +50,7 @@ fn command(order: &Order) -> Result<Command, Refusal> {
         Action::Bounce => Command::Bounce(order.reason.clone().unwrap_or_else(|| NO_REASON.to_owned())),
         Action::Reroute => {
             let to = order.to.as_deref().unwrap_or_default();
-            Command::Reroute(Destination { protocol: Protocol::Smtp, nexthop: nexthop(to)? })
+            Command::Reroute(Destination { service: Service::SMTP, nexthop: nexthop(to)? })
         }
     })
 }

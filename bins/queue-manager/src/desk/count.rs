@@ -63,7 +63,8 @@ impl EngineDesk {
             let count = counts.get(&standing.destination);
             Destination {
                 destination: standing.destination.nexthop.to_string(),
-                protocol: standing.destination.protocol.as_str().to_owned(),
+                protocol: standing.destination.service.protocol().as_str().to_owned(),
+                service: standing.destination.service.to_string(),
                 waiting: count.map_or(0, |count| size(count.total())),
                 active: 0,
                 held: standing.held,

@@ -10,7 +10,7 @@ use waxseal_queue::{
     levers::{Entry, Selection, State as QueueState},
     owner::Place,
 };
-use waxseal_types::{NextHop, Protocol, UnixTime};
+use waxseal_types::{NextHop, Service, UnixTime};
 
 use super::{EngineDesk, PATIENCE, change::selection};
 
@@ -109,7 +109,7 @@ pub(super) fn shown(message: &ShownMessage) -> Shown {
 /// The policy in force, with the line that it comes from.
 pub(super) async fn policy(direct: &Direct, nexthop: &str) -> Result<Value, Refusal> {
     let nexthop: NextHop = nexthop.parse().map_err(|error| Refusal::Wrong(format!("{error}")))?;
-    Ok(match find_policy(&direct.policy, &*direct.tables, Protocol::Smtp, &nexthop).await {
+    Ok(match find_policy(&direct.policy, &*direct.tables, &Service::SMTP, &nexthop).await {
         Ok(policy) => json!({
             "nexthop": nexthop.as_str(),
             "level": policy.level.as_str(),

@@ -28,7 +28,8 @@ pub(super) fn account(account: &Account) -> Value {
     };
     json!({
         "nexthop": account.destination.nexthop.as_str(),
-        "protocol": account.destination.protocol.as_str(),
+        "protocol": account.destination.service.protocol().as_str(),
+        "service": account.destination.service.as_str(),
         "attempt": account.attempt,
         "started": account.started.rfc3339().to_string(),
         "ended": account.ended.rfc3339().to_string(),

@@ -8,11 +8,11 @@ use std::{
 
 use serde_json::{Value, json};
 use waxseal_config::Config;
-use waxseal_policy::{Comparison, Direction, Origin, TableName, compare, findings};
-use waxseal_types::{NextHop, Protocol};
+use waxseal_policy::{Comparison, Direction, Origin, PolicyError, TableName, TlsPolicy, compare, findings};
+use waxseal_types::{NextHop, Protocol, Service};
 
 use crate::{
-    lookup::Lookups,
+    lookup::{self, Lookups},
     queue,
     settings::ConfigFiles,
     terminal::{Printable, Status, Terminal, complain, count},
@@ -52,6 +52,9 @@ pub(crate) struct Arguments {
     /// Compares the parameters of LMTP instead of those of SMTP.
     #[arg(long)]
     lmtp: bool,
+    /// Compares those of this transport alone; by default all services of master.cf that speak the protocol are compared.
+    #[arg(long, value_name = "NAME", conflicts_with = "lmtp")]
+    transport: Option<String>,
     /// Prints one JSON object.
     #[arg(long)]
     json: bool,
@@ -81,28 +84,39 @@ fn report(arguments: &Arguments) -> Result<Report, Fault> {
     let (old, new) = (load(&arguments.base, &arguments.old)?, load(&arguments.base, &arguments.new)?);
     let protocol = if arguments.lmtp { Protocol::Lmtp } else { Protocol::Smtp };
     let mut report = Report::default();
-    let hops = match (&arguments.domains, arguments.from_queue) {
-        (Some(file), _) => listed(file)?.into_iter().map(|hop| (hop, None)).collect(),
-        (None, true) => queued(arguments.spool.as_deref().unwrap_or(&new.spool.path))?,
-        (None, false) => report.every([&old, &new], protocol),
+    let given = match (&arguments.domains, arguments.from_queue) {
+        (Some(file), _) => Some(listed(file)?.into_iter().map(|hop| (hop, None)).collect()),
+        (None, true) => Some(queued(arguments.spool.as_deref().unwrap_or(&new.spool.path))?),
+        (None, false) => None,
     };
-    let lookups =
-        |config| Lookups::new(config, protocol).map_err(|error| Fault(Status::TryAgain, error.to_string()));
-    let (before, after) = (lookups(&old)?, lookups(&new)?);
-    for (hop, stands_for) in hops {
-        let (was, is) = (before.traced(&hop).0, after.traced(&hop).0);
-        let source = |found: &Result<waxseal_policy::TlsPolicy, waxseal_policy::PolicyError>| match found {
-            Ok(policy) => policy.source.to_string(),
-            Err(error) => error.origin.as_ref().map_or_else(|| "a table".to_owned(), ToString::to_string),
+    let names = match &arguments.transport {
+        Some(name) => vec![Some(name.clone())],
+        None => transports([&old, &new], protocol),
+    };
+    for name in names {
+        let service = |config| {
+            let found = lookup::service(config, name.as_deref(), arguments.lmtp);
+            // One that is not there has no policy: its mail waits.
+            found.unwrap_or_else(|_| Service::named(protocol, name.as_deref().unwrap_or_default()))
         };
-        let sources = (source(&was), source(&is));
-        report.lines.push(Line { hop, stands_for, sources, comparison: compare(&was, &is) });
+        let sides = [(&old, service(&old)), (&new, service(&new))];
+        let hops = given.clone().unwrap_or_else(|| report.every(&sides));
+        report.compare(&sides, name.as_deref(), hops)?;
+        let routes = |(config, service): &(&Config, Service)| {
+            let relays = config.policy.client(service).map(|client| client.fallback_relay.clone());
+            (config.policy.relayhost.clone(), relays.unwrap_or_default())
+        };
+        report.routes_differ |= routes(&sides[0]) != routes(&sides[1]);
     }
-    let routes = |config: &Config| {
-        (config.policy.relayhost.clone(), config.policy.client(protocol).fallback_relay.clone())
-    };
-    report.routes_differ = routes(&old) != routes(&new);
     Ok(report)
+}
+
+/// The main service, and all with settings of their own on either side.
+fn transports(sides: [&Config; 2], protocol: Protocol) -> Vec<Option<String>> {
+    let services = sides.into_iter().flat_map(|config| config.policy.services.keys());
+    let names = services.filter(|service| service.protocol() == protocol).map(|service| service.name());
+    let names: std::collections::BTreeSet<Option<&str>> = names.chain([None]).collect();
+    names.into_iter().map(|name| name.map(str::to_owned)).collect()
 }
 
 /// Configuration files as they are; other files take the place of the policy tables.
@@ -177,6 +191,8 @@ fn queued(spool: &Path) -> Result<Hops, Fault> {
 /// One destination.
 struct Line {
     hop: NextHop,
+    /// The service, where it is not the main one.
+    transport: Option<String>,
     /// The key that it is an example of.
     stands_for: Option<String>,
     sources: (String, String),
@@ -196,11 +212,34 @@ const LISTED: [&str; 11] =
     ["texthash", "hash", "btree", "lmdb", "cdb", "inline", "static", "regexp", "pcre", "cidr", "fail"];
 
 impl Report {
+    fn compare(
+        &mut self,
+        sides: &[(&Config, Service); 2],
+        name: Option<&str>,
+        hops: Hops,
+    ) -> Result<(), Fault> {
+        let lookups = |(config, service): &(&'_ Config, Service)| {
+            Lookups::new(config, service.clone()).map_err(|error| Fault(Status::TryAgain, error.to_string()))
+        };
+        let (before, after) = (lookups(&sides[0])?, lookups(&sides[1])?);
+        for (hop, stands_for) in hops {
+            let (was, is) = (before.traced(&hop).0, after.traced(&hop).0);
+            let source = |found: &Result<TlsPolicy, PolicyError>| match found {
+                Ok(policy) => policy.source.to_string(),
+                Err(error) => error.origin.as_ref().map_or_else(|| "a table".to_owned(), ToString::to_string),
+            };
+            let (sources, transport) = ((source(&was), source(&is)), name.map(str::to_owned));
+            let comparison = compare(&was, &is);
+            self.lines.push(Line { hop, transport, stands_for, sources, comparison });
+        }
+        Ok(())
+    }
+
     /// An example for each key of both sides, the relays, and a destination that has no entry.
-    fn every(&mut self, sides: [&Config; 2], protocol: Protocol) -> Hops {
+    fn every(&mut self, sides: &[(&Config, Service); 2]) -> Hops {
         let mut hops: BTreeMap<NextHop, Option<String>> = BTreeMap::new();
-        for config in sides {
-            let client = config.policy.client(protocol);
+        for (config, service) in sides {
+            let Ok(client) = config.policy.client(service) else { continue };
             for table in &client.policy_maps {
                 self.note_if_hidden(table);
                 let origins: Vec<Origin> =
@@ -247,7 +286,8 @@ impl Report {
     fn tell(&self, terminal: &mut Terminal) {
         for line in self.changed() {
             let key = line.stands_for.as_ref().map(|key| format!(" (for {key})")).unwrap_or_default();
-            let title = format!("{}{key}: {}", line.hop, line.comparison.direction.as_str());
+            let by = line.transport.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
+            let title = format!("{}{by}{key}: {}", line.hop, line.comparison.direction.as_str());
             terminal.line(Printable(&title));
             for change in &line.comparison.changes {
                 let text = format!("{} -> {} ({})", change.old, change.new, change.direction.as_str());
@@ -290,6 +330,7 @@ impl Report {
                 .collect();
             json!({
                 "nexthop": line.hop.as_str(),
+                "transport": line.transport,
                 "stands_for": line.stands_for,
                 "direction": line.comparison.direction.as_str(),
                 "old_source": line.sources.0,

@@ -3,8 +3,8 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use waxseal_config::Config;
-use waxseal_policy::{PolicyError, TableAnswer, TableName, Tables, TlsPolicy, find_policy};
-use waxseal_types::{NextHop, Protocol, Strength};
+use waxseal_policy::{PolicyError, TableAnswer, TableName, Tables, TlsPolicy, Transport, find_policy};
+use waxseal_types::{NextHop, Service, Strength};
 
 use super::socketmap::{Reply, Request};
 
@@ -26,12 +26,12 @@ impl Oracle {
     /// has one here, be it the configuration's level, what Waxseal would do is what Postfix does. A parent that is asked for all the same
     /// gets what is in force below it.
     pub(super) async fn answer(&self, request: &Request) -> Reply {
-        let protocol = match request.name.as_str() {
-            "smtp" => Protocol::Smtp,
-            "lmtp" => Protocol::Lmtp,
-            _ => return Reply::Permanent("there are the maps smtp and lmtp, and no other".into()),
+        let Some(service) = self.service(&request.name) else {
+            return Reply::Permanent(
+                "there are the maps smtp and lmtp, those of the services of master.cf, and no other".into(),
+            );
         };
-        match tokio::time::timeout(PATIENCE, self.find(protocol, &request.key)).await {
+        match tokio::time::timeout(PATIENCE, self.find(&service, &request.key)).await {
             Ok(Ok(policy)) => Reply::Found(policy.to_entry().to_string()),
             // An entry that cannot be used is not one that is missing.
             Ok(Err(reason)) => Reply::Temporary(reason),
@@ -39,7 +39,18 @@ impl Oracle {
         }
     }
 
-    async fn find(&self, protocol: Protocol, key: &str) -> Result<TlsPolicy, String> {
+    /// A map has the name of the service whose policies it has; `smtp` and `lmtp` are there in any case.
+    fn service(&self, name: &str) -> Option<Service> {
+        match (self.config.policy.transports.get(name), name) {
+            (Some(Transport::Deliver(service)), _) => Some(service.clone()),
+            (Some(Transport::Refused(_)), _) => None,
+            (None, "smtp") => Some(Service::SMTP),
+            (None, "lmtp") => Some(Service::LMTP),
+            (None, _) => None,
+        }
+    }
+
+    async fn find(&self, service: &Service, key: &str) -> Result<TlsPolicy, String> {
         let hop =
             |text: &str| text.parse::<NextHop>().map_err(|error| format!("no policy for {text:?}: {error}"));
         let tables: &dyn Tables = &*self.config.tables;
@@ -47,9 +58,9 @@ impl Oracle {
         if key.starts_with('.') {
             // The label counts for nothing: only keys with a leading dot are looked up.
             let below = hop(&format!("any{key}"))?;
-            find_policy(&self.config.policy, &ParentsOnly(tables), protocol, &below).await.map_err(told)
+            find_policy(&self.config.policy, &ParentsOnly(tables), service, &below).await.map_err(told)
         } else {
-            find_policy(&self.config.policy, tables, protocol, &hop(key)?).await.map_err(told)
+            find_policy(&self.config.policy, tables, service, &hop(key)?).await.map_err(told)
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::values::{Port, Text};
 
 impl Build<'_> {
     pub(super) fn dns(&mut self) -> DnsSettings {
-        let raw = self.raw.dns.clone();
+        let raw = self.view.raw.dns.clone();
         let servers = raw.servers.map(|words| words.0).unwrap_or_default();
         let trusted = raw.trusted.map(|words| words.0).unwrap_or_default();
         let servers = self.parsed_words(("dns", "servers"), &servers, server);
@@ -34,7 +34,7 @@ impl Build<'_> {
     }
 
     pub(super) fn transport(&mut self, hostname: &Domain) -> TransportSettings {
-        let raw = self.raw.transport.clone();
+        let raw = self.view.raw.transport.clone();
         let mut settings =
             TransportSettings { helo_name: hostname.as_str().to_owned(), ..TransportSettings::default() };
         let helo = self.parsed(("transport", "helo_name"), given(&raw.helo_name), Domain::new);
@@ -73,7 +73,7 @@ impl Build<'_> {
             (&mut settings.quit_timeout, &raw.quit_timeout),
             (&mut settings.cache_time_limit, &raw.connection_cache_time_limit),
             (&mut settings.reuse_time_limit, &raw.connection_reuse_time_limit),
-            (&mut settings.session_cache_timeout, &self.raw.tls.session_cache_timeout),
+            (&mut settings.session_cache_timeout, &self.view.raw.tls.session_cache_timeout),
         ] {
             set(slot, span(value));
         }
@@ -81,7 +81,7 @@ impl Build<'_> {
     }
 
     pub(super) fn queue(&mut self, hostname: &Domain, intake: &IntakeSettings) -> QueueSettings {
-        let (raw, transport) = (self.raw.queue.clone(), self.raw.transport.clone());
+        let (raw, transport) = (self.view.raw.queue.clone(), self.view.raw.transport.clone());
         let mut settings =
             QueueSettings { hostname: hostname.as_str().to_owned(), ..QueueSettings::default() };
         for (slot, value) in [
@@ -152,7 +152,7 @@ impl Build<'_> {
 
     /// postconf(5), `inet_protocols`.
     fn families(&mut self) -> Families {
-        let Some(words) = self.raw.transport.inet_protocols.clone() else { return Families::default() };
+        let Some(words) = self.view.raw.transport.inet_protocols.clone() else { return Families::default() };
         let (mut v4, mut v6) = (false, false);
         for word in &words.0 {
             match word.to_ascii_lowercase().as_str() {

@@ -9,13 +9,13 @@ use super::{Build, count, flag, set, span};
 impl Build<'_> {
     pub(super) fn intake_tls(&mut self, spool: &SpoolSettings) -> TlsSettings {
         const SECTION: &str = "listen_tls";
-        let raw = self.raw.listen_tls.clone();
+        let raw = self.view.raw.listen_tls.clone();
         let mut settings = TlsSettings { files: self.store(SECTION), ..TlsSettings::default() };
         settings.own_folder = Some(spool.path.clone());
         // In main.cf, where Postfix goes on without TLS, a broken certificate is an alert; what demands TLS demands it all the same.
         settings.lenient = ["chain_files", "cert_file", "eccert_file"]
             .into_iter()
-            .filter(|key| self.stack.place(&crate::layer::path(SECTION, key)).is_some())
+            .filter(|key| self.view.stack.place(&crate::layer::path(SECTION, key)).is_some())
             .all(|key| self.is_postfix(SECTION, key));
         if settings.has_certificate() {
             settings.level = Level::May;
@@ -41,8 +41,8 @@ impl Build<'_> {
         settings.ask_certificate |= settings.require_certificate;
         let demanded = settings.level == Level::Encrypt
             || settings.wrapper
-            || self.raw.listen.submission.is_some()
-            || self.raw.listen.submissions.is_some();
+            || self.view.raw.listen.submission.is_some()
+            || self.view.raw.listen.submissions.is_some();
         if settings.require_certificate && !demanded {
             self.warning(SECTION, "req_ccert", "is ignored where TLS is not demanded");
         }
@@ -72,7 +72,7 @@ impl Build<'_> {
 
     /// postconf(5), `smtpd_relay_restrictions`, as far as the rules exist here.
     pub(super) fn relay_rules(&mut self, settings: &mut Settings) {
-        let raw = self.raw.listen.clone();
+        let raw = self.view.raw.listen.clone();
         let certificates = self.table_names("listen", "relay_clientcerts", raw.relay_clientcerts.as_ref());
         let certificates: Vec<String> = certificates.iter().map(ToString::to_string).collect();
         let users = raw.auth_users.filter(|text| !text.0.is_empty());
@@ -129,7 +129,7 @@ impl Build<'_> {
 
     /// Errors, junk, and how often a client may do what.
     pub(super) fn limits(&mut self, settings: &mut Settings) {
-        let raw = self.raw.listen.clone();
+        let raw = self.view.raw.listen.clone();
         let protocol = &mut settings.protocol;
         set(&mut protocol.hard_error_limit, count(&raw.hard_error_limit));
         set(&mut protocol.soft_error_limit, count(&raw.soft_error_limit));

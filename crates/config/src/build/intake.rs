@@ -30,7 +30,7 @@ const ENVELOPE_ROOM: u64 = 64 << 20;
 impl Build<'_> {
     pub(super) fn spool(&mut self, intake: &IntakeSettings) -> SpoolSettings {
         let default = if self.configured { SPOOL } else { FIRST_START_SPOOL };
-        let path = self.raw.spool.path.clone().map(|text| text.0).filter(|text| !text.is_empty());
+        let path = self.view.raw.spool.path.clone().map(|text| text.0).filter(|text| !text.is_empty());
         let mut settings = SpoolSettings {
             path: path.map_or_else(|| PathBuf::from(default), PathBuf::from),
             ..SpoolSettings::default()
@@ -42,7 +42,7 @@ impl Build<'_> {
 
     /// `ledger.size = 0` turns it off.
     pub(super) fn ledger(&mut self, spool: &Path) -> Option<LedgerSettings> {
-        let raw = self.raw.ledger.clone();
+        let raw = self.view.raw.ledger.clone();
         let path = self.file("ledger", "path", raw.path.as_ref());
         let mut settings = LedgerSettings::new(path.unwrap_or_else(|| spool.join("ledger")));
         set(&mut settings.size, raw.size.map(|size| size.0));
@@ -59,7 +59,7 @@ impl Build<'_> {
     }
 
     pub(super) fn intake(&mut self, hostname: &Domain) -> IntakeSettings {
-        let raw = self.raw.listen.clone();
+        let raw = self.view.raw.listen.clone();
         let mut settings = IntakeSettings::default();
         let submission = raw.submission.clone().map_or_else(Vec::new, |words| words.0);
         let submissions = raw.submissions.clone().map_or_else(Vec::new, |words| words.0);
@@ -102,8 +102,8 @@ impl Build<'_> {
 
     /// How many messages have their trace exported; none where nothing is exported.
     fn sampling_ratio(&mut self) -> f64 {
-        let exported = self.raw.telemetry.otlp_endpoint.as_ref().is_some_and(|text| !text.0.is_empty());
-        let Some(text) = self.raw.telemetry.sampling_ratio.clone() else {
+        let exported = self.view.raw.telemetry.otlp_endpoint.as_ref().is_some_and(|text| !text.0.is_empty());
+        let Some(text) = self.view.raw.telemetry.sampling_ratio.clone() else {
             return f64::from(u8::from(exported));
         };
         match text.0.parse::<f64>() {
@@ -147,8 +147,8 @@ impl Build<'_> {
 
     pub(super) fn admin(&mut self) -> AdminKeys {
         let default = if self.configured { "" } else { FIRST_START_ADMIN };
-        let wanted = self.raw.listen.admin.is_some();
-        let text = self.raw.listen.admin.clone().map_or_else(|| default.to_owned(), |text| text.0);
+        let wanted = self.view.raw.listen.admin.is_some();
+        let text = self.view.raw.listen.admin.clone().map_or_else(|| default.to_owned(), |text| text.0);
         let listen = match text.parse::<SocketAddr>() {
             _ if text.is_empty() => None,
             Ok(address) => Some(address),
@@ -158,7 +158,7 @@ impl Build<'_> {
                 None
             }
         };
-        let token = self.raw.admin.token_file.clone();
+        let token = self.view.raw.admin.token_file.clone();
         let token_file = self.file("admin", "token_file", token.as_ref());
         if let Some(Err(what)) = token_file.as_deref().map(holds_token) {
             let remedy = "it has a line of 16 to 1024 characters, and chmod 640 or stricter";

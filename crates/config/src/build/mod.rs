@@ -5,15 +5,15 @@ mod door;
 mod intake;
 mod tls;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use waxseal_types::Domain;
+use waxseal_types::{Domain, Service};
 
 use crate::{
     Config, LogKeys, TableSet, TelemetryKeys, TransportService, check,
-    layer::{Stack, path},
+    layer::path,
+    load::View,
     problem::{Gravity, Place, Problem},
-    raw::Raw,
     values::{Count, Flag, Span, Text},
 };
 
@@ -22,8 +22,10 @@ const METRICS_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What a configuration is made from, and what was wrong with it so far.
 pub(crate) struct Build<'a> {
-    pub(crate) stack: &'a Stack,
-    pub(crate) raw: Raw,
+    /// What is looked at: the whole, or as one service sees it.
+    pub(crate) view: &'a View,
+    /// The views of services with settings of their own.
+    pub(crate) own: &'a [(Service, View)],
     /// Whether there is any file at all.
     pub(crate) configured: bool,
     pub(crate) system_hostname: String,
@@ -35,11 +37,23 @@ pub(crate) struct Build<'a> {
     pub(crate) tables: TableSet,
 }
 
-impl Build<'_> {
+impl<'a> Build<'a> {
+    /// Something for each service with settings of its own, made as that service sees the configuration.
+    fn each<T>(&mut self, mut make: impl FnMut(&mut Self, &Service) -> T) -> BTreeMap<Service, T> {
+        let (main, own) = (self.view, self.own);
+        let one = |(service, view): &'a (Service, View)| {
+            self.view = view;
+            (service.clone(), make(self, service))
+        };
+        let all = own.iter().map(one).collect();
+        self.view = main;
+        all
+    }
+
     /// The configuration, or nothing where there is an error; and all that was found, in order. With `entries`, each entry of each table is looked at, too.
     pub(crate) fn finish(mut self, entries: bool) -> (Option<Config>, Vec<Problem>) {
         let hostname = self.hostname();
-        let stale_limit = self.raw.tables.stale_limit.as_ref().map(|span| span.0);
+        let stale_limit = self.view.raw.tables.stale_limit.as_ref().map(|span| span.0);
         self.tables.set_stale_limit(stale_limit);
         let dns = self.dns();
         let policy = self.policy(&hostname, &dns);
@@ -48,8 +62,11 @@ impl Build<'_> {
         let spool = self.spool(&intake);
         let ledger = self.ledger(&spool.path);
         intake.tls = self.intake_tls(&spool);
-        let transport = self.transport(&hostname);
-        let queue = self.queue(&hostname, &intake);
+        let mut transport = self.transport(&hostname);
+        transport.services = self.each(|build, _| build.transport(&hostname));
+        let mut queue = self.queue(&hostname, &intake);
+        queue.services =
+            self.each(|build, service| build.queue(&hostname, &intake).reach(&service.protocol().into()));
         let (log, telemetry) = (self.log(), self.telemetry());
         let complaints = self.tables.complaints();
         self.warnings.extend(complaints.iter().map(|text| Problem::of_text(Gravity::Warning, text)));
@@ -76,7 +93,7 @@ impl Build<'_> {
             ledger,
             telemetry,
             tables: Arc::new(self.tables),
-            user: self.raw.process.user.map(|user| user.0).filter(|user| !user.is_empty()),
+            user: self.view.raw.process.user.clone().map(|user| user.0).filter(|user| !user.is_empty()),
             warnings: found.iter().filter(|one| one.gravity != Gravity::Error).cloned().collect(),
         };
         (Some(config), found)
@@ -84,8 +101,9 @@ impl Build<'_> {
 
     /// Where a key stands and how it is called there. `[lmtp_tls]` inherits from `[tls]`.
     fn place(&self, section: &str, key: &str) -> (Place, String) {
-        let inherited = || (section == "lmtp_tls").then(|| self.stack.place(&path("tls", key))).flatten();
-        let found = self.stack.place(&path(section, key)).or_else(inherited);
+        let inherited =
+            || (section == "lmtp_tls").then(|| self.view.stack.place(&path("tls", key))).flatten();
+        let found = self.view.stack.place(&path(section, key)).or_else(inherited);
         found.unwrap_or_else(|| (Place::Default, path(section, key)))
     }
 
@@ -166,7 +184,7 @@ impl Build<'_> {
     }
 
     fn hostname(&mut self) -> Domain {
-        let configured = self.raw.hostname.clone().filter(|text| !text.0.is_empty());
+        let configured = self.view.raw.hostname.clone().filter(|text| !text.0.is_empty());
         let text = configured.as_ref().map_or_else(|| self.system_hostname.clone(), |text| text.0.clone());
         let name = match Domain::new(&text) {
             Ok(name) => Some(name),
@@ -190,8 +208,13 @@ impl Build<'_> {
 
     fn log(&mut self) -> LogKeys {
         const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-        let level =
-            self.raw.log.level.as_ref().map_or_else(|| "info".to_owned(), |text| text.0.to_ascii_lowercase());
+        let level = self
+            .view
+            .raw
+            .log
+            .level
+            .as_ref()
+            .map_or_else(|| "info".to_owned(), |text| text.0.to_ascii_lowercase());
         // A filter such as `info,waxseal_queue=debug` is for tracing to read; a lone word must be a level.
         let lone = !level.contains([',', '=']);
         if lone && !LEVELS.contains(&level.as_str()) {
@@ -202,17 +225,18 @@ impl Build<'_> {
                 format!("one of {}", LEVELS.join(", ")),
             );
         }
-        let events = self.raw.log.delivery_events.clone().map(|text| text.0).unwrap_or_default();
+        let events = self.view.raw.log.delivery_events.clone().map(|text| text.0).unwrap_or_default();
         LogKeys { level, delivery_events: Some(events).filter(|text| !text.is_empty()) }
     }
 
     fn telemetry(&mut self) -> TelemetryKeys {
-        let endpoint = self.raw.telemetry.otlp_endpoint.clone().map(|text| text.0).unwrap_or_default();
+        let endpoint = self.view.raw.telemetry.otlp_endpoint.clone().map(|text| text.0).unwrap_or_default();
         if !endpoint.is_empty() && !endpoint.starts_with("http://") {
             let remedy = "write http://host:port; TLS to a collector is not supported";
             self.problem("telemetry", "otlp_endpoint", format!("{endpoint:?} is no such address"), remedy);
         }
-        let protocol = self.raw.telemetry.protocol.clone().map_or_else(|| "http".to_owned(), |text| text.0);
+        let protocol =
+            self.view.raw.telemetry.protocol.clone().map_or_else(|| "http".to_owned(), |text| text.0);
         if !["http", "grpc"].contains(&protocol.as_str()) {
             self.problem(
                 "telemetry",
@@ -224,7 +248,7 @@ impl Build<'_> {
         TelemetryKeys {
             otlp_endpoint: Some(endpoint).filter(|text| !text.is_empty()),
             grpc: protocol == "grpc",
-            metrics_interval: span(&self.raw.telemetry.metrics_interval).unwrap_or(METRICS_INTERVAL),
+            metrics_interval: span(&self.view.raw.telemetry.metrics_interval).unwrap_or(METRICS_INTERVAL),
         }
     }
 }

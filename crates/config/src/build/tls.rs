@@ -8,7 +8,7 @@ use waxseal_policy::{
     Settings, TableName, check_transport, parse_digest_name, parse_fingerprints,
 };
 use waxseal_trust::{Settings as TrustSettings, StoreSettings};
-use waxseal_types::{Domain, NextHop, Strength, TlsLevel};
+use waxseal_types::{Domain, NextHop, Protocol, Service, Strength, TlsLevel};
 
 use super::{Build, count, flag, set};
 use crate::{
@@ -37,13 +37,21 @@ fn intake_keys(raw: &ListenTls) -> Tls {
     }
 }
 
+/// The section with the TLS keys of a service.
+const fn section_of(service: &Service) -> &'static str {
+    match service.protocol() {
+        Protocol::Smtp => "tls",
+        Protocol::Lmtp => "lmtp_tls",
+    }
+}
+
 impl Build<'_> {
     /// The keys of a protocol; where no `main.cf` gives LMTP its own, those of SMTP hold for it, too.
     pub(super) fn tls_keys(&self, section: &str) -> Tls {
         match section {
-            "tls" => self.raw.tls.clone(),
-            "listen_tls" => intake_keys(&self.raw.listen_tls),
-            _ => self.raw.lmtp_tls.clone().or(&self.raw.tls),
+            "tls" => self.view.raw.tls.clone(),
+            "listen_tls" => intake_keys(&self.view.raw.listen_tls),
+            _ => self.view.raw.lmtp_tls.clone().or(&self.view.raw.tls),
         }
     }
 
@@ -51,15 +59,13 @@ impl Build<'_> {
         let mut settings = Settings {
             smtp: self.client("tls", dns),
             lmtp: self.client("lmtp_tls", dns),
+            services: self.each(|build, service| build.client(section_of(service), dns)),
             hostname: Some(hostname.clone()),
             ..Settings::default()
         };
-        let transport = self.raw.transport.clone();
+        let transport = self.view.raw.transport.clone();
         settings.transport_maps = self.table_names("transport", "maps", transport.maps.as_ref());
         settings.relayhost = self.next_hops("relayhost", transport.relayhost.as_ref());
-        settings.smtp.fallback_relay = self.next_hops("fallback_relay", transport.fallback_relay.as_ref());
-        settings.lmtp.fallback_relay =
-            self.next_hops("lmtp_fallback_relay", transport.lmtp_fallback_relay.as_ref());
         set(&mut settings.recipient_delimiter, transport.recipient_delimiter.map(|text| text.0));
         let services = self.services.iter().map(|service| (service.name.clone(), service.transport.clone()));
         settings.transports.extend(services);
@@ -183,6 +189,12 @@ impl Build<'_> {
             self.parsed((section, "dane_digests"), raw.dane_digests.as_ref(), str::parse),
         );
         client.dane_blind = self.dane_blind(section, dns);
+        let transport = &self.view.raw.transport;
+        let (key, relays) = match section {
+            "tls" => ("fallback_relay", transport.fallback_relay.clone()),
+            _ => ("lmtp_fallback_relay", transport.lmtp_fallback_relay.clone()),
+        };
+        client.fallback_relay = self.next_hops(key, relays.as_ref());
         client
     }
 
@@ -270,7 +282,7 @@ impl Build<'_> {
 
     /// Why DANE cannot be had, by the configuration alone.
     fn dane_blind(&self, section: &str, dns: &DnsSettings) -> Option<String> {
-        let transport = &self.raw.transport;
+        let transport = &self.view.raw.transport;
         let (name, level) = match section {
             "tls" => ("smtp_dns_support_level", &transport.dns_support_level),
             _ => ("lmtp_dns_support_level", &transport.lmtp_dns_support_level),
@@ -297,6 +309,7 @@ impl Build<'_> {
         let mut settings = TrustSettings {
             smtp: self.store("tls"),
             lmtp: self.store("lmtp_tls"),
+            services: self.each(|build, service| build.store(section_of(service))),
             ..TrustSettings::default()
         };
         set(&mut settings.stale_limit, stale_limit);

@@ -177,9 +177,15 @@ impl MainCf {
         names
     }
 
-    /// The layer of Postfix's defaults, and one for each file.
-    pub(crate) fn layers(&self, files: usize, problems: &mut Vec<Problem>) -> (Layer, Vec<Layer>) {
-        layers::layers(self, files, problems)
+    /// The layer of Postfix's defaults, and one for each file; with `service`, as that one sees them.
+    pub(crate) fn layers(
+        &self,
+        service: Option<&str>,
+        files: usize,
+        problems: &mut Vec<Problem>,
+    ) -> (Layer, Vec<Layer>) {
+        let special = service.and_then(|name| self.service(name));
+        layers::layers(self, special, files, problems)
     }
 
     /// What each service that sends mail out means for a transport of its name.

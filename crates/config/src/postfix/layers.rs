@@ -19,9 +19,16 @@ use crate::{
     values::duration,
 };
 
-/// The defaults as the lowest layer, and what is set as one layer for each file.
-pub(super) fn layers(cf: &MainCf, files: usize, problems: &mut Vec<Problem>) -> (Layer, Vec<Layer>) {
-    let mut out = Out { cf, defaults: Layer::default(), files: vec![Layer::default(); files], problems };
+/// The defaults as the lowest layer, and what is set as one layer for each file; as the services `smtp` and `lmtp` see it, or `special` instead of the
+/// one with its protocol.
+pub(super) fn layers(
+    cf: &MainCf,
+    special: Option<&Service>,
+    files: usize,
+    problems: &mut Vec<Problem>,
+) -> (Layer, Vec<Layer>) {
+    let files = vec![Layer::default(); files];
+    let mut out = Out { cf, special, defaults: Layer::default(), files, problems };
     for (name, row) in table::rows() {
         if let Fate::Key { section, key, kind } = row.fate {
             out.emit(name, section, key, kind);
@@ -37,7 +44,7 @@ pub(super) fn layers(cf: &MainCf, files: usize, problems: &mut Vec<Problem>) -> 
         out.emit("myhostname", "", "hostname", Plain);
     }
     // The default, $myhostname, is left to `hostname`, which another file may set.
-    let service = cf.service("smtp");
+    let service = out.service("smtp_helo_name");
     let own = service.and_then(|service| service.options.get("myhostname"));
     if out.definition("smtp_helo_name").is_some() || own.is_some() {
         out.emit("smtp_helo_name", "transport", "helo_name", Plain);
@@ -63,6 +70,7 @@ pub(super) fn layers(cf: &MainCf, files: usize, problems: &mut Vec<Problem>) -> 
 
 struct Out<'a> {
     cf: &'a MainCf,
+    special: Option<&'a Service>,
     defaults: Layer,
     files: Vec<Layer>,
     problems: &'a mut Vec<Problem>,
@@ -71,6 +79,9 @@ struct Out<'a> {
 impl<'a> Out<'a> {
     /// The service as which a parameter is read.
     fn service(&self, name: &str) -> Option<&'a Service> {
+        if let Some(special) = self.special.filter(|special| master::own(special.protocol, name)) {
+            return Some(special);
+        }
         let protocol =
             [Protocol::Smtp, Protocol::Lmtp].into_iter().find(|protocol| master::own(*protocol, name))?;
         self.cf.service(master::main_service(protocol)).filter(|service| service.protocol == protocol)
@@ -189,7 +200,7 @@ mod tests {
     fn each_row_names_a_key() {
         let mut problems = Vec::new();
         let cf = MainCf::new("host.example.com");
-        let (defaults, files) = layers(&cf, 1, &mut problems);
+        let (defaults, files) = layers(&cf, None, 1, &mut problems);
         assert_eq!(problems, []);
         let mut stack = crate::layer::Stack::default();
         stack.add(defaults);

@@ -7,7 +7,7 @@ use std::{
 
 use waxseal_policy::{Transport, braced};
 use waxseal_tables::logical_lines;
-use waxseal_types::Protocol;
+use waxseal_types::{Protocol, Service as Client};
 
 use super::{
     expand::{is_space, names_in},
@@ -142,45 +142,58 @@ pub(super) const fn main_service(protocol: Protocol) -> &'static str {
     }
 }
 
-/// The parameters in which a service differs from the main one of its protocol; the `bool` says that they decide about TLS or about who
-/// gets the mail.
-pub(super) fn differences(cf: &MainCf, service: &Service) -> Vec<(&'static str, bool)> {
+/// What becomes of a parameter in which a service differs from the main one of its protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Difference {
+    /// The service has it for itself.
+    Own,
+    /// It is not implemented, and decides about TLS or credentials: the service is not carried out.
+    Grave,
+    /// It is not honoured for one service alone.
+    Light,
+}
+
+/// The parameters in which a service differs from the main one of its protocol.
+pub(super) fn differences(cf: &MainCf, service: &Service) -> Vec<(&'static str, Difference)> {
     let main = cf.service(main_service(service.protocol));
     if main.is_some_and(|main| main.name == service.name) {
         return Vec::new();
     }
     let mut found = Vec::new();
     for (name, row) in table::rows() {
-        let grave = match row.fate {
-            Fate::Key { section: "tls" | "lmtp_tls", .. } => true,
-            Fate::Key { .. } | Fate::Read(_) | Fate::Warned(_) => {
-                name.contains("fallback_relay") || name.contains("_tls") || name.contains("_sasl_")
-            }
+        let difference = match row.fate {
+            Fate::Key { section: "tls" | "lmtp_tls" | "transport", .. } | Fate::Read(_) => Difference::Own,
+            Fate::Warned(_) if name.contains("_tls") || name.contains("_sasl_") => Difference::Grave,
+            Fate::Key { .. } | Fate::Warned(_) => Difference::Light,
             Fate::Ignored(_) => continue,
         };
         let differs = || cf.value_for(name, Some(service)).ok() != cf.value_for(name, main).ok();
         if own(service.protocol, name) && differs() {
-            found.push((name.as_str(), grave));
+            found.push((name.as_str(), difference));
         }
     }
     found
 }
 
-/// What a transport of each service's name means. A service with a TLS policy of its own is not carried out, so that its mail waits.
+/// What a transport of each service's name means. A service that differs from the main one of its protocol has settings of its own; where one of them
+/// is not implemented and weighs, it is not carried out, so that its mail waits.
 pub(super) fn transports(cf: &MainCf) -> Vec<TransportService> {
     let mut transports = Vec::new();
     for service in cf.services() {
-        let grave: Vec<&str> =
-            differences(cf, service).into_iter().filter(|(_, grave)| *grave).map(|(name, _)| name).collect();
-        let transport = if grave.is_empty() {
-            Transport::Deliver(service.protocol)
-        } else {
+        let all = differences(cf, service);
+        let grave = all.iter().filter(|(_, difference)| *difference == Difference::Grave);
+        let grave: Vec<&str> = grave.map(|(name, _)| *name).collect();
+        let transport = if !grave.is_empty() {
             Transport::Refused(format!(
                 "service {} has settings of its own at {} ({}), which are not implemented",
                 service.name,
                 service.place,
                 grave.join(", ")
             ))
+        } else if all.iter().any(|(_, difference)| *difference == Difference::Own) {
+            Transport::Deliver(Client::named(service.protocol, &service.name))
+        } else {
+            Transport::Deliver(service.protocol.into())
         };
         transports.push(TransportService { name: service.name.clone(), transport });
     }

@@ -6,7 +6,7 @@ use super::{
     MainCf,
     expand::names_in,
     file::Definition,
-    master::{self, Service},
+    master::{self, Difference, Service},
     table::{self, Fate},
 };
 use crate::problem::{Problem, nearest};
@@ -39,7 +39,7 @@ pub(super) fn collect(cf: &MainCf, all: &mut Vec<Problem>) {
     }
     for service in cf.services() {
         if service.name == master::main_service(service.protocol) {
-            main_options(cf, service, all);
+            options(cf, service, all);
         } else {
             other_service(cf, service, all);
         }
@@ -94,8 +94,8 @@ fn meaning(cf: &MainCf, name: &str) -> Option<&'static str> {
     cf.service(transport).map(|_| "the limits of smtp hold for all mail")
 }
 
-/// Options of the services whose parameters become keys.
-fn main_options(cf: &MainCf, service: &Service, all: &mut Vec<Problem>) {
+/// Options of one service.
+fn options(cf: &MainCf, service: &Service, all: &mut Vec<Problem>) {
     let mentioned = cf.mentioned();
     for (name, option) in &service.options {
         let Some(row) = table::row(name) else {
@@ -126,23 +126,20 @@ fn main_options(cf: &MainCf, service: &Service, all: &mut Vec<Problem>) {
 
 /// A service beside `smtp` and `lmtp`.
 fn other_service(cf: &MainCf, service: &Service, all: &mut Vec<Problem>) {
+    options(cf, service, all);
     let differences = master::differences(cf, service);
-    if differences.is_empty() {
-        return;
-    }
     let main = master::main_service(service.protocol);
-    let names = |grave: bool| {
-        let names = differences.iter().filter(|(_, found)| *found == grave).map(|(name, _)| *name);
+    let names = |kind: Difference| {
+        let names = differences.iter().filter(|(_, found)| *found == kind).map(|(name, _)| *name);
         names.collect::<Vec<_>>().join(", ")
     };
-    let (grave, light) = (names(true), names(false));
+    let (grave, light) = (names(Difference::Grave), names(Difference::Light));
     if !grave.is_empty() {
         let what = format!(
-            "the service has a policy of its own ({grave}), which is not implemented: mail for transport {} waits",
+            "the service has settings of its own ({grave}), which are not implemented: mail for transport {} waits",
             service.name
         );
-        let remedy =
-            format!("write it into a policy table and let transport_maps say {main}:, or set it in main.cf");
+        let remedy = format!("let transport_maps say {main}:, or keep this mail with Postfix");
         all.push(Problem::warning(service.place.clone(), &service.name, what, remedy));
     }
     if !light.is_empty() {

@@ -18,7 +18,7 @@ use rustls::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, server::TlsStream};
 use waxseal_trust::{Notice, Settings as StoreOptions, Store};
-use waxseal_types::{AnchorFiles, ClientCertificate, Protocol, UnixTime};
+use waxseal_types::{AnchorFiles, ClientCertificate, Service, UnixTime};
 
 pub(crate) use self::peer::{Facts, Peer};
 use self::{identity::Identity, possession::Possession, sni::NameMaps};
@@ -223,7 +223,7 @@ impl Front {
     }
 
     async fn judge(&self, chain: Vec<Vec<u8>>) -> Option<Peer> {
-        let anchors = self.store.anchors(Protocol::Smtp, &AnchorFiles::Default);
+        let anchors = self.store.anchors(&Service::SMTP, &AnchorFiles::Default);
         let (digest, rules) = (self.settings.fingerprint_digest, (self.settings.verify_depth, now()));
         // Off this thread: a stranger's chain may cost some milliseconds.
         let judged = tokio::task::spawn_blocking(move || Peer::judge(&chain, digest, &anchors, rules));
@@ -261,7 +261,7 @@ impl Front {
             if let Some(path) = identity::missing(&self.settings.files) {
                 return Err(format!("{}: there is no such file; what was served stays", path.display()));
             }
-            let chains = self.store.client(Protocol::Smtp).map_err(|error| error.to_string())?;
+            let chains = self.store.client(&Service::SMTP).map_err(|error| error.to_string())?;
             if chains.is_empty() {
                 return Err("no certificate of the intake can be read; the one that was served stays".into());
             }

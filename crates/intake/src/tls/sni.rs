@@ -10,7 +10,7 @@ use std::{
 use parking_lot::Mutex;
 use rustls::crypto::CryptoProvider;
 use waxseal_trust::{Settings, Store, StoreSettings};
-use waxseal_types::{Domain, Protocol};
+use waxseal_types::{Domain, Service};
 
 use super::identity::{Identity, check_permissions, missing};
 use crate::{Error, Lookup};
@@ -94,7 +94,7 @@ pub(super) fn read(files: StoreSettings, provider: &CryptoProvider) -> Result<Id
     }
     let wrong = |error: waxseal_trust::Error| Error::Certificate(error.to_string());
     let (store, _) = Store::open(Settings { smtp: files, ..Settings::default() }).map_err(wrong)?;
-    let chains = store.client(Protocol::Smtp).map_err(wrong)?;
+    let chains = store.client(&Service::SMTP).map_err(wrong)?;
     if chains.is_empty() {
         return Err(Error::Certificate("no certificate is configured".into()));
     }

@@ -2,7 +2,7 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use waxseal_types::{Mailbox, NextHop, Protocol, Target};
+use waxseal_types::{Mailbox, NextHop, Service, Target};
 
 use super::{Finding, Key, hop_of};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 /// Who answers lookups meanwhile; whoever calls has the tables.
 pub trait Ask {
     /// As [`crate::find_policy`].
-    fn policy(&mut self, nexthop: &NextHop) -> Result<TlsPolicy, PolicyError>;
+    fn policy(&mut self, service: &Service, nexthop: &NextHop) -> Result<TlsPolicy, PolicyError>;
 
     /// As [`crate::find_route`].
     fn route(&mut self, recipient: &Mailbox) -> Result<Route, PolicyError>;
@@ -24,14 +24,16 @@ type Found = Result<TlsPolicy, PolicyError>;
 #[must_use]
 pub fn of_detours(
     settings: &Settings,
-    protocol: Protocol,
+    service: &Service,
     entries: &[(String, Origin)],
     ask: &mut dyn Ask,
 ) -> Vec<Finding> {
-    let relays = &settings.client(protocol).fallback_relay;
-    let relays: Vec<(NextHop, Found)> = relays.iter().map(|hop| (hop.clone(), ask.policy(hop))).collect();
+    let Ok(client) = settings.client(service) else { return Vec::new() };
+    let relays = &client.fallback_relay;
+    let relays: Vec<(NextHop, Found)> =
+        relays.iter().map(|hop| (hop.clone(), ask.policy(service, hop))).collect();
     let mut findings = Vec::new();
-    let default = TlsPolicy::from_default(settings, settings.client(protocol));
+    let default = TlsPolicy::from_default(settings, client);
     for (relay, theirs) in &relays {
         let what = "a destination without entry";
         findings.extend(lowered(&default, theirs).map(|levels| to_relay(None, what, relay, &levels)));
@@ -40,13 +42,13 @@ pub fn of_detours(
     let mut seen = alloc::collections::BTreeSet::new();
     for (value, origin) in entries {
         let Some(hop) = hop_of(&Key::of(origin)).filter(|hop| seen.insert(hop.clone())) else { continue };
-        let ours = TlsPolicy::of_entry(settings, protocol, value, origin.clone());
+        let ours = TlsPolicy::of_entry(settings, service, value, origin.clone());
         for (relay, theirs) in relays.iter().filter(|(relay, _)| *relay != hop) {
             findings.extend(
                 lowered(&ours, theirs).map(|levels| to_relay(Some(origin), &origin.key, relay, &levels)),
             );
         }
-        findings.extend(by_route((protocol, &relays), origin, &hop, &ours, ask));
+        findings.extend(by_route((service, &relays), origin, &hop, &ours, ask));
     }
     findings
 }
@@ -64,7 +66,7 @@ fn remedy(hop: &NextHop) -> String {
 /// Only a domain can be that of a recipient; another next hop is named by the route itself. The fallback relays, which are the last alternatives of each route, are
 /// told of already.
 fn by_route(
-    (protocol, relays): (Protocol, &[(NextHop, Found)]),
+    (service, relays): (&Service, &[(NextHop, Found)]),
     origin: &Origin,
     hop: &NextHop,
     ours: &Found,
@@ -74,19 +76,21 @@ fn by_route(
     let Ok(recipient) = Mailbox::new(&format!("postmaster@{domain}")) else { return Vec::new() };
     // A route that cannot be found defers; nothing goes anywhere.
     let Ok(Route { kind, origin: by }) = ask.route(&recipient) else { return Vec::new() };
-    let RouteKind::Deliver { protocol: spoken, nexthop, alternatives } = kind else { return Vec::new() };
-    if spoken != protocol {
+    let RouteKind::Deliver { service: taken, nexthop, alternatives } = kind else { return Vec::new() };
+    // What a service with settings of its own has for a domain counts only for mail that goes by it.
+    if taken.protocol() != service.protocol() || (service.name().is_some() && taken != *service) {
         return Vec::new();
     }
     let by = by.map_or_else(|| "relayhost".into(), |by| format!("{by}"));
     let mut findings = Vec::new();
     for other in core::iter::once(&nexthop)
         .chain(&alternatives)
-        .filter(|other| other.domain() != hop.domain())
+        .filter(|other| other.domain() != hop.domain() || taken != *service)
         .filter(|other| relays.iter().all(|(relay, _)| relay != *other))
     {
-        if let Some(levels) = lowered(ours, &ask.policy(other)) {
-            let text = format!("mail for {} goes to {other} ({by}): {levels}", origin.key);
+        if let Some(levels) = lowered(ours, &ask.policy(&taken, other)) {
+            let whose = taken.name().map(|name| format!(" by service {name}")).unwrap_or_default();
+            let text = format!("mail for {} goes to {other}{whose} ({by}): {levels}", origin.key);
             findings.push(Finding::new(Some(origin), Remark::new(Concern::Lowered, text, remedy(other))));
         }
     }

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use waxseal_policy::{Concern, Origin, Settings, TableName, findings};
-//! use waxseal_types::Protocol;
+//! use waxseal_types::Service;
 //!
 //! let table = TableName::new("texthash:/etc/waxseal/tls_policy");
 //! let entry = |line: u32, key: &str, value: &str| {
@@ -14,7 +14,7 @@
 //! };
 //! let entries =
 //!     [entry(1, "example.com", "secure match=hostname"), entry(2, "*.example.net", "encrypt"), entry(3, "example.org", "secure")];
-//! let found = findings::of_entries(&Settings::default(), Protocol::Smtp, &entries);
+//! let found = findings::of_entries(&Settings::default(), &Service::SMTP, &entries);
 //! let told: Vec<_> = found.iter().map(|finding| (finding.place(), finding.remark.concern)).collect();
 //! assert_eq!(
 //!     told,
@@ -28,7 +28,7 @@ mod keys;
 use alloc::{format, string::String, vec::Vec};
 use core::fmt;
 
-use waxseal_types::{DigestAlgorithm, NextHop, Protocol, Target, TlsLevel};
+use waxseal_types::{DigestAlgorithm, NextHop, Service, Target, TlsLevel};
 
 pub use detours::{Ask, of_detours};
 pub use keys::{Examples, Key, examples};
@@ -68,20 +68,20 @@ impl fmt::Display for Finding {
 
 /// Looks at the level for destinations without entry.
 #[must_use]
-pub fn of_default(settings: &Settings, protocol: Protocol) -> Vec<Finding> {
-    let policy = TlsPolicy::from_default(settings, settings.client(protocol));
+pub fn of_default(settings: &Settings, service: &Service) -> Vec<Finding> {
+    let policy = settings.client(service).and_then(|client| TlsPolicy::from_default(settings, client));
     let remarks = policy.map(|policy| dangers(&policy, None)).unwrap_or_default();
     remarks.into_iter().map(|remark| Finding::new(None, remark)).collect()
 }
 
-/// Looks at the entries of all policy tables of a protocol, the tables in the order in which the configuration has them.
+/// Looks at the entries of all policy tables of a service, the tables in the order in which the configuration has them.
 #[must_use]
-pub fn of_entries(settings: &Settings, protocol: Protocol, entries: &[(String, Origin)]) -> Vec<Finding> {
+pub fn of_entries(settings: &Settings, service: &Service, entries: &[(String, Origin)]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut keys = keys::Order::default();
     for (value, origin) in entries {
         let key = Key::of(origin);
-        if let Ok(policy) = TlsPolicy::of_entry(settings, protocol, value, origin.clone()) {
+        if let Ok(policy) = TlsPolicy::of_entry(settings, service, value, origin.clone()) {
             let mut remarks = policy.remarks.clone();
             remarks.extend(dangers(&policy, Some(&key)));
             findings.extend(remarks.into_iter().map(|remark| Finding::new(Some(origin), remark)));

@@ -105,7 +105,6 @@ impl QueueManager {
     pub(super) fn actors(&self, passage: Passage) -> Actors {
         Actors {
             board: Rc::clone(&self.board),
-            families: self.common.settings.families,
             tables: Arc::clone(&self.common.tables),
             drain: Arc::clone(&self.drain),
             passage,

@@ -14,10 +14,7 @@ use actix::{
     Addr, Handler, Message,
     dev::{Request, ToEnvelope},
 };
-use waxseal_dns::{
-    Families,
-    actor::{AskAddresses, AskCname, AskMx, AskTlsa, DnsActor},
-};
+use waxseal_dns::actor::{AskAddresses, AskCname, AskMx, AskTlsa, DnsActor};
 use waxseal_policy::{
     Tables,
     actor::{AskPolicy, PolicyActor},
@@ -25,7 +22,7 @@ use waxseal_policy::{
 use waxseal_spool::actor::SpoolActor;
 use waxseal_transport::{Lead, Open, Opened, Park, Quit, Recall, Session, TransportActor};
 use waxseal_trust::{AskAnchors, AskClient, TrustActor};
-use waxseal_types::Protocol;
+use waxseal_types::Service;
 use waxseal_verify::{Judge, VerifyActor};
 
 use super::passage::Passage;
@@ -50,7 +47,6 @@ pub(super) struct Switchboard {
 /// The services of one delivery.
 pub(super) struct Actors {
     pub(super) board: Rc<RefCell<Switchboard>>,
-    pub(super) families: Families,
     pub(super) tables: Arc<dyn Tables>,
     pub(super) drain: Arc<DrainState>,
     /// How it comes to its connection.
@@ -115,16 +111,16 @@ where
 impl Services for Actors {
     async fn answer(&self, question: Ask, session: &mut Option<Session>) -> Answer {
         match question {
-            Ask::Policy { protocol, nexthop } => {
+            Ask::Policy { service, nexthop } => {
                 let generation = crate::drive::generation(&self.tables);
-                let asked = put(self.board.borrow().policy.as_ref(), AskPolicy { protocol, nexthop });
+                let asked = put(self.board.borrow().policy.as_ref(), AskPolicy { service, nexthop });
                 answer(asked, Some(TABLES_DEADLINE)).await.map_or(Answer::Unavailable("policy"), |result| {
                     Answer::Policy(result.map(|policy| (Arc::new(policy), generation)))
                 })
             }
             Ask::Mx(domain) => self.dns(AskMx(domain)).await.map_or(Answer::Unavailable("dns"), Answer::Mx),
-            Ask::Addresses(host) => {
-                let message = AskAddresses { host, families: self.families };
+            Ask::Addresses { host, families } => {
+                let message = AskAddresses { host, families };
                 self.dns(message).await.map_or(Answer::Unavailable("dns"), Answer::Addresses)
             }
             Ask::Cname(name) => {
@@ -133,7 +129,7 @@ impl Services for Actors {
             Ask::Tlsa { base, port } => {
                 self.dns(AskTlsa { base, port }).await.map_or(Answer::Unavailable("dns"), Answer::Tlsa)
             }
-            Ask::Trust { protocol, policy } => self.trust(protocol, &policy).await,
+            Ask::Trust { service, policy } => self.trust(service, &policy).await,
             Ask::Judge(question) => {
                 let asked = put(self.board.borrow().verify.as_ref(), Judge(*question));
                 answer(asked, None)
@@ -168,11 +164,11 @@ impl Actors {
         answer(asked, Some(DNS_DEADLINE)).await
     }
 
-    async fn trust(&self, protocol: Protocol, policy: &waxseal_policy::TlsPolicy) -> Answer {
+    async fn trust(&self, service: Service, policy: &waxseal_policy::TlsPolicy) -> Answer {
         let files = policy.anchors.clone();
-        let asked = put(self.board.borrow().trust.as_ref(), AskAnchors { protocol, files });
+        let asked = put(self.board.borrow().trust.as_ref(), AskAnchors { service: service.clone(), files });
         let Some(anchors) = answer(asked, None).await else { return Answer::Unavailable("trust") };
-        let asked = put(self.board.borrow().trust.as_ref(), AskClient { protocol });
+        let asked = put(self.board.borrow().trust.as_ref(), AskClient { service });
         let Some(client) = answer(asked, None).await else { return Answer::Unavailable("trust") };
         Answer::Trust(TrustAnswer {
             anchors: anchors.map_err(|error| error.to_string()),
@@ -235,7 +231,7 @@ impl Actors {
             }
             Ask::Policy { .. }
             | Ask::Mx(_)
-            | Ask::Addresses(_)
+            | Ask::Addresses { .. }
             | Ask::Cname(_)
             | Ask::Tlsa { .. }
             | Ask::Trust { .. }

@@ -112,7 +112,7 @@ impl Plan {
                 HostEndpoint::Unix(path) => Endpoint::Unix(path),
             },
             host: name,
-            protocol: self.order.destination.protocol,
+            service: self.order.destination.service.clone(),
             reuse: !self.link.anew && self.link.clear.is_none() && self.reuse_allowed(&tls),
             resume: !self.link.anew,
             tls,
@@ -122,8 +122,8 @@ impl Plan {
 
     fn reuse_allowed(&self, tls: &TlsUse) -> bool {
         match tls {
-            TlsUse::Never => self.settings.reuse_clear,
-            TlsUse::IfOffered(_) => self.settings.reuse_clear || self.guard.reuse,
+            TlsUse::Never => self.reach.reuse_clear,
+            TlsUse::IfOffered(_) => self.reach.reuse_clear || self.guard.reuse,
             TlsUse::Required(_) | TlsUse::Implicit(_) => self.guard.reuse,
         }
     }

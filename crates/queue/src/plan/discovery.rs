@@ -27,7 +27,7 @@ impl Plan {
     }
 
     pub(super) fn begin_dane(&mut self, policy: &Arc<TlsPolicy>) {
-        if self.order.destination.protocol == Protocol::Lmtp
+        if self.order.destination.service.protocol() == Protocol::Lmtp
             && self.site.host.as_ref().is_some_and(|host| host.name.is_none())
         {
             // A socket has neither addresses nor TLSA records; neither has a literal.
@@ -64,10 +64,7 @@ impl Plan {
     }
 
     fn dane_port(&self) -> u16 {
-        self.port().unwrap_or(match self.order.destination.protocol {
-            Protocol::Smtp => self.settings.port,
-            Protocol::Lmtp => self.settings.lmtp_port,
-        })
+        self.port().unwrap_or(self.reach.port)
     }
 
     fn next_base(&mut self, now: UnixTime) {

@@ -74,7 +74,7 @@ impl Plan {
         self.guard = super::security::Guard::default();
         self.link.connection = None;
         match nexthop.target() {
-            Target::Mx(domain) if self.order.destination.protocol == Protocol::Smtp => {
+            Target::Mx(domain) if self.order.destination.service.protocol() == Protocol::Smtp => {
                 let ask = Ask::Mx(domain.clone());
                 self.ask(State::Mx, ask);
             }
@@ -101,11 +101,7 @@ impl Plan {
     }
 
     fn at_port(&self, address: IpAddr) -> SocketAddr {
-        let default = match self.order.destination.protocol {
-            Protocol::Smtp => self.settings.port,
-            Protocol::Lmtp => self.settings.lmtp_port,
-        };
-        SocketAddr::new(address, self.port().unwrap_or(default))
+        SocketAddr::new(address, self.port().unwrap_or(self.reach.port))
     }
 
     pub(super) fn port(&self) -> Option<u16> {
@@ -189,7 +185,7 @@ impl Plan {
 
     fn next_addresses(&mut self) {
         match self.site.group.front().cloned() {
-            Some(host) => self.ask(State::Addresses, Ask::Addresses(host)),
+            Some(host) => self.ask(State::Addresses, Ask::Addresses { host, families: self.reach.families }),
             None => self.state = State::Host,
         }
     }
@@ -284,7 +280,7 @@ impl Plan {
 
     /// postconf(5) smtp_mx_address_limit and smtp_mx_session_limit; 0 is no limit.
     pub(super) fn limits_reached(&self) -> bool {
-        let (addresses, sessions) = (self.settings.mx_address_limit, self.settings.mx_session_limit);
+        let (addresses, sessions) = (self.reach.mx_address_limit, self.reach.mx_session_limit);
         (addresses > 0 && self.site.addresses_tried >= addresses)
             || (sessions > 0 && self.site.sessions_begun >= sessions)
     }

@@ -17,7 +17,7 @@ use std::{collections::VecDeque, sync::Arc};
 use waxseal_types::{Envelope, NextHop, UnixTime};
 
 use crate::{
-    Answer, Ask, Destination, Feedback, Settings,
+    Answer, Ask, Destination, Feedback, Reach, Settings,
     account::{Account, Connection, Fact, Failure, Outcome, RecipientResult, Step as AccountStep},
     disposition::{self, Consequence},
 };
@@ -53,6 +53,17 @@ pub struct Order {
     /// Whether to stop where MAIL would be sent: for `explain`.
     pub rehearsal: bool,
 }
+
+impl Order {
+    /// Who is tried, in order.
+    fn sites(&self) -> VecDeque<NextHop> {
+        std::iter::once(&self.destination.nexthop).chain(&self.alternatives).cloned().collect()
+    }
+}
+
+/// How often one attempt begins anew because the policy changed before its MAIL; then it waits as after any failure. A change is an operator's reload, or
+/// a table's new version, once a second at most; an attempt that meets more of them does better to wait.
+const REPLANS: u32 = 3;
 
 /// A recipient that is not settled, with what was said of it last.
 #[derive(Debug)]
@@ -98,6 +109,7 @@ enum State {
 #[derive(Debug)]
 pub struct Plan {
     settings: Arc<Settings>,
+    reach: Reach,
     order: Order,
     state: State,
     /// The question that `poll` hands out, once.
@@ -106,6 +118,8 @@ pub struct Plan {
     pending: Vec<Pending>,
     account: Box<Account>,
     sites: VecDeque<NextHop>,
+    /// How often it may still begin anew because the policy changed under it.
+    replans: u32,
     site: hosts::Site,
     guard: security::Guard,
     link: connect::Link,
@@ -116,9 +130,7 @@ impl Plan {
     /// A plan for `order`; nothing happens before the first [`Plan::poll`].
     #[must_use]
     pub fn new(settings: Arc<Settings>, order: Order, now: UnixTime) -> Self {
-        let mut sites = VecDeque::with_capacity(1 + order.alternatives.len());
-        sites.push_back(order.destination.nexthop.clone());
-        sites.extend(order.alternatives.iter().cloned());
+        let sites = order.sites();
         let account = Box::new(Account {
             envelope: Arc::clone(&order.envelope),
             destination: order.destination.clone(),
@@ -132,6 +144,7 @@ impl Plan {
         });
         let pending = order.recipients.iter().map(|index| Pending { index: *index, last: None }).collect();
         Self {
+            reach: settings.reach(&order.destination.service),
             settings,
             order,
             state: State::Site,
@@ -140,6 +153,7 @@ impl Plan {
             pending,
             account,
             sites,
+            replans: REPLANS,
             site: hosts::Site::default(),
             guard: security::Guard::default(),
             link: connect::Link::default(),

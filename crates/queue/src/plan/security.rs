@@ -88,7 +88,7 @@ impl Plan {
         } else if self.guard.policy.is_some() {
             self.secure_host();
         } else if let Some(nexthop) = self.site.nexthop.clone() {
-            self.ask(State::Policy, Ask::Policy { protocol: self.order.destination.protocol, nexthop });
+            self.ask(State::Policy, Ask::Policy { service: self.order.destination.service.clone(), nexthop });
         } else {
             self.state = State::Site;
         }
@@ -112,7 +112,8 @@ impl Plan {
                 if policy.level == TlsLevel::None {
                     self.secure_host();
                 } else {
-                    self.ask(State::Trust, Ask::Trust { protocol: self.order.destination.protocol, policy });
+                    let service = self.order.destination.service.clone();
+                    self.ask(State::Trust, Ask::Trust { service, policy });
                 }
             }
             Err(error) => {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use waxseal_transport::{OutMessage, RcptOutcome, Sent, SessionAfter, Stage};
+use waxseal_transport::{Cause, OutMessage, RcptOutcome, Sent, SessionAfter, Stage};
 use waxseal_types::UnixTime;
-use waxseal_verify::{Clearance, DemandDigest};
+use waxseal_verify::{Clearance, ClearanceError, DemandDigest};
 
 use super::{Downgrade, Pending, Plan, State};
 use crate::{
@@ -40,6 +40,9 @@ impl Plan {
     }
 
     pub(super) fn sent(&mut self, sent: Sent, now: UnixTime) {
+        if self.replans > 0 && is_outdated(&sent) {
+            return self.begin_anew(sent.session, now);
+        }
         let number = self.link.connection;
         let peer = self.peer();
         let mut worst: Option<Failure> = None;
@@ -89,13 +92,30 @@ impl Plan {
         self.after_send(lost, sent.session);
     }
 
+    /// The policy changed before MAIL (design §5.9): what is in force now decides, and it is asked for at once. The connection may serve again, once it
+    /// was judged again.
+    fn begin_anew(&mut self, session: SessionAfter, now: UnixTime) {
+        self.replans -= 1;
+        if let Some(connection) = self.current_connection() {
+            connection.ended = now;
+        }
+        let release = self.released(session);
+        self.sites = self.order.sites();
+        (self.site, self.guard, self.link) = Default::default();
+        self.ask(State::Release, Ask::Release(release));
+    }
+
+    fn released(&self, session: SessionAfter) -> Release {
+        match session {
+            SessionAfter::Usable if self.link.poolable && self.may_keep() => Release::Keep,
+            SessionAfter::Usable | SessionAfter::Closed => Release::Quit,
+        }
+    }
+
     /// Same address again, next address, or the end; and what becomes of the connection.
     fn after_send(&mut self, lost: Option<(Stage, bool)>, session: SessionAfter) {
         let pooled = self.current_connection().is_some_and(|connection| connection.pooled);
-        let release = match session {
-            SessionAfter::Usable if self.link.poolable && self.may_keep() => Release::Keep,
-            SessionAfter::Usable | SessionAfter::Closed => Release::Quit,
-        };
+        let release = self.released(session);
         match lost {
             // An idle connection that the server had closed meanwhile is no failure of the server.
             Some((_, true)) if pooled && !self.pending.is_empty() => self.again_anew(),
@@ -113,8 +133,22 @@ impl Plan {
     }
 
     fn may_keep(&self) -> bool {
-        if self.link.facts.is_some() { self.guard.reuse } else { self.settings.reuse_clear }
+        if self.link.facts.is_some() { self.guard.reuse } else { self.reach.reuse_clear }
     }
+}
+
+/// Whether nothing was sent because the clearance rests on what is no longer in force.
+fn is_outdated(sent: &Sent) -> bool {
+    let outdated = |outcome: &RcptOutcome| {
+        matches!(
+            outcome,
+            RcptOutcome::Failed {
+                cause: Cause::NotCleared(ClearanceError::Policy | ClearanceError::Expired),
+                ..
+            }
+        )
+    };
+    !sent.recipients.is_empty() && sent.recipients.iter().all(|(_, outcome)| outdated(outcome))
 }
 
 /// Whether a pooled connection that failed here may simply have been stale.

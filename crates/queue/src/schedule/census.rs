@@ -176,13 +176,13 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
-    use waxseal_types::{Protocol, QueueId};
+    use waxseal_types::{QueueId, Service};
 
     use super::*;
     use crate::Settings;
 
     fn destination(name: &str) -> Destination {
-        Destination { protocol: Protocol::Smtp, nexthop: name.parse().unwrap() }
+        Destination { service: Service::SMTP, nexthop: name.parse().unwrap() }
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use waxseal_types::{NextHop, Protocol, QueueId};
+use waxseal_types::{NextHop, QueueId, Service};
 
 /// Where a job goes: what is scheduled as one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Destination {
-    /// How it is spoken to.
-    pub protocol: Protocol,
+    /// How it is spoken to, and by whose settings.
+    pub service: Service,
     /// The next hop as looked up.
     pub nexthop: NextHop,
 }

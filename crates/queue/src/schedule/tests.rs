@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use waxseal_types::Protocol;
+use waxseal_types::Service;
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn settings() -> Settings {
 }
 
 fn to(name: &str) -> Destination {
-    Destination { protocol: Protocol::Smtp, nexthop: name.parse().unwrap() }
+    Destination { service: Service::SMTP, nexthop: name.parse().unwrap() }
 }
 
 fn job(id: u64) -> Job {

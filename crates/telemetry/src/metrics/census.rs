@@ -54,7 +54,7 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use waxseal_queue::{Destination, Job, Schedule, Settings};
-    use waxseal_types::{Protocol, QueueId, UnixTime};
+    use waxseal_types::{QueueId, Service, UnixTime};
 
     use super::super::Number;
     use super::*;
@@ -66,7 +66,7 @@ mod tests {
             // The later ones have more.
             for part in 0..=number {
                 let nexthop = format!("d{number}.example").parse().unwrap();
-                let destination = Destination { protocol: Protocol::Smtp, nexthop };
+                let destination = Destination { service: Service::SMTP, nexthop };
                 let id = QueueId::from_u64(now.as_micros() - 2_000_000 * u64::try_from(number).unwrap());
                 let job = Job { id, part: part as u32, attempts: 0, client: 0 };
                 schedule.add(&destination, job, now, now);

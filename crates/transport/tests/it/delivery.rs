@@ -6,7 +6,7 @@ use tokio::join;
 use waxseal_transport::{
     Cause, Connector, Endpoint, OpenRequest, RcptOutcome, SessionAfter, Settings, Stage, TlsUse, Unsupported,
 };
-use waxseal_types::{Protocol, QueueId, TlsDemand};
+use waxseal_types::{QueueId, Service, TlsDemand};
 use waxseal_verify::ClearanceError;
 
 use crate::peer::{Peer, Wire, cleared, connector, message, settings};
@@ -305,7 +305,7 @@ async fn rfc2033_lmtp_over_a_unix_socket_answers_for_each_recipient() {
         let request = OpenRequest {
             endpoint: Endpoint::Unix(Arc::from(path.to_str().unwrap())),
             host: None,
-            protocol: Protocol::Lmtp,
+            service: Service::LMTP,
             tls: TlsUse::Never,
             reuse: true,
             resume: true,

@@ -17,7 +17,8 @@ use waxseal_transport::{
     Connector, Endpoint, Generation, OpenRequest, OutMessage, Session, Settings, TlsUse,
 };
 use waxseal_types::{
-    BodyKind, Envelope, Mailbox, Protocol, QueueId, Recipient, TlsDemand, TlsShape, TraceContext, UnixTime,
+    BodyKind, Envelope, Mailbox, Protocol, QueueId, Recipient, Service, TlsDemand, TlsShape, TraceContext,
+    UnixTime,
 };
 use waxseal_verify::{ClearReason, Clearance, DemandDigest, Question, judge};
 
@@ -152,7 +153,7 @@ impl Peer {
         OpenRequest {
             endpoint: Endpoint::Inet(self.address),
             host: None,
-            protocol: Protocol::Smtp,
+            service: Service::SMTP,
             tls,
             reuse: true,
             resume: true,
@@ -192,7 +193,9 @@ pub(crate) fn plain_server(versions: &[&'static SupportedProtocolVersion]) -> Ar
 }
 
 pub(crate) fn settings() -> Settings {
-    Settings { helo_name: "client.example".into(), ..Settings::default() }
+    let one = Settings { helo_name: "client.example".into(), ..Settings::default() };
+    let relay = Service::named(Protocol::Smtp, "relay");
+    Settings { services: [(relay, one.clone())].into(), ..one }
 }
 
 pub(crate) fn connector() -> Connector {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::join;
 use waxseal_transport::{Connector, Endpoint, OpenRequest, Settings, TlsUse};
-use waxseal_types::{Protocol, TlsShape};
+use waxseal_types::{Protocol, Service, TlsShape};
 
 use crate::peer::{Peer, connector, plain_server, settings, shape};
 
@@ -57,13 +57,16 @@ async fn a_connection_serves_those_whose_shape_it_has() {
     let need = peer.request(TlsUse::Required(shape(None)));
     let named = peer.request(TlsUse::Required(shape(Some("mx.example"))));
     let only13 = peer.request(TlsUse::Required(TlsShape { tls12: false, ..shape(None) }));
-    let lmtp = OpenRequest { protocol: Protocol::Lmtp, ..never.clone() };
+    let lmtp = OpenRequest { service: Service::LMTP, ..never.clone() };
+    let relay = OpenRequest { service: Service::named(Protocol::Smtp, "relay"), ..never.clone() };
     let fresh = OpenRequest { reuse: false, ..never.clone() };
     let offered: &[&str] = &["STARTTLS"];
-    let table: [(&str, &OpenRequest, &[&str], &OpenRequest, bool); 11] = [
+    let table: [(&str, &OpenRequest, &[&str], &OpenRequest, bool); 13] = [
         ("the same", &never, &[], &never, true),
         ("not wanted", &never, &[], &fresh, false),
         ("another protocol", &never, &[], &lmtp, false),
+        ("another service", &never, &[], &relay, false),
+        ("the same service", &relay, &[], &relay, true),
         ("TLS for a need", &wish, offered, &need, true),
         ("TLS for a wish", &need, offered, &wish, true),
         ("TLS for who wants none", &need, offered, &never, false),
