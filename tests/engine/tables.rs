@@ -6,7 +6,7 @@
 #[expect(dead_code, reason = "it can say more than is needed here")]
 mod script;
 #[path = "../../crates/tables/tests/postmap/servers.rs"]
-#[expect(dead_code, reason = "it can start more than is needed here")]
+#[cfg_attr(not(feature = "mysql"), expect(dead_code, reason = "it can start more than is needed here"))]
 #[expect(clippy::unwrap_used, reason = "helpers of tests")]
 mod servers;
 
@@ -120,8 +120,7 @@ async fn a_raised_level_holds_at_once_for_mail_that_is_under_way() {
     let alerts = tables.refresh_all(SystemTime::now() + Duration::from_secs(10));
     assert!(alerts.iter().any(|alert| alert.severity == Severity::Reloaded), "{alerts:?}");
     gate.open();
-    within(LIMIT, world.recorder.attempt(|account| deferred_for(account, "older policy"))).await;
-    // The next attempt asks again, and finds that this is not the server with that fingerprint.
+    // It is planned anew at once, and this is not the server with that fingerprint.
     within(LIMIT, world.recorder.attempt(|account| deferred_for(account, "not verified"))).await;
     assert_eq!(peer.accepted(), []);
     assert!(!peer.commands().iter().any(|command| command.starts_with("MAIL")), "{:?}", peer.commands());
@@ -187,22 +186,48 @@ async fn a_sqlite_database_that_vanishes_defers_and_loses_and_weakens_nothing() 
     assert!(engine.shut_down().await);
 }
 
+/// The table that both databases have.
+fn content(peer: &Peer) -> String {
+    let nexthop = peer.nexthop();
+    format!("CREATE TABLE p (k varchar(99), v varchar(99)); INSERT INTO p VALUES ('{nexthop}', 'encrypt');")
+}
+
+fn query(program: &str, arguments: &[&str]) {
+    let made = std::process::Command::new(program).args(arguments).status();
+    assert!(made.expect("it can be run").success());
+}
+
 #[actix_rt::test]
 #[ignore = "needs Debian's PostgreSQL, and root"]
 async fn an_outage_of_postgresql_defers_and_loses_and_weakens_nothing() {
     let peer = sealing_peer().start().await.expect("starts");
-    let mut server = servers::Server::postgres();
+    let server = servers::Server::postgres();
     let folder = server.folder().display().to_string();
-    let content =
-        format!("CREATE TABLE p (k text, v text); INSERT INTO p VALUES ('{}', 'encrypt')", peer.nexthop());
-    let made = std::process::Command::new("psql")
-        .args(["-q", "-h", &folder, "-U", "waxseal", "-c", &content, "postgres"])
-        .status();
-    assert!(made.expect("psql can be run").success());
+    query("psql", &["-q", "-h", &folder, "-U", "waxseal", "-c", &content(&peer), "postgres"]);
     let file = peer_file(&format!(
         "hosts = unix:{folder}\nuser = waxseal\ndbname = postgres\nretry_interval = 2s\nquery = SELECT v FROM p WHERE k = '%s'\n"
     ));
-    let (world, _) = world(&peer, &format!("pgsql:{}", file.path().display()));
+    survives_outages_of(server, peer, &format!("pgsql:{}", file.path().display())).await;
+}
+
+#[cfg(feature = "mysql")]
+#[actix_rt::test]
+#[ignore = "needs Debian's MariaDB, and root"]
+async fn an_outage_of_mariadb_defers_and_loses_and_weakens_nothing() {
+    let peer = sealing_peer().start().await.expect("starts");
+    let server = servers::Server::mariadb();
+    let socket = format!("{}/socket", server.folder().display());
+    let content = format!("CREATE DATABASE waxseal; USE waxseal; {}", content(&peer));
+    query("mariadb", &["--no-defaults", "-S", &socket, "-u", "root", "-e", &content]);
+    let file = peer_file(&format!(
+        "hosts = unix:{socket}\nuser = root\ndbname = waxseal\noption_group =\nretry_interval = 2s\nquery = SELECT v FROM p WHERE k = '%s'\n"
+    ));
+    survives_outages_of(server, peer, &format!("mysql:{}", file.path().display())).await;
+}
+
+/// The server is killed and started again, twice, while mail comes in.
+async fn survives_outages_of(mut server: servers::Server, peer: Peer, table: &str) {
+    let (world, _) = world(&peer, table);
     let engine = world.start().await;
     let mut load = Load::new(&world, &engine);
     for _ in 0..2 {

@@ -3,6 +3,7 @@
 //! `cargo test -p waxseal-tests --test references -- --nocapture` prints the table that `docs/tables.md` has.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod files;
 mod tables;
 mod words;
 
@@ -77,6 +78,7 @@ impl Tally {
 fn the_references_of_postfix_agree() {
     let Some(references) = References::find() else { return };
     let mut tallies = tables::all(&references);
+    tallies.extend(files::all(&references));
     tallies.extend([
         words::host_port(&references),
         words::transport(&references),
@@ -100,5 +102,5 @@ fn the_references_of_postfix_agree() {
     println!("| all | {cases} | {agree} | {} |", cases - agree);
     assert!(unexplained.is_empty(), "{}", unexplained.concat());
     assert!(agree * 100 >= cases * 95, "{agree} of {cases} agree");
-    assert_eq!((cases, agree), (278, 271), "the table in docs/tables.md is to be written anew");
+    assert_eq!((cases, agree), (303, 288), "the table in docs/tables.md is to be written anew");
 }

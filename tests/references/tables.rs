@@ -59,7 +59,7 @@ const RULES: &[(&str, &str, &str, &str)] = &[
     ("util/miss_endif_cidr.ref", "cidr", "util/miss_endif_cidr.map", ""),
 ];
 
-fn open(name: &str) -> Result<Table, TableError> {
+pub(crate) fn open(name: &str) -> Result<Table, TableError> {
     Table::open(name, Options { patience: Duration::from_secs(3), ..Options::default() })
 }
 
@@ -72,11 +72,11 @@ fn answer(table: &Table, key: &str) -> String {
 }
 
 /// The lines that are flagged: here by the place of a warning, there behind a comma.
-fn flagged(table: &Table) -> BTreeSet<u32> {
+pub(crate) fn flagged(table: &Table) -> BTreeSet<u32> {
     table.warnings().iter().filter_map(|one| one.place.rsplit(':').next()?.parse().ok()).collect()
 }
 
-fn line_of(warning: &str) -> Option<u32> {
+pub(crate) fn line_of(warning: &str) -> Option<u32> {
     warning.split(", line ").nth(1)?.split(':').next()?.parse().ok()
 }
 
