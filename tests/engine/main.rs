@@ -7,5 +7,6 @@ mod metrics;
 mod orders;
 mod reload;
 mod restart;
+mod services;
 mod tables;
 mod ttl;

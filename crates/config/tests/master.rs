@@ -98,7 +98,7 @@ fn a_service_has_what_its_options_say_and_the_rest_of_main_cf() {
     // An LMTP service has nothing of smtp_ parameters.
     let mut found = places(&config);
     found.sort();
-    assert_eq!(found, ["master.cf:4 maxproc", "master.cf:6 smtp_tls_security_level"]);
+    assert_eq!(found, ["master.cf:5 maxproc", "master.cf:7 smtp_tls_security_level"]);
 
     // A later file is above all of them; a service that is not there is nobody's.
     let above = load(main, master, "[tls]\nsecurity_level = \"dane\"\n").unwrap();

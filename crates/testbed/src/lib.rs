@@ -41,6 +41,7 @@ mod deadline;
 pub mod dns;
 mod error;
 mod peer;
+mod postfix;
 mod tls;
 
 pub use ca::{Authority, Certificate, KeyKind, Leaf};
@@ -48,3 +49,4 @@ pub use client::Client;
 pub use deadline::within;
 pub use error::Error;
 pub use peer::{Act, Builder, Event, Gate, Handshake, Happening, Message, Peer, Step, TlsSeen, TlsVersions};
+pub use postfix::Postfix;

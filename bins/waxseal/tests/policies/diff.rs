@@ -173,3 +173,36 @@ fn wrong_words_and_files_have_their_status() {
         assert_eq!(diff(words).status.code(), Some(code), "{words:?}");
     }
 }
+
+/// What weakens one service of master.cf alone.
+#[test]
+fn the_services_of_master_cf_are_compared_each_by_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let side = |name: &str, options: &str| {
+        let folder = folder.path().join(name);
+        std::fs::create_dir(&folder).expect("the folder is ours");
+        let master = format!("smtp unix - - n - - smtp\nrelay unix - - n - - smtp{options}\n");
+        write(&folder.join("master.cf"), &master);
+        write(
+            &folder.join("main.cf"),
+            "myhostname = a.example.com\nmydestination =\nsmtp_tls_security_level = encrypt\n",
+        )
+    };
+    let (old, new) = (side("old", "\n  -o smtp_tls_security_level=secure"), side("new", ""));
+    let found = report(&["--old", &old, "--new", &new], 1);
+    assert_eq!(changes(&found), ["any.example.invalid weaker"], "{found:#}");
+    assert_eq!((&found["destinations"][0]["transport"], &found["same"]), (&"relay".into(), &1.into()));
+    let back = report(&["--old", &new, "--new", &old, "--transport", "relay"], 0);
+    assert_eq!((changes(&back), &back["same"]), (vec!["any.example.invalid stronger".to_owned()], &0.into()));
+
+    let policy = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_waxseal"));
+        let output =
+            command.args(["policy", "--json", "--config", &old]).args(words).output().expect("it runs");
+        let value = serde_json::from_slice::<Value>(&output.stdout).map(|value| value["level"].clone());
+        (output.status.code(), value.unwrap_or_default())
+    };
+    assert_eq!(policy(&["b.test"]), (Some(0), "encrypt".into()));
+    assert_eq!(policy(&["--transport", "relay", "b.test"]), (Some(0), "secure".into()));
+    assert_eq!(policy(&["--transport", "nowhere", "b.test"]), (Some(1), Value::Null));
+}

@@ -1,162 +1,56 @@
 //! A real Postfix that takes its TLS policies from `waxseal serve-policy`: what it sends, where, and how, from the log of the servers.
 
-use std::{
-    fs,
-    net::{SocketAddr, TcpListener},
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use sha2::{Digest as _, Sha256};
-use waxseal_testbed::{Certificate, Client, Peer, within};
+use waxseal_testbed::{Certificate, Client, Peer, Postfix, within};
 
 use crate::{server::Server, write};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
-const MAIN: &str = "compatibility_level = 3.6
-queue_directory = {folder}/spool
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-data_directory = {folder}/data
-mail_owner = postfix
-setgid_group = postdrop
-maillog_file = {folder}/mail.log
-maillog_file_prefixes = {folder}
-myhostname = postfix.test
-mydestination =
-mynetworks = 127.0.0.0/8
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-smtpd_delay_reject = yes
+const MAIN: &str = "smtpd_delay_reject = yes
 smtpd_relay_restrictions = permit_mynetworks, reject
-smtpd_recipient_restrictions =
 default_transport = smtp
 transport_maps = texthash:{folder}/etc/transport
 smtp_tls_security_level = may
-smtp_tls_policy_maps = {policies}
-smtp_tls_loglevel = 1
 smtp_dns_support_level = enabled
 default_process_limit = 30
 smtpd_peername_lookup = no
-minimal_backoff_time = {backoff}
-queue_run_delay = {backoff}
-maximal_backoff_time = {backoff}
-alias_maps =
-alias_database =
 ";
 
-const MASTER: &str = "127.0.0.1:{port} inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-proxymap unix - - n - - proxymap
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-smtp unix - - n - - smtp
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-tlsproxy unix - - n - 0 tlsproxy
-postlog unix-dgram n - n - 1 postlogd
-";
-
-/// `postfix start-fg` in a folder, and its end.
-struct Postfix {
-    child: Child,
-    folder: PathBuf,
-    smtp: SocketAddr,
+/// Mail for each domain goes to its server, under the policies of this table.
+fn start(folder: &Path, routes: &[(String, String)], policies: &str) -> Postfix {
+    let transports: String = routes.iter().map(|(domain, hop)| format!("{domain} smtp:{hop}\n")).collect();
+    fs::create_dir_all(folder.join("etc")).expect("the folder is ours");
+    write(&folder.join("etc/transport"), &transports);
+    let backoff = if routes.len() > 10 { "300s" } else { "2s" };
+    let main = format!(
+        "{MAIN}smtp_tls_policy_maps = {policies}\nminimal_backoff_time = {backoff}\nqueue_run_delay = {backoff}\nmaximal_backoff_time = {backoff}\n"
+    );
+    Postfix::start(folder, &main, "").expect("Postfix can be started")
 }
 
-impl Postfix {
-    /// Mail for each domain goes to its server, under the policies of this table.
-    fn start(folder: &Path, routes: &[(String, String)], policies: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a port")
-            .port();
-        for sub in ["etc", "spool", "data"] {
-            fs::create_dir_all(folder.join(sub)).expect("the folder is ours");
-        }
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).expect("the folder is ours");
-        let transports: String =
-            routes.iter().map(|(domain, hop)| format!("{domain} smtp:{hop}\n")).collect();
-        write(&folder.join("etc/transport"), &transports);
-        let main = MAIN
-            .replace("{policies}", policies)
-            .replace("{backoff}", if routes.len() > 10 { "300s" } else { "2s" })
-            .replace("{folder}", &folder.display().to_string());
-        write(&folder.join("etc/main.cf"), &main);
-        write(&folder.join("etc/master.cf"), &MASTER.replace("{port}", &port.to_string()));
-        let owned = Command::new("chown").arg("postfix").arg(folder.join("data")).status().expect("chown(1)");
-        assert!(owned.success());
-        let log = fs::File::create(folder.join("start.log")).expect("the folder is ours");
-        let mut start = Command::new("postfix");
-        start.arg("-c").arg(folder.join("etc")).arg("start-fg").stdin(Stdio::null());
-        start.stdout(log.try_clone().expect("a file")).stderr(log);
-        let child = start.spawn().expect("postfix can be run");
-        Self { child, folder: folder.to_owned(), smtp: SocketAddr::from(([127, 0, 0, 1], port)) }
-    }
-
-    fn log(&self) -> String {
-        let read = |name: &str| fs::read_to_string(self.folder.join(name)).unwrap_or_default();
-        read("start.log") + &read("mail.log")
-    }
-
-    async fn submit(&self, to: &[&str]) {
-        let talk = async {
-            loop {
-                // Until it has come up.
-                if let Ok(mut client) = Client::connect(self.smtp).await {
-                    return client.submit("a@a.test", to, "Subject: x\n\nx\n").await;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        let reply = within(LIMIT, talk).await.expect("it answers");
-        assert!(reply.starts_with("250 "), "{reply}\n{}", self.log());
-    }
-
-    /// Until its log has a line with all of these words.
-    async fn logs(&self, words: &[&str]) -> String {
-        let look = async {
-            loop {
-                let log = self.log();
-                if let Some(line) = log.lines().find(|line| words.iter().all(|word| line.contains(word))) {
-                    return line.to_owned();
-                }
-                // Another program writes there; there is nothing to be woken by.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        match tokio::time::timeout(LIMIT, look).await {
-            Ok(line) => line,
-            Err(_) => {
-                let log = self.log();
-                let near = |line: &&str| {
-                    words.first().is_some_and(|word| line.contains(word)) || line.contains("error")
-                };
-                let lines: Vec<&str> = log.lines().filter(near).take(40).collect();
-                unreachable!("no line with {words:?} in {} lines:\n{}", log.lines().count(), lines.join("\n"))
-            }
-        }
-    }
+async fn submit(postfix: &Postfix, to: &[&str]) {
+    let talk = async {
+        postfix.greets().await;
+        Client::connect(postfix.smtp()).await?.submit("a@a.test", to, "Subject: x\n\nx\n").await
+    };
+    let reply = within(LIMIT, talk).await.expect("it answers");
+    assert!(reply.starts_with("250 "), "{reply}\n{}", postfix.log());
 }
 
-impl Drop for Postfix {
-    fn drop(&mut self) {
-        let mut stop = Command::new("postfix");
-        let stopped = stop.arg("-c").arg(self.folder.join("etc")).arg("stop").stderr(Stdio::null()).status();
-        if !stopped.is_ok_and(|status| status.success()) {
-            let _ = self.child.kill();
+/// Until its log has a line with all of these words.
+async fn logs(postfix: &Postfix, words: &[&str]) -> String {
+    match tokio::time::timeout(LIMIT, postfix.logs(words)).await {
+        Ok(line) => line,
+        Err(_) => {
+            let log = postfix.log();
+            let near =
+                |line: &&str| words.first().is_some_and(|word| line.contains(word)) || line.contains("error");
+            let lines: Vec<&str> = log.lines().filter(near).take(40).collect();
+            unreachable!("no line with {words:?} in {} lines:\n{}", log.lines().count(), lines.join("\n"))
         }
-        let _ = self.child.wait();
     }
 }
 
@@ -181,12 +75,12 @@ async fn postfix_delivers_under_policies_that_only_waxseal_knows() {
     let folder = tempfile::tempdir().expect("a folder");
     let (right, wrong) = (certificate(), certificate());
     let pin = digest(&right);
-    let start = |builder: waxseal_testbed::Builder| async { builder.start().await.expect("starts") };
-    let pinned = start(Peer::builder().starttls(right)).await;
-    let impostor = start(Peer::builder().starttls(wrong)).await;
-    let stripped = start(Peer::builder().without_starttls()).await;
-    let broken = start(Peer::builder().without_starttls()).await;
-    let plain = start(Peer::builder().without_starttls()).await;
+    let serve = |builder: waxseal_testbed::Builder| async { builder.start().await.expect("starts") };
+    let pinned = serve(Peer::builder().starttls(right)).await;
+    let impostor = serve(Peer::builder().starttls(wrong)).await;
+    let stripped = serve(Peer::builder().without_starttls()).await;
+    let broken = serve(Peer::builder().without_starttls()).await;
+    let plain = serve(Peer::builder().without_starttls()).await;
     let hop = |peer: &Peer| format!("[127.0.0.1]:{}", peer.addr().port());
     let table = format!(
         "{} fingerprint match={pin}\n{} fingerprint match={pin}\n{} encrypt\n{} encrypt cipher=high\n{} may\n",
@@ -211,7 +105,7 @@ async fn postfix_delivers_under_policies_that_only_waxseal_knows() {
         ("default.test", "[127.0.0.1]:9".to_owned()),
     ];
     let routes = routes.map(|(domain, hop)| (domain.to_owned(), hop));
-    let postfix = Postfix::start(folder.path(), &routes, &format!("socketmap:{place}:smtp"));
+    let postfix = start(folder.path(), &routes, &format!("socketmap:{place}:smtp"));
     // Anybody may ask: Postfix's clients are not root.
     let server = Server::start(&["--config", &config, "--listen", &place, "--mode", "666"]);
 
@@ -224,19 +118,19 @@ async fn postfix_delivers_under_policies_that_only_waxseal_knows() {
     assert_eq!(postmap(&place, &hop(&broken)).0, Some(1), "an error, and not an empty answer");
 
     for (domain, _) in &routes {
-        postfix.submit(&[&format!("b@{domain}")]).await;
+        submit(&postfix, &[&format!("b@{domain}")]).await;
     }
-    let delivered = postfix.logs(&["to=<b@pinned.test>", "status="]).await;
+    let delivered = logs(&postfix, &["to=<b@pinned.test>", "status="]).await;
     assert!(delivered.contains("status=sent"), "{delivered}\n{}", postfix.log());
     assert!(
         pinned.accepted().iter().all(|message| message.tls.is_some()),
         "under TLS: {:?}",
         pinned.commands()
     );
-    postfix.logs(&["Verified TLS connection established to", &format!(":{}", pinned.addr().port())]).await;
-    assert!(postfix.logs(&["to=<b@plain.test>", "status="]).await.contains("status=sent"));
+    logs(&postfix, &["Verified TLS connection established to", &format!(":{}", pinned.addr().port())]).await;
+    assert!(logs(&postfix, &["to=<b@plain.test>", "status="]).await.contains("status=sent"));
     for domain in ["impostor.test", "stripped.test", "broken.test", "default.test"] {
-        let line = postfix.logs(&[&format!("to=<b@{domain}>"), "status="]).await;
+        let line = logs(&postfix, &[&format!("to=<b@{domain}>"), "status="]).await;
         assert!(line.contains("status=deferred") && line.contains("dsn=4.7."), "{line}");
     }
 
@@ -244,12 +138,12 @@ async fn postfix_delivers_under_policies_that_only_waxseal_knows() {
     let corrected = fs::read_to_string(&table).expect("it is ours").replace(" encrypt cipher=high", " may");
     write(Path::new(&table), &corrected);
     server.says("reloaded");
-    postfix.logs(&["to=<b@broken.test>", "status=sent"]).await;
+    logs(&postfix, &["to=<b@broken.test>", "status=sent"]).await;
 
     // Nobody to ask is no policy of Postfix's own, which would be `may`.
     drop(server);
-    postfix.submit(&["c@plain.test"]).await;
-    let line = postfix.logs(&["to=<c@plain.test>", "status="]).await;
+    submit(&postfix, &["c@plain.test"]).await;
+    let line = logs(&postfix, &["to=<c@plain.test>", "status="]).await;
     assert!(line.contains("status=deferred"), "{line}");
     for peer in [&impostor, &stripped] {
         assert!(
@@ -339,14 +233,14 @@ async fn every_entry_that_postfix_refuses_is_refused() {
         entries.iter().enumerate().map(|(number, entry)| format!("{} {entry}\n", hop(number))).collect();
     let table = write(&folder.path().join("tls_policy"), &table);
     let routes: Vec<_> = (0..ENTRIES).map(|number| (format!("d{number}.test"), hop(number))).collect();
-    let postfix = Postfix::start(folder.path(), &routes, &format!("texthash:{table}"));
+    let postfix = start(folder.path(), &routes, &format!("texthash:{table}"));
     let recipients: Vec<String> = (0..ENTRIES).map(|number| format!("b@d{number}.test")).collect();
-    postfix.submit(&recipients.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    submit(&postfix, &recipients.iter().map(String::as_str).collect::<Vec<_>>()).await;
 
     let settings = waxseal_policy::Settings::default();
     let (mut both, mut neither, mut stricter) = (0, 0, Vec::new());
     for (number, entry) in entries.iter().enumerate() {
-        let line = postfix.logs(&[&format!("to=<b@d{number}.test>"), "status=deferred"]).await;
+        let line = logs(&postfix, &[&format!("to=<b@d{number}.test>"), "status=deferred"]).await;
         let theirs = !line.contains("client TLS configuration problem");
         let origin = waxseal_policy::Origin::new(waxseal_policy::TableName::new("t"), "t:1", "k");
         let ours =

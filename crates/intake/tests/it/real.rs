@@ -6,14 +6,14 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
-    os::unix::fs::PermissionsExt as _,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
 
 use waxseal_intake::{Answer, Intake, Level, Lookup, Neighbours, RelayRule};
+use waxseal_testbed::Postfix;
 use waxseal_types::DigestAlgorithm;
 
 use crate::{
@@ -333,56 +333,10 @@ fn matrix_gnutls() {
     }
 }
 
-const MAIN: &str = "compatibility_level = 3.6
-queue_directory = {folder}/spool
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-data_directory = {folder}/data
-mail_owner = postfix
-setgid_group = postdrop
-maillog_file = {folder}/mail.log
-maillog_file_prefixes = {folder}
-myhostname = postfix.test
-mydestination =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-smtp_tls_CAfile = {folder}/ca.pem
-smtp_tls_loglevel = 1
+const MAIN: &str = "smtp_tls_CAfile = {folder}/ca.pem
 smtp_tls_session_cache_database =
 transport_maps = texthash:{folder}/etc/transport
-alias_maps =
-alias_database =
 ";
-
-const MASTER: &str = "pickup unix n - n 1 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 1 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-proxymap unix - - n - - proxymap
-error unix - - n - - error
-retry unix - - n - - error
-smtp unix - - n - - smtp
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-";
-
-struct Postfix {
-    child: Child,
-    etc: String,
-}
-
-impl Drop for Postfix {
-    fn drop(&mut self) {
-        let _ = Command::new("postfix").args(["-c", &self.etc, "stop"]).stderr(Stdio::null()).status();
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// One service for each cell: its name, its `-o` options, whether it speaks TLS from the first octet on, and what is to be read of it in
 /// `Received:`; `None` is mail that must not arrive.
@@ -466,13 +420,10 @@ fn matrix_postfix() {
     let front = Front::start();
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
-    fs::set_permissions(place, fs::Permissions::from_mode(0o755)).unwrap();
-    for sub in ["etc", "spool", "data"] {
-        fs::create_dir_all(place.join(sub)).unwrap();
-    }
+    fs::create_dir_all(place.join("etc")).unwrap();
     fs::copy(front.authority.ca_file(), place.join("ca.pem")).unwrap();
     let cells = cells(&front, place);
-    let (mut master, mut transport) = (MASTER.to_owned(), String::new());
+    let (mut master, mut transport) = (String::new(), String::new());
     for (name, options, wrapped, _) in &cells {
         master.push_str(&format!("{name} unix - - n - - smtp\n"));
         for option in options.split(' ') {
@@ -481,22 +432,19 @@ fn matrix_postfix() {
         let port = if *wrapped { front.wrapped() } else { front.starttls() }.port();
         transport.push_str(&format!("{name}.test {name}:[127.0.0.1]:{port}\n"));
     }
-    let shown = place.display().to_string();
-    fs::write(place.join("etc/main.cf"), MAIN.replace("{folder}", &shown)).unwrap();
-    fs::write(place.join("etc/master.cf"), master).unwrap();
     fs::write(place.join("etc/transport"), transport).unwrap();
-    assert!(Command::new("chown").arg("postfix").arg(place.join("data")).status().unwrap().success());
-    let etc = place.join("etc").display().to_string();
-    let child = Command::new("postfix").args(["-c", &etc, "start-fg"]).stdin(Stdio::null()).spawn().unwrap();
-    let _postfix = Postfix { child, etc: etc.clone() };
+    let postfix = Postfix::start(place, MAIN, &master).unwrap();
     for (name, ..) in &cells {
         let mut send = Command::new("sendmail");
-        send.args(["-C", &etc, "-f", "a@a.test", &format!("b@{name}.test")]).stdin(Stdio::piped());
+        send.arg("-C")
+            .arg(postfix.etc())
+            .args(["-f", "a@a.test", &format!("b@{name}.test")])
+            .stdin(Stdio::piped());
         let mut send = send.spawn().unwrap();
         send.stdin.take().unwrap().write_all(b"Subject: x\n\nx\n").unwrap();
         assert!(send.wait().unwrap().success(), "{name}");
     }
-    let log = || fs::read_to_string(place.join("mail.log")).unwrap_or_default();
+    let log = || postfix.log();
     let settled = |name: &str| {
         log().lines().any(|line| line.contains(&format!("to=<b@{name}.test>")) && line.contains("status="))
     };
