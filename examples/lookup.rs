@@ -4,7 +4,7 @@ use std::error::Error;
 
 use waxseal_policy::{Origin, PolicyLookup, Settings, Step, TableAnswer, TableName};
 use waxseal_tables::{Options, Table};
-use waxseal_types::Protocol;
+use waxseal_types::Service;
 
 const TABLE: &str =
     "inline:{ example.com=encrypt, { .example.net = secure match=mx.example.net }, example.edu=sealed }";
@@ -14,7 +14,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let mut settings = Settings::default();
     settings.smtp.policy_maps = vec![TableName::new(TABLE)];
     for destination in ["example.com", "mail.example.net", "example.org", "example.edu"] {
-        let mut lookup = PolicyLookup::new(&settings, Protocol::Smtp, &destination.parse()?);
+        let mut lookup = PolicyLookup::new(&settings, &Service::SMTP, &destination.parse()?);
         // The lookup does no I/O: it names a key, and whoever owns the table answers.
         let policy = loop {
             let answer = match lookup.step() {

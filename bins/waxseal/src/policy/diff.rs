@@ -111,6 +111,10 @@ fn report(arguments: &Arguments) -> Result<Report, Fault> {
     Ok(report)
 }
 
+fn lookups<'a>((config, service): &(&'a Config, Service)) -> Result<Lookups<'a>, Fault> {
+    Lookups::new(config, service.clone()).map_err(|error| Fault(Status::TryAgain, error.to_string()))
+}
+
 /// The main service, and all with settings of their own on either side.
 fn transports(sides: [&Config; 2], protocol: Protocol) -> Vec<Option<String>> {
     let services = sides.into_iter().flat_map(|config| config.policy.services.keys());
@@ -218,9 +222,6 @@ impl Report {
         name: Option<&str>,
         hops: Hops,
     ) -> Result<(), Fault> {
-        let lookups = |(config, service): &(&'_ Config, Service)| {
-            Lookups::new(config, service.clone()).map_err(|error| Fault(Status::TryAgain, error.to_string()))
-        };
         let (before, after) = (lookups(&sides[0])?, lookups(&sides[1])?);
         for (hop, stands_for) in hops {
             let (was, is) = (before.traced(&hop).0, after.traced(&hop).0);

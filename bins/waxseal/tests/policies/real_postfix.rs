@@ -244,7 +244,7 @@ async fn every_entry_that_postfix_refuses_is_refused() {
         let theirs = !line.contains("client TLS configuration problem");
         let origin = waxseal_policy::Origin::new(waxseal_policy::TableName::new("t"), "t:1", "k");
         let ours =
-            waxseal_policy::TlsPolicy::of_entry(&settings, waxseal_types::Protocol::Smtp, entry, origin);
+            waxseal_policy::TlsPolicy::of_entry(&settings, &waxseal_types::Service::SMTP, entry, origin);
         match (theirs, ours) {
             (true, Ok(_)) => both += 1,
             (false, Err(_)) => neither += 1,
