@@ -11,10 +11,18 @@ const TEXT: &str = "Subject: x\n\nx\n";
 
 /// Crashes a service, submits a message right behind, and waits for its delivery under TLS.
 async fn survives(service: &'static str) {
+    for threads in [0, 2] {
+        survives_on(threads, service).await;
+    }
+}
+
+/// As there, with so many threads for deliveries.
+async fn survives_on(threads: usize, service: &'static str) {
     let authority = waxseal_testbed::Authority::new("Test CA").expect("an authority");
     let certificate = authority.leaf(&["mx.example.test"]).issue().expect("a leaf");
     let peer = Peer::builder().starttls(certificate).start().await.expect("starts");
-    let world = World::new(&peer.nexthop(), TlsLevel::Encrypt);
+    let mut world = World::new(&peer.nexthop(), TlsLevel::Encrypt);
+    world.settings.queue.delivery_threads = Some(threads);
     let engine = world.start().await;
     world.submit(&engine, "a@a.test", &["one@b.test"], TEXT).await;
     within(LIMIT, peer.wait_for(1)).await;
@@ -51,6 +59,11 @@ async fn mail_goes_on_after_the_verify_service_crashed() {
 #[actix_rt::test]
 async fn mail_goes_on_after_the_transport_service_crashed() {
     survives("transport").await;
+}
+
+#[actix_rt::test]
+async fn mail_goes_on_after_a_thread_for_deliveries_lost_its_head() {
+    survives_on(2, "quay").await;
 }
 
 #[actix_rt::test]

@@ -5,6 +5,7 @@ mod crashes;
 mod lanes;
 mod metrics;
 mod orders;
+mod quays;
 mod reload;
 mod restart;
 mod services;

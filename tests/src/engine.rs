@@ -41,6 +41,8 @@ impl World {
         settings.queue.minimal_backoff = Duration::from_millis(200);
         settings.queue.maximal_backoff = Duration::from_millis(400);
         settings.queue.bounce_gather = Duration::from_millis(50);
+        // The same on every machine.
+        settings.queue.delivery_threads = Some(0);
         let mut policy = waxseal_policy::Settings::default();
         policy.smtp.level = level;
         policy.relayhost = vec![nexthop.parse().expect("a scenario writes good next hops")];

@@ -12,7 +12,7 @@ use waxseal_dns::Resolver;
 use waxseal_intake::{Intake, actor::IntakeActor};
 use waxseal_queue::{
     Direct, Several, Sink,
-    actor::{AskDoorway, Drain, QueueManager, SpoolParts, Stop},
+    actor::{AskDoorway, Drain, QueueManager, SpoolParts, Stop, Threads},
 };
 use waxseal_transport::Connector;
 use waxseal_trust::Store;
@@ -76,6 +76,7 @@ pub struct Engine {
     resolver: Resolver,
     readings: Readings,
     front: Arbiter,
+    deliveries: Vec<Arbiter>,
     grace: Duration,
     admin: Option<waxseal_admin::Running>,
     reloads: Reloads,
@@ -157,8 +158,13 @@ impl Engine {
         let Opened { mut settings, spool, intake, resolver, store, connector, admin, meter, .. } = opened;
         // What is delivered to our own addresses comes back to us (RFC 5321 §5.1).
         settings.queue.own_endpoints.extend_from_slice(intake.local_addrs());
-        // Deliveries run on the arbiter of the caller, clients and the spool's answers on one of their own.
+        // The manager runs on the arbiter of the caller, clients and the spool's answers on one of their own; deliveries have the other cores, or
+        // share the manager's.
         let front = Arbiter::new();
+        let deliveries: Vec<_> =
+            (0..settings.queue.threads_for_deliveries()).map(|_| Arbiter::new()).collect();
+        let threads =
+            Threads { front: front.handle(), deliveries: deliveries.iter().map(Arbiter::handle).collect() };
         let attendant = Attendant::default();
         let (posture, complaints) =
             (Arc::new(waxseal_admin::Posture::default()), Arc::new(Complaints::default()));
@@ -182,8 +188,7 @@ impl Engine {
         let factories = factories(&direct, (spool, settings.spool.clone(), Arc::clone(&meter)), intakes);
         let grace = settings.queue.shutdown_grace;
         let queue = Arc::new(settings.queue);
-        let manager =
-            QueueManager::new(Arc::clone(&queue), (policy, tables), sink, factories, front.handle());
+        let manager = QueueManager::new(Arc::clone(&queue), (policy, tables), sink, factories, threads);
         let context = actix::Context::new();
         let address = actix::AsyncContext::address(&context);
         let life = actix_rt::spawn(async move {
@@ -227,6 +232,7 @@ impl Engine {
             resolver,
             readings,
             front,
+            deliveries,
             grace,
             admin,
             reloads,
@@ -318,8 +324,12 @@ impl Engine {
         let _ = self.manager.send(Stop).await;
         let _ = self.life.await;
         self.front.stop();
+        for thread in &self.deliveries {
+            thread.stop();
+        }
         // The spool actor lived on that thread; with it the log is closed, which writes and syncs what it was given.
-        let _ = tokio::task::spawn_blocking(move || self.front.join()).await;
+        let join = || std::iter::once(self.front).chain(self.deliveries).try_for_each(Arbiter::join);
+        let _ = tokio::task::spawn_blocking(join).await;
         in_time
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use waxseal_queue::{
     Direct,
-    actor::{DeathNotice, Doorway, Factories, SpoolParts},
+    actor::{DeathNotice, Doorway, Factories, Fittings, SpoolParts},
 };
 use waxseal_spool::actor::SpoolActor;
 
@@ -20,14 +20,18 @@ pub(crate) fn factories(
     intake: IntakeFactory,
 ) -> Factories {
     let Direct { resolver, policy, tables, store, connector, .. } = direct.clone();
-    Factories {
-        policy: Box::new(move || {
+    let fittings = Fittings {
+        policy: Arc::new(move || {
             waxseal_policy::actor::PolicyActor::new(Arc::clone(&policy), Arc::clone(&tables))
         }),
-        dns: Box::new(move || waxseal_dns::actor::DnsActor::new(resolver.clone())),
-        trust: Box::new(move || waxseal_trust::TrustActor::new(Arc::clone(&store))),
-        verify: Box::new(waxseal_verify::VerifyActor::default),
-        transport: Box::new(move || waxseal_transport::TransportActor::new(connector.clone())),
+        dns: Arc::new(move || waxseal_dns::actor::DnsActor::new(resolver.clone())),
+        trust: Arc::new(move || waxseal_trust::TrustActor::new(Arc::clone(&store))),
+        verify: Arc::new(waxseal_verify::VerifyActor::default),
+        // Idle connections stay on their thread; TLS sessions, and what is known of dead addresses, are everybody's.
+        transport: Arc::new(move || waxseal_transport::TransportActor::new(connector.sibling())),
+    };
+    Factories {
+        fittings,
         spool: {
             let first = Mutex::new(Some(spool));
             Arc::new(move || {

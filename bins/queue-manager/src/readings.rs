@@ -83,6 +83,12 @@ impl Readings {
         page
     }
 
+    /// What all connectors have done since the start.
+    #[must_use]
+    pub fn connections(&self) -> waxseal_transport::Statistics {
+        self.0.connector.statistics()
+    }
+
     /// What the last probe of the resolver found; `None` before the first.
     #[must_use]
     pub fn dnssec(&self) -> Option<DnssecHealth> {
@@ -101,6 +107,7 @@ impl Sources {
         if let Some((at, census)) = &*last {
             page.set_census(census, at.elapsed());
             page.set(&m::BOUNDS, &["queue.active"], census.held_back);
+            page.set(&m::BOUNDS, &["queue.client"], census.quota_held);
             page.set(&m::BOUNDS, &["queue.memory"], census.beyond_memory);
         }
     }
@@ -143,6 +150,9 @@ impl Sources {
         page.set(&m::SESSION_LOOKUPS, &["miss"], seen.full);
         page.set(&m::SESSIONS, &[], seen.sessions);
         page.set(&m::BOUNDS, &["pool.idle"], seen.crowded);
+        page.set(&m::BOUNDS, &["connections.address"], seen.crowded_address);
+        page.set(&m::BOUNDS, &["connections.all"], seen.crowded_all);
+        page.set(&m::CONNECTIONS_OPEN, &[], seen.open);
     }
 
     fn spool(&self, page: &mut Page) {

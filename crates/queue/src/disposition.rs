@@ -249,6 +249,10 @@ pub fn stage_failed(peer: &Peer, stage: Stage, cause: &Cause) -> (Failure, Conse
             (Trouble::Policy, soft(7, 5), format!("the connection may not carry this message: {error}"))
         }
         Cause::Reply(reply) | Cause::Refused(reply) => return rejected(peer, stage, reply),
+        // RFC 3463 §3.5, X.4.5: congestion, and here it is ours.
+        Cause::Crowded(crowd) => {
+            (Trouble::Service, soft(4, 5), format!("connect to {peer}:{}: {crowd}", peer.port))
+        }
         Cause::NotOffered => {
             (Trouble::NoStarttls, soft(7, 4), format!("TLS is required, but was not offered by host {peer}"))
         }

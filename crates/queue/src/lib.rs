@@ -36,6 +36,7 @@ mod certificates;
 pub mod disposition;
 mod drive;
 pub mod levers;
+pub mod limits;
 pub mod owner;
 mod plan;
 mod restart;

@@ -3,9 +3,13 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use waxseal_dns::Families;
+use waxseal_policy::TableName;
 use waxseal_types::{Domain, Envelope, Protocol, Service};
 
 use crate::levers::Levers;
+
+/// More threads than this would wait for the manager.
+const MOST_THREADS: usize = 64;
 
 /// Limits and times of the queue. `Default` is Waxseal's; the comments name the Postfix parameter (postconf(5)).
 #[derive(Debug, Clone)]
@@ -28,6 +32,12 @@ pub struct Settings {
     pub destination_rate_delay: Duration,
     /// Recipients in one transaction (`default_destination_recipient_limit`).
     pub destination_recipient_limit: usize,
+    /// What single destinations may have (see [`crate::limits`]).
+    pub destination_limits: Vec<TableName>,
+    /// What single clients may have.
+    pub client_quotas: Vec<TableName>,
+    /// Threads for deliveries, besides the manager's own; `None` is what the machine has to spare.
+    pub delivery_threads: Option<usize>,
     /// Deliveries at once, in all.
     pub active_limit: u32,
     /// Addresses tried in one attempt (`smtp_mx_address_limit`); 0 is no limit.
@@ -95,6 +105,14 @@ impl Settings {
         }
     }
 
+    /// How many threads deliveries have for themselves. One core is the manager's and one the intake's; where no more are there, the
+    /// manager's thread delivers.
+    #[must_use]
+    pub fn threads_for_deliveries(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        self.delivery_threads.unwrap_or_else(|| cores().saturating_sub(2)).min(MOST_THREADS)
+    }
+
     /// How long a message may stay in the queue.
     #[must_use]
     pub const fn lifetime(&self, envelope: &Envelope) -> Duration {
@@ -114,6 +132,9 @@ impl Default for Settings {
             initial_destination_concurrency: 5,
             destination_rate_delay: Duration::ZERO,
             destination_recipient_limit: 50,
+            destination_limits: Vec::new(),
+            client_quotas: Vec::new(),
+            delivery_threads: None,
             active_limit: 1000,
             mx_address_limit: 5,
             mx_session_limit: 2,

@@ -17,12 +17,13 @@ use waxseal_smtp::{Hello, Offer, Opening, OpeningError, OpeningStep, Stage, Star
 use waxseal_types::{ConnectionId, Protocol, Service, TlsFacts, TlsShape};
 
 use crate::{
-    Cause, Endpoint, Error, Lane, OpenError, OpenReport, OpenRequest, Opened, Session, Settings,
+    Cause, Crowd, Endpoint, Error, Lane, OpenError, OpenReport, OpenRequest, Opened, Session, Settings,
     StarttlsOutcome, Statistics, TlsUse,
     channel::{Channel, connecting},
     counters::Counters,
     graves::Graves,
-    pool::Pool,
+    limits::{Berth, Limits},
+    pool::{FAREWELL, Pool},
     shape::Key,
     socket::{Socket, Stream},
     tls::Tls,
@@ -38,6 +39,7 @@ pub struct Connector {
     /// Services with settings of their own.
     named: Arc<BTreeMap<Service, Manner>>,
     pool: Arc<Pool>,
+    limits: Arc<Limits>,
     counters: Arc<Counters>,
 }
 
@@ -77,15 +79,17 @@ impl Connector {
         let main = Manner::new(settings)?;
         let counters = Arc::<Counters>::default();
         let pool = Arc::new(Pool::new(Arc::clone(&main.settings), Arc::clone(&counters)));
-        Ok(Self { main, named: Arc::new(named), pool, counters })
+        let limits = Arc::new(Limits::new(&main.settings, Arc::clone(&counters)));
+        Ok(Self { main, named: Arc::new(named), pool, limits, counters })
     }
 
-    /// One more with idle connections of its own; TLS sessions, and what is known of dead addresses, are shared: for another core.
+    /// One more with idle connections of its own; TLS sessions, limits, and what is known of dead addresses, are shared: for another core.
     #[must_use]
     pub fn sibling(&self) -> Self {
         let counters = Arc::clone(&self.counters);
         let pool = Arc::new(Pool::new(Arc::clone(&self.main.settings), Arc::clone(&counters)));
-        Self { main: self.main.clone(), named: Arc::clone(&self.named), pool, counters }
+        let (named, limits) = (Arc::clone(&self.named), Arc::clone(&self.limits));
+        Self { main: self.main.clone(), named, pool, limits, counters }
     }
 
     fn manner(&self, service: &Service) -> Option<&Manner> {
@@ -118,7 +122,38 @@ impl Connector {
         }
         let started = Instant::now();
         let report = OpenReport::new(ConnectionId(CONNECTIONS.fetch_add(1, Ordering::Relaxed)));
-        Attempt { counters: &self.counters, manner, request, key, report, started }.run().await
+        match self.berth(&request.endpoint).await {
+            Ok(berth) => {
+                let attempt = Attempt { counters: &self.counters, manner, request, key, report, started };
+                attempt.run().await.map(|mut opened| {
+                    opened.session.berth = Some(berth);
+                    opened
+                })
+            }
+            Err(crowd) => {
+                self.limits.note(crowd);
+                Err(OpenError {
+                    stage: Stage::Connect,
+                    cause: Cause::Crowded(crowd),
+                    report: Box::new(report),
+                })
+            }
+        }
+    }
+
+    /// A place for a connection, if need be that of an idle one which is of no use here.
+    async fn berth(&self, endpoint: &Endpoint) -> Result<Berth, Crowd> {
+        let crowd = match self.limits.take(endpoint) {
+            Ok(berth) => return Ok(berth),
+            Err(crowd) => crowd,
+        };
+        let address = match (crowd, endpoint) {
+            (Crowd::Address, Endpoint::Inet(address)) => Some(address.ip()),
+            (Crowd::Address, Endpoint::Unix(_)) | (Crowd::All, _) => None,
+        };
+        let idle = self.pool.evict(address).ok_or(crowd)?;
+        let _ = tokio::time::timeout(FAREWELL, idle.quit()).await;
+        self.limits.take(endpoint)
     }
 
     /// What [`Connector::open`] would say at once: the address did not answer a while ago ([`Settings::dead_address_time`]).
@@ -141,11 +176,11 @@ impl Connector {
         }
     }
 
-    /// What this connector and its siblings have done, and what this one keeps.
+    /// What this connector and its siblings have done, and what they keep.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         let manners = std::iter::once(&self.main).chain(self.named.values());
-        self.counters.read(self.pool.len(), manners.map(|manner| manner.tls.sessions()).sum())
+        self.counters.read(manners.map(|manner| manner.tls.sessions()).sum())
     }
 
     /// How many idle connections there are.

@@ -1,6 +1,6 @@
 //! What happened, for the metrics.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -10,6 +10,10 @@ pub(crate) struct Counters {
     pub(crate) resumed: AtomicU64,
     pub(crate) full: AtomicU64,
     pub(crate) remembered: AtomicU64,
+    pub(crate) idle: AtomicUsize,
+    pub(crate) open: AtomicUsize,
+    pub(crate) crowded_address: AtomicU64,
+    pub(crate) crowded_all: AtomicU64,
 }
 
 /// What connectors have done since the first of them was made.
@@ -27,14 +31,20 @@ pub struct Statistics {
     pub full: u64,
     /// Addresses that were not tried because they had not answered a while ago.
     pub remembered: u64,
-    /// Idle connections that are kept.
+    /// Connections that are open, idle ones too.
+    pub open: usize,
+    /// Connections that were not opened because their address had as many as are allowed.
+    pub crowded_address: u64,
+    /// Connections that were not opened because there were as many as are allowed.
+    pub crowded_all: u64,
+    /// Idle connections that are kept, by all of them.
     pub idle: usize,
     /// Servers with TLS sessions that are kept.
     pub sessions: usize,
 }
 
 impl Counters {
-    pub(crate) fn read(&self, idle: usize, sessions: usize) -> Statistics {
+    pub(crate) fn read(&self, sessions: usize) -> Statistics {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Statistics {
             pool_hits: get(&self.pool_hits),
@@ -43,7 +53,10 @@ impl Counters {
             resumed: get(&self.resumed),
             full: get(&self.full),
             remembered: get(&self.remembered),
-            idle,
+            open: self.open.load(Ordering::Relaxed),
+            crowded_address: get(&self.crowded_address),
+            crowded_all: get(&self.crowded_all),
+            idle: self.idle.load(Ordering::Relaxed),
             sessions,
         }
     }

@@ -6,6 +6,8 @@ use waxseal_smtp::{OutOfStep, ReplyError};
 use waxseal_types::Reply;
 use waxseal_verify::ClearanceError;
 
+use crate::Crowd;
+
 /// The operator's fault: a connector cannot be made of these settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -27,6 +29,9 @@ pub enum Cause {
     /// The time limit of the stage was reached.
     #[error("timed out")]
     Timeout,
+    /// There are as many connections as the operator allows; none was tried.
+    #[error("{0}")]
+    Crowded(Crowd),
     /// The server closed the connection.
     #[error("lost connection")]
     Lost,

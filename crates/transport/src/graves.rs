@@ -40,6 +40,7 @@ impl Graves {
                 ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::TimedOut
             ),
             Cause::Lost
+            | Cause::Crowded(_)
             | Cause::Reply(_)
             | Cause::Handshake(_)
             | Cause::LoopsToSelf

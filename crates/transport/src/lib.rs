@@ -47,6 +47,7 @@ mod error;
 mod flight;
 mod graves;
 mod lane;
+mod limits;
 mod pool;
 mod report;
 mod session;
@@ -63,6 +64,7 @@ pub use connector::Connector;
 pub use counters::Statistics;
 pub use error::{Cause, Error};
 pub use lane::Lane;
+pub use limits::Crowd;
 pub use report::{
     Endpoint, Generation, OpenError, OpenReport, OpenRequest, OpenTimes, Opened, OutMessage, RcptOutcome,
     Sent, SessionAfter, StarttlsOutcome, TlsUse,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::{Session, Settings, StarttlsOutcome, TlsUse, counters::Counters, shape::Key};
 
 /// How long an idle connection is given to take our QUIT.
-const FAREWELL: Duration = Duration::from_secs(5);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The idle connections of one connector. Taken newest first, so that those that are not needed grow old.
 #[derive(Debug)]
@@ -64,6 +65,7 @@ impl Pool {
             shelf.idle.remove(key);
         }
         shelf.count -= removed;
+        self.counters.idle.fetch_sub(removed, Ordering::Relaxed);
         found
     }
 
@@ -85,10 +87,31 @@ impl Pool {
         }
         list.push(Idle { session, until });
         shelf.count += 1;
+        self.counters.idle.fetch_add(1, Ordering::Relaxed);
         if !std::mem::replace(&mut shelf.watched, true) {
             tokio::spawn(watch(Arc::downgrade(self), until));
         }
         None
+    }
+
+    /// Takes one out that is of no use to somebody who needs its place: one to that address, or any.
+    pub(crate) fn evict(&self, address: Option<IpAddr>) -> Option<Session> {
+        let mut shelf = self.shelf.lock();
+        let there = |idle: &Idle| idle.session.berth.as_ref().is_some_and(|berth| berth.address() == address);
+        let key = shelf
+            .idle
+            .iter()
+            .find(|(_, list)| list.iter().any(|idle| address.is_none() || there(idle)))
+            .map(|(key, _)| *key)?;
+        let list = shelf.idle.get_mut(&key)?;
+        // What shares a key shares its address.
+        let idle = list.pop()?;
+        if list.is_empty() {
+            shelf.idle.remove(&key);
+        }
+        shelf.count -= 1;
+        self.counters.idle.fetch_sub(1, Ordering::Relaxed);
+        Some(idle.session)
     }
 
     /// How many there are.
@@ -99,6 +122,7 @@ impl Pool {
     /// Takes all out.
     pub(crate) fn clear(&self) -> Vec<Session> {
         let mut shelf = self.shelf.lock();
+        self.counters.idle.fetch_sub(shelf.count, Ordering::Relaxed);
         shelf.count = 0;
         shelf.idle.drain().flat_map(|(_, list)| list).map(|idle| idle.session).collect()
     }
@@ -117,8 +141,15 @@ impl Pool {
             !list.is_empty()
         });
         shelf.count -= old.len();
+        self.counters.idle.fetch_sub(old.len(), Ordering::Relaxed);
         shelf.watched = next.is_some();
         (old, next)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.counters.idle.fetch_sub(self.shelf.get_mut().count, Ordering::Relaxed);
     }
 }
 

@@ -13,7 +13,7 @@ use waxseal_verify::{Clearance, ClearanceError};
 
 use crate::{
     Cause, OpenReport, OutMessage, RcptOutcome, Sent, SessionAfter, Settings, channel::Channel,
-    flight::Flight, shape::Key,
+    flight::Flight, limits::Berth, shape::Key,
 };
 
 /// Messages under way at once on a connection whose server takes chunks and has taken one (design §6).
@@ -43,6 +43,8 @@ pub struct Session {
     pub(crate) doubtful: bool,
     /// When the reply that is awaited has to be there.
     pub(crate) deadline: Option<Instant>,
+    /// Its place among all connections.
+    pub(crate) berth: Option<Berth>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +86,7 @@ impl Session {
             behaved: false,
             doubtful: false,
             deadline: None,
+            berth: None,
         }
     }
 

@@ -85,6 +85,10 @@ pub struct Settings {
     pub max_idle_per_key: usize,
     /// How long a TLS session may be resumed (`smtp_tls_session_cache_timeout`); zero turns resumption off.
     pub session_cache_timeout: Duration,
+    /// Connections to one address, whichever destinations they serve; 0 is no limit.
+    pub address_connection_limit: usize,
+    /// Connections in all, idle ones too; 0 is no limit.
+    pub connection_limit: usize,
     /// For how many servers sessions are kept.
     pub session_cache_size: usize,
     /// How long an address that did not answer is not tried again; zero is not at all. Less than the wait between two attempts at a message.
@@ -128,6 +132,8 @@ impl Default for Settings {
             max_idle: 1024,
             max_idle_per_key: 64,
             session_cache_timeout: Duration::from_secs(3600),
+            address_connection_limit: 100,
+            connection_limit: 4000,
             session_cache_size: 4096,
             dead_address_time: Duration::from_secs(60),
             services: BTreeMap::new(),

@@ -59,6 +59,8 @@ impl Build<'_> {
             });
             *slot = discards.into_iter().fold(Discard::default(), Discard::and);
         }
+        set(&mut settings.address_connection_limit, count(&raw.address_connection_limit));
+        set(&mut settings.connection_limit, count(&raw.connection_limit));
         set(&mut settings.line_length_limit, count(&raw.line_length_limit));
         for (slot, value) in [
             (&mut settings.connect_timeout, &raw.connect_timeout),
@@ -104,6 +106,10 @@ impl Build<'_> {
         );
         set(&mut settings.destination_recipient_limit, count(&raw.destination_recipient_limit));
         set(&mut settings.active_limit, number(count(&raw.active_limit)));
+        settings.delivery_threads = count(&raw.delivery_threads);
+        settings.destination_limits =
+            self.table_names("queue", "destination_limits", raw.destination_limits.as_ref());
+        settings.client_quotas = self.table_names("queue", "client_quotas", raw.client_quotas.as_ref());
         set(&mut settings.mx_address_limit, count(&transport.mx_address_limit));
         set(&mut settings.mx_session_limit, count(&transport.mx_session_limit));
         let bounce_size = raw.bounce_size_limit.map(|size| usize::try_from(size.0).unwrap_or(usize::MAX));

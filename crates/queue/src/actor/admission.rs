@@ -29,6 +29,7 @@ impl QueueManager {
         if body.is_none() {
             due = self.schedule.after_restart(envelope.id, attempts, due, now);
         }
+        self.meet(&envelope.client);
         let id = envelope.id;
         let (mut parts, results) = self.place(&envelope, routed, (attempts, due), &mut reports);
         Part::hold_those(&mut parts, &held);
@@ -45,7 +46,7 @@ impl QueueManager {
             .filter(|(_, part)| !part.held)
             .map(|(number, part)| (part.destination.clone(), part.job(id, number), part.due));
         for (destination, job, due) in jobs.collect::<Vec<_>>() {
-            self.schedule.add(&destination, job, due, now);
+            self.enlist(&destination, job, due, now);
         }
         let fresh = body.map(|body| (Arc::clone(&envelope), body));
         self.owner.admit(id, fresh, parts, (reports, now));
@@ -121,7 +122,7 @@ impl QueueManager {
         let (parts, results) = self.place(envelope, routed, (start.job.attempts, now), &mut reports);
         let Replaced { jobs, told: finished } = self.owner.replace(&start.job, parts, reports, now);
         for (destination, job, due) in jobs {
-            self.schedule.add(&destination, job, due, now);
+            self.enlist(&destination, job, due, now);
         }
         match finished {
             Some(reports) => self.finish_message(envelope, Some(body), reports, now),
@@ -149,7 +150,7 @@ impl Handler<Admit> for QueueManager {
 
     fn handle(&mut self, Admit { envelope, body }: Admit, context: &mut Self::Context) {
         let message = Unrouted::fresh(envelope, body);
-        if let Some(admitted) = delivery::route(&self.common, &self.board, message, self.address.as_ref()) {
+        if let Some(admitted) = delivery::route(&self.common, &self.board, message, self.address()) {
             self.admit(admitted);
             self.pump(context);
         }

@@ -8,6 +8,8 @@ use actix::{Actor, Addr, AsyncContext as _, Context, Recipient};
 pub struct Died {
     /// Which.
     pub service: &'static str,
+    /// At which quay: 0 is the manager's own thread.
+    pub quay: usize,
 }
 
 /// Tells the manager when it is dropped, also while a panic unwinds.
@@ -17,17 +19,18 @@ pub struct Died {
 pub struct DeathNotice {
     manager: Recipient<Died>,
     service: &'static str,
+    quay: usize,
 }
 
 impl DeathNotice {
-    pub(super) const fn new(manager: Recipient<Died>, service: &'static str) -> Self {
-        Self { manager, service }
+    pub(super) const fn new(manager: Recipient<Died>, service: &'static str, quay: usize) -> Self {
+        Self { manager, service, quay }
     }
 }
 
 impl Drop for DeathNotice {
     fn drop(&mut self) {
-        self.manager.do_send(Died { service: self.service });
+        self.manager.do_send(Died { service: self.service, quay: self.quay });
     }
 }
 

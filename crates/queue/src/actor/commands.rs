@@ -22,6 +22,7 @@ impl Handler<Drain> for QueueManager {
 
     fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> Self::Result {
         self.drain.begin();
+        self.quays.drain();
         let (active, idle, saving) = (Rc::clone(&self.active), Rc::clone(&self.idle), self.saving.clone());
         Box::pin(async move {
             while active.get() > 0 || saving.as_ref().is_some_and(|saving| saving.waiting() > 0) {
@@ -42,6 +43,7 @@ impl Handler<Stop> for QueueManager {
 
     fn handle(&mut self, _: Stop, context: &mut Context<Self>) {
         self.drain.begin();
+        self.quays.drain();
         *self.board.borrow_mut() = Switchboard::default();
         if let Some(door) = &self.doorway {
             door.shut();
@@ -93,9 +95,9 @@ impl Handler<AskDoorway> for QueueManager {
     }
 }
 
-/// Makes a service panic, for tests of supervision.
+/// Makes a service panic, wherever there is one, for tests of supervision.
 #[cfg(feature = "crash")]
-#[derive(Debug, Message)]
+#[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct CrashService(pub &'static str);
 
@@ -104,25 +106,33 @@ impl Handler<CrashService> for QueueManager {
     type Result = ();
 
     fn handle(&mut self, CrashService(service): CrashService, _: &mut Context<Self>) {
-        fn crash<A, M>(address: Option<&actix::Addr<A>>, message: M)
-        where
-            A: Handler<M>,
-            A::Context: actix::dev::ToEnvelope<A, M>,
-            M: Message + Send + 'static,
-            M::Result: Send,
-        {
-            if let Some(address) = address {
-                address.do_send(message);
-            }
+        self.quays.crash(service);
+        if service != super::quay::QUAY {
+            crash_at(&self.board.borrow(), service);
         }
-        let board = self.board.borrow();
-        match service {
-            "policy" => crash(board.policy.as_ref(), waxseal_policy::actor::Crash),
-            "dns" => crash(board.dns.as_ref(), waxseal_dns::actor::Crash),
-            "trust" => crash(board.trust.as_ref(), waxseal_trust::Crash),
-            "verify" => crash(board.verify.as_ref(), waxseal_verify::Crash),
-            "transport" => crash(board.transport.as_ref(), waxseal_transport::Crash),
-            _ => crash(board.spool.as_ref(), waxseal_spool::actor::Crash),
+    }
+}
+
+/// Crashes a service of a thread.
+#[cfg(feature = "crash")]
+pub(super) fn crash_at(board: &Switchboard, service: &str) {
+    fn crash<A, M>(address: Option<&actix::Addr<A>>, message: M)
+    where
+        A: Handler<M>,
+        A::Context: actix::dev::ToEnvelope<A, M>,
+        M: Message + Send + 'static,
+        M::Result: Send,
+    {
+        if let Some(address) = address {
+            address.do_send(message);
         }
+    }
+    match service {
+        "policy" => crash(board.policy.as_ref(), waxseal_policy::actor::Crash),
+        "dns" => crash(board.dns.as_ref(), waxseal_dns::actor::Crash),
+        "trust" => crash(board.trust.as_ref(), waxseal_trust::Crash),
+        "verify" => crash(board.verify.as_ref(), waxseal_verify::Crash),
+        "transport" => crash(board.transport.as_ref(), waxseal_transport::Crash),
+        _ => crash(board.spool.as_ref(), waxseal_spool::actor::Crash),
     }
 }

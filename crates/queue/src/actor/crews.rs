@@ -1,16 +1,16 @@
 //! The deliveries that share a connection. A destination's window counts connections; while it is full, what waits goes over those that
 //! there are, if their servers take more than one message at a time.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{collections::HashMap, sync::Arc};
 
 use actix::{Context, Handler, Message};
 use waxseal_transport::Lane;
 use waxseal_types::UnixTime;
 
 use super::{
-    delivery::Attempt,
+    delivery::Ticket,
     manager::{QueueManager, now},
-    passage::Passage,
+    quay::{Embark, HOME, Quays},
 };
 use crate::{Destination, Feedback, Start};
 
@@ -20,6 +20,8 @@ pub(super) struct Crews {
     crews: HashMap<u64, Crew>,
     /// For each destination, the crew that was last joined by others.
     open: HashMap<Destination, u64>,
+    /// Where there are several quays: how many crews each destination has.
+    spread: HashMap<Destination, usize>,
     last: u64,
 }
 
@@ -30,15 +32,24 @@ struct Crew {
     destination: Destination,
     /// All look at the hosts in the same order, or they would not meet on one connection.
     seed: u64,
+    /// Where they are.
+    quay: usize,
 }
 
 impl Crews {
-    fn found(&mut self, start: &Start) -> u64 {
+    fn found(&mut self, start: &Start, quays: &Quays) -> u64 {
         self.last += 1;
         let seed = start.job.id.as_u64() ^ u64::from(start.job.attempts).rotate_left(32);
-        let crew = Crew { under_way: 0, lane: None, destination: start.destination.clone(), seed };
+        let quay = if quays.is_empty() { HOME } else { self.place(&start.destination, quays) };
+        let crew = Crew { under_way: 0, lane: None, destination: start.destination.clone(), seed, quay };
         self.crews.insert(self.last, crew);
         self.last
+    }
+
+    fn place(&mut self, destination: &Destination, quays: &Quays) -> usize {
+        let crews = self.spread.entry(destination.clone()).or_default();
+        *crews += 1;
+        quays.place(destination, *crews - 1)
     }
 
     /// One of the crew has ended; the place of the last one ends with it. True while others go on.
@@ -48,6 +59,12 @@ impl Crews {
         let others = crew.under_way > 0;
         if !others && let Some(crew) = self.crews.remove(&number) {
             self.close(&crew.destination, number);
+            if let Some(crews) = self.spread.get_mut(&crew.destination) {
+                *crews -= 1;
+                if *crews == 0 {
+                    self.spread.remove(&crew.destination);
+                }
+            }
         }
         others
     }
@@ -90,7 +107,7 @@ impl Handler<Boarding> for QueueManager {
 impl QueueManager {
     /// Begins a delivery on a connection of its own.
     pub(super) fn begin(&mut self, start: Start, now: UnixTime) {
-        let crew = self.crews.found(&start);
+        let crew = self.crews.found(&start, &self.quays);
         if !self.begin_in(crew, start, None, now) {
             self.crews.ended(crew);
         }
@@ -112,7 +129,7 @@ impl QueueManager {
         }
         while let Some(crew) = self.crews.crews.get(&number) {
             let Some(lane) = crew.lane.clone() else { return };
-            if crew.under_way >= lane.places() {
+            if crew.under_way >= lane.places() || !self.quays.is_up(crew.quay) {
                 return;
             }
             let Some(start) = self.schedule.another(&crew.destination) else { return };
@@ -121,7 +138,7 @@ impl QueueManager {
     }
 
     fn begin_in(&mut self, number: u64, start: Start, lane: Option<Lane>, now: UnixTime) -> bool {
-        let (Some(address), Some(crew)) = (self.address.clone(), self.crews.crews.get_mut(&number)) else {
+        let (Some(dock), Some(crew)) = (&self.dock, self.crews.crews.get_mut(&number)) else {
             self.schedule.put_back(start, now);
             return false;
         };
@@ -131,10 +148,13 @@ impl QueueManager {
         };
         crew.under_way += 1;
         self.active.set(self.active.get() + 1);
-        let seed = crew.seed;
-        let passage = Passage::new(Rc::clone(&address), number, lane);
-        let (common, actors) = (self.common.clone(), self.actors(passage));
-        Attempt { common, actors, start, part, fresh, crew: number, seed }.spawn(address);
+        let ticket = Ticket::new(Arc::clone(&dock.manager), number, start.clone());
+        let embark = Embark { start, part, fresh, ticket, seed: crew.seed, lane };
+        if crew.quay == HOME {
+            dock.embark(embark)
+        } else {
+            self.quays.send(crew.quay, embark)
+        }
         true
     }
 }

@@ -1,10 +1,9 @@
 //! One attempt as a task: read the message, run the plan, tell the manager.
 
-use std::{cell::RefCell, panic::AssertUnwindSafe, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use actix::{Addr, Message};
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use waxseal_policy::{Route, RouteLookup, Step, actor::AskRoute};
 use waxseal_spool::{
     Accept as _, Outcome, Progress, Put, RecipientResult, RecipientState, Recovered, Update, actor::ReadMsg,
@@ -29,14 +28,48 @@ use crate::{
 
 /// An attempt about to begin.
 pub(super) struct Attempt {
-    pub(super) common: Common,
+    pub(super) common: Rc<Common>,
     pub(super) actors: Actors,
     pub(super) start: Start,
     pub(super) part: Part,
     pub(super) fresh: Option<(Arc<Envelope>, Bytes)>,
-    /// Those it shares a connection with.
-    pub(super) crew: u64,
     pub(super) seed: u64,
+}
+
+/// The manager's place for a delivery: however that ends, and wherever it is lost, the manager hears of it once.
+pub(super) struct Ticket {
+    manager: Arc<Addr<QueueManager>>,
+    /// Those it shares a connection with.
+    crew: u64,
+    /// Until the end was told.
+    start: Option<Start>,
+}
+
+impl Ticket {
+    pub(super) const fn new(manager: Arc<Addr<QueueManager>>, crew: u64, start: Start) -> Self {
+        Self { manager, crew, start: Some(start) }
+    }
+
+    pub(super) const fn crew(&self) -> u64 {
+        self.crew
+    }
+
+    fn ended(&mut self, end: End) {
+        if let Some(start) = self.start.take() {
+            self.manager.do_send(Finished { start, crew: self.crew, end });
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(start) = &self.start
+            && std::thread::panicking()
+        {
+            tracing::error!("{}: the attempt panicked; the message waits", start.job.id);
+        }
+        self.ended(End::Impossible);
+    }
 }
 
 /// How an attempt ended.
@@ -47,6 +80,8 @@ pub(super) enum End {
     Rerouted(Routed, Arc<Envelope>, Bytes),
     /// Not made: it was to ride on a connection that has no place for it.
     NoPlace,
+    /// Not made: there are as many connections as may be, to its address or in all.
+    Crowded,
     /// Not made, by a fault of ours.
     Impossible,
 }
@@ -62,16 +97,10 @@ pub(super) struct Finished {
 
 impl Attempt {
     /// Runs it as a task of its own; a panic in it is its own end only.
-    pub(super) fn spawn(self, manager: Rc<Addr<QueueManager>>) {
-        actix_rt::spawn(async move {
-            let (start, crew) = (self.start.clone(), self.crew);
-            // The states of a delivery are kilobytes; on the heap from the start they are not moved when the task is made.
-            let end = AssertUnwindSafe(Box::pin(self.run())).catch_unwind().await;
-            if end.is_err() {
-                tracing::error!("{}: the attempt panicked; the message waits", start.job.id);
-            }
-            manager.do_send(Finished { start, crew, end: end.unwrap_or(End::Impossible) });
-        });
+    pub(super) fn spawn(self, mut ticket: Ticket) {
+        // The states of a delivery are kilobytes; on the heap from the start they are not moved when the task is made.
+        let run = Box::pin(self.run());
+        actix_rt::spawn(async move { ticket.ended(run.await) });
     }
 
     async fn run(self) -> End {
@@ -95,12 +124,14 @@ impl Attempt {
             seed: self.seed,
             rehearsal: false,
         };
-        let plan = Plan::new(self.common.settings, order, now());
+        let plan = Plan::new(Arc::clone(&self.common.settings), order, now());
         // At shutdown an attempt that has sent nothing is dropped as if it had not begun; its message is on disk.
         tokio::select! {
             biased;
             (account, feedback) = drive(plan, &self.actors, now) => End::Made(account, feedback, body),
-            () = self.actors.passage.stepped_off() => End::NoPlace,
+            crowded = self.actors.passage.stepped_off() => {
+                if crowded { End::Crowded } else { End::NoPlace }
+            }
             () = self.actors.interrupted() => End::Impossible,
         }
     }
@@ -199,7 +230,7 @@ pub(super) fn route(
     common: &Common,
     board: &Rc<RefCell<Switchboard>>,
     message: Unrouted,
-    manager: Option<&Rc<Addr<QueueManager>>>,
+    manager: Option<&Arc<Addr<QueueManager>>>,
 ) -> Option<Admitted> {
     let limit = common.settings.destination_recipient_limit;
     let recipients = message.recipients.iter();
@@ -209,7 +240,7 @@ pub(super) fn route(
     if let Some(routes) = routes {
         return Some(message.admitted(routes, limit));
     }
-    let (common, board, manager) = (common.clone(), Rc::clone(board), Rc::clone(manager?));
+    let (common, board, manager) = (common.clone(), Rc::clone(board), Arc::clone(manager?));
     actix_rt::spawn(async move {
         let routes = find_routes(&common, &board, &message.envelope, &message.recipients).await;
         manager.do_send(message.admitted(routes, limit));
@@ -222,7 +253,7 @@ pub(super) fn recover(
     common: &Common,
     board: &Rc<RefCell<Switchboard>>,
     found: Recovered,
-    manager: Option<&Rc<Addr<QueueManager>>>,
+    manager: Option<&Arc<Addr<QueueManager>>>,
 ) -> Option<Admitted> {
     let envelope = Arc::new(found.envelope);
     let pending = || found.states.iter().enumerate().filter(|(_, progress)| !progress.state.is_final());

@@ -12,10 +12,11 @@ use waxseal_verify::VerifyActor;
 use super::{children::DeathNotice, doorway::Doorway};
 
 /// Makes a service actor; called again each time the last one died.
-pub type Factory<A> = Box<dyn Fn() -> A>;
+pub type Factory<A> = Arc<dyn Fn() -> A + Send + Sync>;
 
-/// Everything that the manager starts.
-pub struct Factories {
+/// The services that deliveries ask; each thread that deliveries run on has its own.
+#[derive(Clone)]
+pub struct Fittings {
     /// Policy lookups.
     pub policy: Factory<PolicyActor>,
     /// DNS lookups.
@@ -26,6 +27,18 @@ pub struct Factories {
     pub verify: Factory<VerifyActor>,
     /// Connections.
     pub transport: Factory<TransportActor>,
+}
+
+impl std::fmt::Debug for Fittings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fittings").finish_non_exhaustive()
+    }
+}
+
+/// Everything that the manager starts.
+pub struct Factories {
+    /// What deliveries ask.
+    pub fittings: Fittings,
     /// The spool; opening it reads its folder, so it is called on a thread of its own.
     pub spool: Arc<dyn Fn() -> Result<SpoolParts, waxseal_spool::Error> + Send + Sync>,
     /// The intake, wherever it runs: it gets the doorway, and drops the notice when it ends.

@@ -19,9 +19,9 @@ use super::{
     delivery::{End, Finished},
     doorway::Doorway,
     factories::Factories,
-    passage::Passage,
+    quay::{Dock, Quays},
     saving::{Mark, Saving},
-    services::{Actors, DrainState, Switchboard},
+    services::{DrainState, Switchboard},
 };
 use crate::{
     Account, Event, Feedback, Restart, Schedule, Settings, Settled, Sink, Start, levers::Levers, owner::Owner,
@@ -38,7 +38,7 @@ pub(super) struct Common {
 
 /// The actor.
 pub struct QueueManager {
-    pub(super) common: Common,
+    pub(super) common: Rc<Common>,
     pub(super) factories: Factories,
     pub(super) board: Rc<RefCell<Switchboard>>,
     pub(super) doorway: Option<Arc<Doorway>>,
@@ -46,19 +46,32 @@ pub struct QueueManager {
     pub(super) owner: Owner,
     pub(super) schedule: Schedule,
     pub(super) levers: Levers,
-    pub(super) restarts: HashMap<&'static str, Restart>,
+    /// Clients whose quotas were asked for, with the state of the tables then.
+    pub(super) met: HashMap<u32, u64>,
+    pub(super) restarts: HashMap<(&'static str, usize), Restart>,
     /// Messages whose sender is to be told at that time.
     pub(super) gathering: BTreeMap<(UnixTime, QueueId), ()>,
     wake: Option<(UnixTime, SpawnHandle)>,
     pub(super) crews: Crews,
-    /// Its own, once it runs; a clone of it costs two allocations, one of the pointer none.
-    pub(super) address: Option<Rc<Addr<Self>>>,
+    /// What deliveries on its own thread find, once it runs.
+    pub(super) dock: Option<Dock>,
+    /// The other threads that deliveries run on.
+    pub(super) quays: Quays,
     pub(super) active: Rc<Cell<u32>>,
     pub(super) idle: Rc<tokio::sync::Notify>,
     pub(super) drain: Arc<DrainState>,
     pub(super) intake_started: bool,
     /// Where the spool's files are awaited: the arbiter that the intake runs on.
     pub(super) front: actix_rt::ArbiterHandle,
+}
+
+/// The threads of a manager besides its own.
+#[derive(Debug)]
+pub struct Threads {
+    /// For the spool's answers and the clients of the intake.
+    pub front: actix_rt::ArbiterHandle,
+    /// For deliveries; where there are none, those run on the manager's own thread.
+    pub deliveries: Vec<actix_rt::ArbiterHandle>,
 }
 
 /// The wall clock; read here and in the driver only.
@@ -68,20 +81,20 @@ pub(super) fn now() -> UnixTime {
 }
 
 impl QueueManager {
-    /// A manager that is not running yet. `front` is the arbiter for the spool.
+    /// A manager that is not running yet.
     #[must_use]
     pub fn new(
         settings: Arc<Settings>,
         policy: (Arc<PolicySettings>, Arc<dyn Tables>),
         sink: Arc<dyn Sink>,
         factories: Factories,
-        front: actix_rt::ArbiterHandle,
+        threads: Threads,
     ) -> Self {
         let levers = settings.levers.clone();
         let schedule = Schedule::new(&settings);
         let (policy, tables) = policy;
         Self {
-            common: Common { settings, policy, tables, sink },
+            common: Rc::new(Common { settings, policy, tables, sink }),
             factories,
             board: Rc::default(),
             doorway: None,
@@ -89,26 +102,24 @@ impl QueueManager {
             owner: Owner::default(),
             schedule,
             levers,
+            met: HashMap::new(),
             restarts: HashMap::new(),
             gathering: BTreeMap::new(),
             wake: None,
             crews: Crews::default(),
-            address: None,
+            dock: None,
+            quays: Quays::on(threads.deliveries),
             active: Rc::default(),
             idle: Rc::default(),
             drain: Arc::default(),
             intake_started: false,
-            front,
+            front: threads.front,
         }
     }
 
-    pub(super) fn actors(&self, passage: Passage) -> Actors {
-        Actors {
-            board: Rc::clone(&self.board),
-            tables: Arc::clone(&self.common.tables),
-            drain: Arc::clone(&self.drain),
-            passage,
-        }
+    /// Its own address, once it runs. A clone of that costs two allocations, one of the pointer none.
+    pub(super) fn address(&self) -> Option<&Arc<Addr<Self>>> {
+        self.dock.as_ref().map(|dock| &dock.manager)
     }
 
     /// Whether deliveries may begin: not at shutdown, and not while what became of them could not be written down.
@@ -161,8 +172,10 @@ impl Actor for QueueManager {
     fn started(&mut self, context: &mut Self::Context) {
         // Notices and messages from the intake are sent without waiting; requests of operators are few.
         context.set_mailbox_capacity(1024);
-        let address = Rc::new(context.address());
-        self.address = Some(Rc::clone(&address));
+        let address = Arc::new(context.address());
+        let (common, board) = (Rc::clone(&self.common), Rc::clone(&self.board));
+        self.dock =
+            Some(Dock { common, board, drain: Arc::clone(&self.drain), manager: Arc::clone(&address) });
         self.saving = Some(Saving::new(Rc::clone(&self.board), address, Rc::clone(&self.idle)));
         self.start_services(context);
     }
@@ -198,6 +211,10 @@ impl QueueManager {
                 self.owner.withdraw(&start.job);
                 self.schedule.put_back(start, now);
             }
+            End::Crowded => {
+                self.owner.withdraw(&start.job);
+                self.schedule.crowded_out(start, now);
+            }
             End::Rerouted(routed, envelope, body) => {
                 self.schedule.finished(&start, Feedback::None, now);
                 self.rerouted(&start, routed, &envelope, body);
@@ -206,7 +223,7 @@ impl QueueManager {
                 self.schedule.finished(&start, Feedback::None, now);
                 // The text could not be read, or a fault of ours: not the destination's, so not by its back-off.
                 if let Some((job, due)) = self.owner.postpone(&start.job, Duration::from_secs(60), now) {
-                    self.schedule.add(&start.destination, job, due, now);
+                    self.enlist(&start.destination, job, due, now);
                 }
             }
         }
@@ -229,7 +246,7 @@ impl QueueManager {
             self.common.sink.event(Event::DestinationDead { destination: &start.destination, until });
         }
         if let Some((job, due)) = effects.retry {
-            self.schedule.add(&start.destination, job, due, now);
+            self.enlist(&start.destination, job, due, now);
         }
         if let Some(time) = effects.gather_until {
             self.gathering.insert((time, start.job.id), ());

@@ -96,7 +96,7 @@ impl QueueManager {
         let job = part.job(place.0, place.1 as usize);
         self.schedule.take_back(&job, part.due);
         if !held {
-            self.schedule.add(&part.destination, job, part.due, now);
+            self.enlist(&part.destination, job, part.due, now);
         }
         let state = if held { RecipientState::Held } else { RecipientState::Pending };
         let stored = chosen.stored.as_ref()?;
@@ -128,7 +128,7 @@ impl QueueManager {
         let job = part.job(place.0, place.1 as usize);
         self.schedule.take_back(&job, before.due);
         self.schedule.revive(&part.destination);
-        self.schedule.add(&part.destination, job, now, now);
+        self.enlist(&part.destination, job, now, now);
         Some(())
     }
 

@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,7 +18,7 @@ use crate::{Answer, Release};
 
 /// See the module.
 pub(super) struct Passage {
-    manager: Rc<Addr<QueueManager>>,
+    manager: Arc<Addr<QueueManager>>,
     /// The deliveries over the same connection.
     crew: u64,
     rides: bool,
@@ -29,11 +28,13 @@ pub(super) struct Passage {
     /// Something of the message is about to leave, or has left.
     sending: Arc<AtomicBool>,
     stepped_off: Notify,
+    /// What it stepped off for is that there are too many connections.
+    crowded: Cell<bool>,
 }
 
 impl Passage {
     /// For a delivery of `crew`; over `lane`, where it is to ride.
-    pub(super) fn new(manager: Rc<Addr<QueueManager>>, crew: u64, lane: Option<Lane>) -> Self {
+    pub(super) fn new(manager: Arc<Addr<QueueManager>>, crew: u64, lane: Option<Lane>) -> Self {
         Self {
             manager,
             crew,
@@ -42,6 +43,7 @@ impl Passage {
             lane: RefCell::new(lane),
             sending: Arc::default(),
             stepped_off: Notify::new(),
+            crowded: Cell::new(false),
         }
     }
 
@@ -69,9 +71,16 @@ impl Passage {
         std::future::pending().await
     }
 
-    /// Resolves where a delivery that was to ride finds no place.
-    pub(super) async fn stepped_off(&self) {
+    /// There are as many connections as may be: nothing is wrong with the server, and another one is not to be tried for it. As above.
+    pub(super) async fn crowded_out(&self) -> Answer {
+        self.crowded.set(true);
+        self.step_off().await
+    }
+
+    /// Resolves where a delivery finds no place. True where there are too many connections, which are not its destination's alone.
+    pub(super) async fn stepped_off(&self) -> bool {
         self.stepped_off.notified().await;
+        self.crowded.get()
     }
 
     /// The connection is this delivery's own; others of its destination may come aboard.

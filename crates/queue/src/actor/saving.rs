@@ -40,7 +40,7 @@ pub(super) enum Mark {
 #[derive(Clone)]
 pub(super) struct Saving {
     board: Rc<RefCell<Switchboard>>,
-    manager: Rc<Addr<QueueManager>>,
+    manager: Arc<Addr<QueueManager>>,
     waiting: Rc<Cell<usize>>,
     /// Messages that are finished here and not yet on disk: a spool that is opened anew meanwhile still has them.
     ending: Rc<RefCell<HashSet<QueueId>>>,
@@ -52,7 +52,7 @@ pub(super) struct Saving {
 impl Saving {
     pub(super) fn new(
         board: Rc<RefCell<Switchboard>>,
-        manager: Rc<Addr<QueueManager>>,
+        manager: Arc<Addr<QueueManager>>,
         idle: Rc<tokio::sync::Notify>,
     ) -> Self {
         Self { board, manager, waiting: Rc::default(), ending: Rc::default(), idle, gathered: Rc::default() }

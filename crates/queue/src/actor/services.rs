@@ -20,7 +20,7 @@ use waxseal_policy::{
     actor::{AskPolicy, PolicyActor},
 };
 use waxseal_spool::actor::SpoolActor;
-use waxseal_transport::{Lead, Open, Opened, Park, Quit, Recall, Session, TransportActor};
+use waxseal_transport::{Cause, Lead, Open, OpenError, Opened, Park, Quit, Recall, Session, TransportActor};
 use waxseal_trust::{AskAnchors, AskClient, TrustActor};
 use waxseal_types::Service;
 use waxseal_verify::{Judge, VerifyActor};
@@ -198,6 +198,7 @@ impl Actors {
                         *session = Some(opened);
                         Answer::Open(Ok(Box::new(report)))
                     }
+                    Some(Err(OpenError { cause: Cause::Crowded(_), .. })) => self.passage.crowded_out().await,
                     Some(Err(error)) => Answer::Open(Err(Box::new(error))),
                     None => Answer::Unavailable("transport"),
                 }

@@ -12,15 +12,19 @@ use super::{
     doorway::Doorway,
     factories::SpoolParts,
     manager::{QueueManager, now},
+    quay::{self, HOME, QUAY},
 };
 use crate::Event;
 
 impl QueueManager {
     pub(super) fn start_services(&mut self, context: &mut Context<Self>) {
-        for service in ["policy", "dns", "trust", "verify", "transport"] {
-            self.start(service, context);
+        for service in quay::SERVICES {
+            self.start(service, HOME, context);
         }
-        self.start("spool", context);
+        for number in self.quays.numbers() {
+            self.start(QUAY, number, context);
+        }
+        self.start("spool", HOME, context);
     }
 
     /// Whether a message found in the spool is one that this manager has, or has just ended.
@@ -28,16 +32,17 @@ impl QueueManager {
         self.owner.get(id).is_some() || self.saving.as_ref().is_some_and(|saving| saving.is_ending(id))
     }
 
-    /// Starts a service from its factory.
-    fn start(&mut self, service: &'static str, context: &Context<Self>) {
-        let notice = DeathNotice::new(context.address().recipient(), service);
-        let mut board = self.board.borrow_mut();
+    /// Starts a service from its factory, at the quay where it belongs.
+    fn start(&mut self, service: &'static str, quay: usize, context: &Context<Self>) {
+        let fittings = &self.factories.fittings;
         match service {
-            "policy" => board.policy = Some(watch((self.factories.policy)(), notice)),
-            "dns" => board.dns = Some(watch((self.factories.dns)(), notice)),
-            "trust" => board.trust = Some(watch((self.factories.trust)(), notice)),
-            "verify" => board.verify = Some(watch((self.factories.verify)(), notice)),
-            "transport" => board.transport = Some(watch((self.factories.transport)(), notice)),
+            QUAY => return self.quays.start(quay, &self.common, fittings, context.address()),
+            _ if quay != HOME => return self.quays.fit(quay, service),
+            _ => {}
+        }
+        let notice = DeathNotice::new(context.address().recipient(), service, HOME);
+        match service {
+            _ if quay::SERVICES.contains(&service) => quay::fit(fittings, &self.board, service, notice),
             "spool" => self.start_spool(notice, context.address()),
             _ => {
                 if let Some(door) = self.doorway.clone() {
@@ -68,9 +73,12 @@ impl QueueManager {
 impl Handler<Died> for QueueManager {
     type Result = ();
 
-    fn handle(&mut self, Died { service }: Died, context: &mut Context<Self>) {
+    fn handle(&mut self, Died { service, quay }: Died, context: &mut Context<Self>) {
         let mut board = self.board.borrow_mut();
         match service {
+            QUAY => self.quays.lost(quay),
+            // Nobody answers there, which is as good as being told.
+            _ if quay != HOME => {}
             "policy" => board.policy = None,
             "dns" => board.dns = None,
             "trust" => board.trust = None,
@@ -78,6 +86,7 @@ impl Handler<Died> for QueueManager {
             "transport" => board.transport = None,
             "spool" => {
                 board.spool = None;
+                self.quays.spool_at(None);
                 if let Some(door) = &self.doorway {
                     door.shut();
                 }
@@ -88,10 +97,10 @@ impl Handler<Died> for QueueManager {
         if self.drain.has_begun() {
             return;
         }
-        let wait = self.restarts.entry(service).or_default().died(now());
+        let wait = self.restarts.entry((service, quay)).or_default().died(now());
         self.common.sink.event(Event::ServiceDied { service, wait: wait.as_secs() });
         context.run_later(wait, move |this, context| {
-            this.start(service, context);
+            this.start(service, quay, context);
             this.pump(context);
         });
     }
@@ -111,6 +120,7 @@ impl Handler<SpoolUp> for QueueManager {
 
     fn handle(&mut self, up: SpoolUp, context: &mut Context<Self>) {
         self.board.borrow_mut().spool = Some(up.address.clone());
+        self.quays.spool_at(Some(&up.address));
         match &self.doorway {
             Some(door) => door.open(up.address, up.gate),
             None => {
@@ -126,7 +136,7 @@ impl Handler<SpoolUp> for QueueManager {
             match found {
                 Ok(message) if !self.knows(message.envelope.id) => {
                     if let Some(admitted) =
-                        delivery::recover(&self.common, &self.board, message, self.address.as_ref())
+                        delivery::recover(&self.common, &self.board, message, self.address())
                     {
                         self.admit(admitted);
                     }
@@ -139,7 +149,7 @@ impl Handler<SpoolUp> for QueueManager {
         }
         // Mail is taken once the spool is there, and not before.
         if !std::mem::replace(&mut self.intake_started, true) {
-            self.start("intake", context);
+            self.start("intake", HOME, context);
         }
         self.pump(context);
     }

@@ -32,6 +32,8 @@ pub struct Census {
     pub held: usize,
     /// How often something waited only because too many were under way.
     pub held_back: u64,
+    /// How often something waited only because its client had as much under way as it may.
+    pub quota_held: u64,
     /// Texts that were not kept in memory because too many were.
     pub beyond_memory: u64,
 }
@@ -78,6 +80,7 @@ impl Census {
             active: 0,
             held: 0,
             held_back: 0,
+            quota_held: 0,
             beyond_memory: 0,
         }
     }
@@ -136,7 +139,8 @@ fn class(age: Duration) -> usize {
 impl Schedule {
     /// Counts some thousand jobs on; `true` when all have been counted. A line is counted in one turn.
     pub fn count(&self, census: &mut Census) -> bool {
-        census.active = self.active;
+        census.active = self.places.active();
+        census.quota_held = self.quotas.held_back();
         census.held_back = self.held_back;
         let mut jobs = 0;
         while jobs < TURN

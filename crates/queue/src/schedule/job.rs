@@ -58,6 +58,8 @@ pub struct Start {
     pub(super) retry: bool,
     /// Over the connection of another delivery: it takes no place in the window.
     pub(super) rides: bool,
+    /// Its number among the deliveries under way.
+    pub(super) place: u64,
 }
 
 impl Start {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use waxseal_types::UnixTime;
 
 use super::share::Share;
+use crate::limits::DestinationLimits;
 
 /// Fresh mail goes before retries, so that a storm of retries delays nobody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +18,11 @@ pub(super) enum Class {
 pub(super) struct Line {
     pub(super) fresh: Share,
     pub(super) retries: Share,
-    /// The pause of `destination_rate_delay`.
+    /// A pause: that of `destination_rate_delay`, or that of somebody who found too many connections.
     pub(super) not_before: UnixTime,
     pub(super) active: u32,
+    /// Deliveries to it that are slow (see `places`).
+    pub(super) slow: u32,
     /// Jobs of it that wait for their time.
     pub(super) waiting: u32,
     pub(super) window: f64,
@@ -32,14 +35,24 @@ pub(super) struct Line {
     pub(super) held: bool,
     /// An operator wants nothing to be delivered to it.
     pub(super) suspended: bool,
+    /// What a table says of it, where there are such tables.
+    pub(super) own: Option<Box<Own>>,
     /// Whether its number stands in the turn of each class.
     pub(super) queued: [bool; 2],
+}
+
+/// What a table says of a destination.
+#[derive(Debug)]
+pub(super) struct Own {
+    /// `None` while nobody has answered.
+    pub(super) limits: Option<DestinationLimits>,
+    /// The state of the tables that were asked.
+    pub(super) generation: u64,
 }
 
 /// The settings that the schedule needs.
 #[derive(Debug, Clone)]
 pub(super) struct Limits {
-    pub(super) active: u32,
     pub(super) window: f64,
     pub(super) initial: f64,
     pub(super) minimal_backoff: Duration,
@@ -55,12 +68,34 @@ impl Line {
         }
     }
 
+    fn own(&self) -> Option<&DestinationLimits> {
+        self.own.as_ref()?.limits.as_ref()
+    }
+
+    /// The most connections at once.
+    pub(super) fn limit(&self, limits: &Limits) -> f64 {
+        self.own().and_then(|own| own.concurrency).map_or(limits.window, f64::from)
+    }
+
+    /// The connections it begins with.
+    pub(super) fn initial(&self, limits: &Limits) -> f64 {
+        self.own().and_then(|own| own.initial).map_or(limits.initial, f64::from).min(self.limit(limits))
+    }
+
+    pub(super) fn rate_delay(&self, limits: &Limits) -> Duration {
+        self.own().and_then(|own| own.rate_delay).unwrap_or(limits.rate_delay)
+    }
+
     pub(super) fn may_begin(&self, now: UnixTime, limits: &Limits) -> bool {
-        if self.suspended {
+        let asking = self.own.as_ref().is_some_and(|own| own.limits.is_none());
+        if self.suspended || asking {
+            return false;
+        }
+        if self.not_before > now {
             return false;
         }
         // postconf(5) default_destination_rate_delay: with one, the limit of concurrency is 1.
-        if !limits.rate_delay.is_zero() && (self.active > 0 || self.not_before > now) {
+        if !self.rate_delay(limits).is_zero() && self.active > 0 {
             return false;
         }
         match self.dead_until {
@@ -72,13 +107,13 @@ impl Line {
     /// Positive feedback, postconf(5) `default_destination_concurrency_positive_feedback = 1`.
     pub(super) fn alive(&mut self, limits: &Limits) {
         if self.dead_until.take().is_some() {
-            self.window = limits.initial.min(limits.window);
+            self.window = self.initial(limits);
         }
         self.failed_cohorts = 0.0;
         self.backoff = limits.minimal_backoff;
         // The window opens only as far as it is used.
         if f64::from(self.active + 1) >= self.window.floor() {
-            self.window = (self.window + 1.0).min(limits.window);
+            self.window = (self.window + 1.0).min(self.limit(limits));
         }
     }
 

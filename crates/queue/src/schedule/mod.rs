@@ -9,7 +9,11 @@ mod census;
 mod job;
 mod levers;
 mod line;
+mod places;
+mod quotas;
+mod returns;
 mod share;
+mod waits;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -20,17 +24,14 @@ use waxseal_types::{NextHop, QueueId, UnixTime};
 
 use self::{
     line::{Class, Limits, Line},
+    places::Places,
+    quotas::Quotas,
     share::Share,
 };
 use crate::Settings;
 
 pub use self::census::{Census, DestinationCount};
 pub use self::job::{Destination, Feedback, Job, Start, client_number};
-
-/// Which part of the shortest wait what came due before a restart is spread over.
-const SPREAD: u32 = 4;
-/// And how long that is at most.
-const LONGEST_SPREAD: Duration = Duration::from_secs(60);
 
 /// The schedule of all destinations of one core.
 #[derive(Debug)]
@@ -45,8 +46,10 @@ pub struct Schedule {
     /// Destinations whose full windows held something back in the last polls.
     held: Vec<u32>,
     sequence: u64,
-    active: u32,
-    active_retries: u32,
+    places: Places,
+    /// Destinations that wait for room among the slow.
+    behind_slow: Vec<u32>,
+    quotas: Quotas,
     /// Nothing begins.
     paused: bool,
     suspended: HashSet<NextHop>,
@@ -69,13 +72,13 @@ impl Schedule {
             free: Vec::new(),
             held: Vec::new(),
             sequence: 0,
-            active: 0,
-            active_retries: 0,
+            places: Places::new(settings.active_limit, settings.threads_for_deliveries()),
+            behind_slow: Vec::new(),
+            quotas: Quotas::default(),
             paused: settings.levers.defer_all,
             suspended: settings.levers.suspended.iter().cloned().collect(),
             held_back: 0,
             limits: Limits {
-                active: settings.active_limit.max(1),
                 window: f64::from(settings.destination_concurrency_limit.max(1)),
                 initial: f64::from(settings.initial_destination_concurrency.max(1)),
                 minimal_backoff: settings.minimal_backoff,
@@ -102,37 +105,59 @@ impl Schedule {
     /// The next delivery to begin, if the limits allow one.
     pub fn poll(&mut self, now: UnixTime) -> Option<Start> {
         self.wake(now);
-        if self.paused || self.active >= self.limits.active {
-            self.held_back += u64::from(!self.paused && self.turns.iter().any(|turn| !turn.is_empty()));
+        let waits = self.turns.iter().any(|turn| !turn.is_empty());
+        if self.paused || !self.places.has_room() {
+            self.held_back += u64::from(!self.paused && waits);
             return None;
         }
-        let room = self.room_for_retries();
-        self.take(Class::Fresh, now)
-            .or_else(|| if self.active_retries < room { self.take(Class::Retry, now) } else { None })
+        loop {
+            let start = self.take(Class::Fresh, now).or_else(|| self.take_retry(now));
+            if start.is_some() {
+                return start;
+            }
+            // A client has room again: what waited for that is looked at.
+            let number = self.quotas.next_ready()?;
+            self.turn(number);
+        }
+    }
+
+    fn take_retry(&mut self, now: UnixTime) -> Option<Start> {
+        let [fresh, retries] = &self.turns;
+        if retries.is_empty()
+            || !self.places.has_room_for_retry(!fresh.is_empty())
+            || !self.places.take_token()
+        {
+            return None;
+        }
+        let start = self.take(Class::Retry, now);
+        if start.is_none() {
+            self.places.return_token();
+        }
+        start
     }
 
     /// One more job for a connection to `destination`, if one waits because its window is full. The window counts connections; how many
     /// deliveries a connection takes at once is for its lane to say.
     pub fn another(&mut self, destination: &Destination) -> Option<Start> {
         // Others may be waiting for room, too.
-        if self.paused || self.active >= self.limits.active {
+        if self.paused || !self.places.has_room() {
             return None;
         }
         let number = *self.names.get(destination)?;
-        let retries = self.active_retries < self.room_for_retries();
-        let paced = !self.limits.rate_delay.is_zero();
-        let line = self
-            .lines
-            .get_mut(number as usize)
-            .filter(|line| line.dead_until.is_none() && !line.suspended && !paced)?;
-        let (job, retry) = match line.fresh.pop() {
+        let retries = self.places.has_room_for_retry(!self.turns[Class::Fresh as usize].is_empty());
+        let (limits, quotas) = (&self.limits, &self.quotas);
+        let line = self.lines.get_mut(number as usize).filter(|line| {
+            line.dead_until.is_none() && !line.suspended && line.rate_delay(limits).is_zero()
+        })?;
+        let may = |client| quotas.admits(client);
+        let (job, retry) = match line.fresh.pop(may) {
             Some(job) => (job, false),
-            None if retries => (line.retries.pop()?, true),
+            None if retries => (line.retries.pop(may)?, true),
             None => return None,
         };
-        self.active += 1;
-        self.active_retries += u32::from(retry);
-        Some(Start { job, destination: destination.clone(), retry, rides: true })
+        self.quotas.begin(job.client);
+        let place = self.places.begin(number, retry);
+        Some(Start { job, destination: destination.clone(), retry, rides: true, place })
     }
 
     /// Destinations whose windows have held something back since this was last asked: [`Schedule::another`] may have it.
@@ -145,32 +170,19 @@ impl Schedule {
         held.into_iter().filter_map(destination).collect()
     }
 
-    /// A delivery could not begin after all; it is the next of its destination.
-    pub fn put_back(&mut self, start: Start, now: UnixTime) {
-        let number = self.number(&start.destination);
-        let class = if start.retry { Class::Retry } else { Class::Fresh };
-        if let Some(line) = self.lines.get_mut(number as usize) {
-            line.jobs(class).put_back(start.job.clone());
-        }
-        self.finished(&start, Feedback::None, now);
-    }
-
-    /// While fresh mail waits for its windows, retries may fill half of the machine.
-    fn room_for_retries(&self) -> u32 {
-        let fresh_waits = !self.turns[Class::Fresh as usize].is_empty();
-        let room = if fresh_waits { self.limits.active / 2 } else { self.limits.active };
-        room.max(1)
-    }
-
     /// A delivery has ended.
     pub fn finished(&mut self, start: &Start, feedback: Feedback, now: UnixTime) {
-        self.active = self.active.saturating_sub(1);
-        if start.retry {
-            self.active_retries = self.active_retries.saturating_sub(1);
-        }
         let number = self.number(&start.destination);
+        let slow = self.places.end(start.place);
+        self.quotas.end(start.job.client);
+        if slow {
+            for number in std::mem::take(&mut self.behind_slow) {
+                self.turn(number);
+            }
+        }
         let limits = self.limits.clone();
         let Some(line) = self.lines.get_mut(number as usize) else { return };
+        line.slow = line.slow.saturating_sub(u32::from(slow));
         let probe = if start.rides { false } else { std::mem::take(&mut line.probing) };
         line.active = line.active.saturating_sub(u32::from(!start.rides));
         match feedback {
@@ -185,8 +197,9 @@ impl Schedule {
             }
             Feedback::None => {}
         }
-        if !limits.rate_delay.is_zero() && feedback != Feedback::None {
-            line.not_before = now + limits.rate_delay;
+        let delay = line.rate_delay(&limits);
+        if !delay.is_zero() && feedback != Feedback::None {
+            line.not_before = now + delay;
             self.sleepers.insert((line.not_before, number), ());
         }
         self.turn(number);
@@ -198,16 +211,14 @@ impl Schedule {
     pub fn next_wakeup(&self) -> Option<UnixTime> {
         let due = self.due.keys().next().map(|(time, _)| *time);
         let sleeper = self.sleepers.keys().next().map(|(time, _)| *time);
-        match (due, sleeper) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let place = self.places.next_change();
+        due.into_iter().chain(sleeper).chain(place).min()
     }
 
     /// Deliveries under way.
     #[must_use]
     pub const fn active(&self) -> u32 {
-        self.active
+        self.places.active()
     }
 
     /// Jobs that wait for their time.
@@ -221,39 +232,6 @@ impl Schedule {
     pub fn dead_until(&self, destination: &Destination) -> Option<UnixTime> {
         let number = self.names.get(destination)?;
         self.lines.get(*number as usize)?.dead_until
-    }
-
-    /// How long a job waits after an attempt that ended so. A connection that failed says nothing of the message: its destination waits, longer and
-    /// longer, and the message has only to be there when that is probed.
-    #[must_use]
-    pub fn wait_after(&self, feedback: Feedback, attempts: u32) -> Duration {
-        match feedback {
-            Feedback::Dead => self.backoff(1),
-            Feedback::Alive | Feedback::Busy | Feedback::None => self.backoff(attempts),
-        }
-    }
-
-    /// When a message that was found in the spool is tried. What came due while nobody was there does not come due in one moment: it is spread, always in
-    /// the same way, over a part of the shortest wait. Fresh mail is not held back.
-    #[must_use]
-    pub fn after_restart(&self, id: QueueId, attempts: u32, due: UnixTime, now: UnixTime) -> UnixTime {
-        if attempts == 0 || due > now {
-            return due;
-        }
-        let span = (self.limits.minimal_backoff / SPREAD).min(LONGEST_SPREAD);
-        let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX).max(1);
-        // Ids are times; Fibonacci hashing puts neighbours far from each other.
-        let place = id.as_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15) % micros;
-        now + Duration::from_micros(place)
-    }
-
-    /// How long a job waits after its `attempts`-th failure: doubling from `minimal_backoff` to `maximal_backoff`.
-    #[must_use]
-    pub fn backoff(&self, attempts: u32) -> Duration {
-        let doubled = self.limits.minimal_backoff.saturating_mul(1 << attempts.saturating_sub(1).min(20));
-        doubled
-            .min(self.limits.maximal_backoff)
-            .max(self.limits.minimal_backoff.min(self.limits.maximal_backoff))
     }
 
     fn number(&mut self, destination: &Destination) -> u32 {
@@ -280,6 +258,7 @@ impl Schedule {
             retries: Share::default(),
             not_before: UnixTime::default(),
             active: 0,
+            slow: 0,
             waiting: 0,
             window: self.limits.initial.min(self.limits.window),
             failed_cohorts: 0.0,
@@ -288,6 +267,7 @@ impl Schedule {
             probing: false,
             held: false,
             suspended: false,
+            own: None,
             queued: [false; 2],
         }
     }
@@ -316,6 +296,11 @@ impl Schedule {
     }
 
     fn wake(&mut self, now: UnixTime) {
+        while let Some(number) = self.places.grow_slow(now) {
+            if let Some(line) = self.lines.get_mut(number as usize) {
+                line.slow += 1;
+            }
+        }
         while let Some(entry) = self.due.first_entry() {
             if entry.key().0 > now {
                 break;
@@ -364,15 +349,25 @@ impl Schedule {
                 }
                 continue;
             }
-            let Some(job) = line.jobs(class).pop() else { continue };
+            if line.slow > 0 && !self.places.has_room_for_slow() {
+                self.behind_slow.push(number);
+                continue;
+            }
+            let quotas = &self.quotas;
+            let Some(job) = line.jobs(class).pop(|client| quotas.admits(client)) else {
+                if let Some(client) = line.jobs(class).first() {
+                    self.quotas.wait(client, number);
+                }
+                continue;
+            };
+            self.quotas.begin(job.client);
             line.active += 1;
             line.probing = line.dead_until.is_some();
-            self.active += 1;
             let retry = class == Class::Retry;
-            self.active_retries += u32::from(retry);
+            let place = self.places.begin(number, retry);
             self.turn(number);
             let destination = self.destinations[number as usize].clone();
-            return Some(Start { job, destination, retry, rides: false });
+            return Some(Start { job, destination, retry, rides: false, place });
         }
         None
     }

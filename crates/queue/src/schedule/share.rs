@@ -49,9 +49,15 @@ impl Share {
         self.turns.retain(|client| self.jobs.contains_key(client));
     }
 
-    /// The next job of the client whose turn it is.
-    pub(super) fn pop(&mut self) -> Option<Job> {
-        let client = self.turns.pop_front()?;
+    /// The client whose turn it is.
+    pub(super) fn first(&self) -> Option<u32> {
+        self.turns.front().copied()
+    }
+
+    /// The next job of the client whose turn it is, of those that may have one.
+    pub(super) fn pop(&mut self, may: impl Fn(u32) -> bool) -> Option<Job> {
+        let at = self.turns.iter().position(|client| may(*client))?;
+        let client = self.turns.remove(at)?;
         let jobs = self.jobs.get_mut(&client)?;
         let job = jobs.pop_front();
         if jobs.is_empty() {

@@ -7,7 +7,7 @@ use super::*;
 const NOW: UnixTime = UnixTime::from_secs(1_000_000);
 
 fn settings() -> Settings {
-    Settings { active_limit: 4, ..Settings::default() }
+    Settings { active_limit: 4, delivery_threads: Some(0), ..Settings::default() }
 }
 
 fn to(name: &str) -> Destination {
@@ -322,4 +322,161 @@ fn what_came_due_before_a_restart_is_spread() {
     }
     assert!(seconds.iter().all(|count| (50..200).contains(count)), "{seconds:?}");
     assert_eq!(at(7, 1, past), at(7, 1, past));
+}
+
+#[test]
+fn deliveries_that_take_long_leave_their_places_to_others() {
+    let mut schedule = Schedule::new(&settings());
+    for id in 0..12 {
+        schedule.add(&to("tarpit.example"), job(id), NOW, NOW);
+    }
+    let stuck = begun(&mut schedule, NOW);
+    assert_eq!(stuck.len(), 4, "the limit");
+    schedule.add(&to("healthy.example"), job(20), NOW, NOW);
+    assert_eq!(begun(&mut schedule, NOW), []);
+    let later = NOW + Duration::from_secs(1);
+    assert_eq!(schedule.next_wakeup(), Some(later), "then there is room");
+    let begun_then = begun(&mut schedule, later);
+    assert_eq!(ids(&begun_then), [20], "and none for more of those");
+    assert_eq!(schedule.active(), 5);
+    // One of them comes to its end: others of the same window take its place.
+    schedule.finished(&stuck[0], Feedback::Alive, later);
+    assert_eq!(ids(&begun(&mut schedule, later)), [4, 5]);
+    for start in stuck[1..].iter().chain(&begun_then) {
+        schedule.finished(start, Feedback::Alive, later);
+    }
+    assert_eq!(schedule.active(), 2 + begun(&mut schedule, later).len() as u32);
+}
+
+#[test]
+fn slow_and_prompt_together_are_bounded() {
+    let mut schedule = Schedule::new(&settings());
+    for id in 0..100 {
+        schedule.add(&to(&format!("tarpit{id}.example")), job(id), NOW, NOW);
+    }
+    let under_way = |schedule: &mut Schedule, seconds| {
+        begun(schedule, NOW + Duration::from_secs(seconds));
+        schedule.active()
+    };
+    let counts: Vec<_> = (0..5).map(|seconds| under_way(&mut schedule, seconds)).collect();
+    assert_eq!(counts, [4, 8, 8, 8, 8]);
+}
+
+#[test]
+fn a_crowd_of_retries_is_let_in_at_a_pace_that_fresh_mail_slows() {
+    for (fresh, each) in [(false, 16), (true, 4)] {
+        let mut schedule = Schedule::new(&Settings { active_limit: 1000, ..settings() });
+        for id in 0..200 {
+            schedule.add(&to(&format!("r{id}.example")), Job { attempts: 1, ..job(id) }, NOW, NOW);
+        }
+        if fresh {
+            schedule.add(&to("a.example"), job(1000), NOW, NOW);
+        }
+        assert_eq!(begun(&mut schedule, NOW).len(), 2 * each + usize::from(fresh), "at once");
+        for step in 1..4 {
+            let then = NOW + Duration::from_millis(step);
+            assert_eq!(schedule.next_wakeup(), Some(then));
+            assert_eq!(begun(&mut schedule, then).len(), each);
+        }
+    }
+}
+
+#[test]
+fn nobody_is_woken_when_the_crowd_is_gone() {
+    let mut schedule = Schedule::new(&settings());
+    schedule.add(&to("a.example"), Job { attempts: 1, ..job(1) }, NOW, NOW);
+    let all = begun(&mut schedule, NOW);
+    schedule.finished(&all[0], Feedback::Alive, NOW);
+    assert_eq!((schedule.poll(NOW), schedule.next_wakeup()), (None, None));
+}
+
+#[test]
+fn a_quarter_of_the_places_is_never_taken_by_retries() {
+    let mut schedule = Schedule::new(&settings());
+    for id in 0..9 {
+        schedule.add(&to(&format!("r{id}.example")), Job { attempts: 1, ..job(id) }, NOW, NOW);
+    }
+    assert_eq!(begun(&mut schedule, NOW).len(), 3);
+    schedule.add(&to("a.example"), job(20), NOW, NOW);
+    assert_eq!(ids(&begun(&mut schedule, NOW)), [20]);
+}
+
+#[test]
+fn who_finds_too_many_connections_waits_a_moment_and_holds_no_place_meanwhile() {
+    let mut schedule = Schedule::new(&settings());
+    for id in 0..3 {
+        schedule.add(&to("a.example"), job(id), NOW, NOW);
+    }
+    schedule.add(&to("b.example"), job(10), NOW, NOW);
+    let first = schedule.poll(NOW).unwrap();
+    schedule.crowded_out(first, NOW);
+    let others = begun(&mut schedule, NOW);
+    assert_eq!(ids(&others), [10]);
+    schedule.finished(&others[0], Feedback::Alive, NOW);
+    let then = NOW + Duration::from_secs(1);
+    assert_eq!((schedule.active(), schedule.next_wakeup()), (0, Some(then)));
+    assert_eq!(ids(&begun(&mut schedule, then)), [0, 1, 2], "in their order, and not dead");
+}
+
+#[test]
+fn a_destination_waits_for_what_the_tables_say_and_has_its_own_limits_then() {
+    use crate::limits::DestinationLimits;
+    let wide = Settings { active_limit: 100, ..settings() };
+    let mut schedule = Schedule::new(&wide);
+    for id in 0..9 {
+        schedule.add(&to("a.example"), job(id), NOW, NOW);
+    }
+    assert!(schedule.wants_limits(&to("a.example"), 1));
+    assert!(!schedule.wants_limits(&to("a.example"), 1), "asked once");
+    assert_eq!(begun(&mut schedule, NOW), []);
+    let limits = DestinationLimits { concurrency: Some(2), ..DestinationLimits::default() };
+    schedule.set_limits(&to("a.example"), limits, NOW);
+    let first = begun(&mut schedule, NOW);
+    assert_eq!(ids(&first), [0, 1]);
+    schedule.finished(&first[0], Feedback::Alive, NOW);
+    assert_eq!(begun(&mut schedule, NOW).len(), 1, "success opens no window beyond it");
+    // The tables change: what was in force stays so until they have answered.
+    assert!(schedule.wants_limits(&to("a.example"), 2));
+    schedule.finished(&first[1], Feedback::Alive, NOW);
+    let slow = DestinationLimits { rate_delay: Some(Duration::from_secs(9)), ..DestinationLimits::default() };
+    let more = begun(&mut schedule, NOW);
+    assert_eq!(more.len(), 1);
+    schedule.set_limits(&to("a.example"), slow, NOW);
+    assert_eq!((begun(&mut schedule, NOW), schedule.another(&to("a.example"))), (Vec::new(), None));
+}
+
+#[test]
+fn a_client_with_a_quota_waits_behind_itself_only() {
+    let mut schedule = Schedule::new(&Settings { active_limit: 100, ..settings() });
+    schedule.set_quota(7, Some(2));
+    for id in 0..6 {
+        schedule.add(&to(&format!("d{id}.example")), Job { client: 7, ..job(id) }, NOW, NOW);
+    }
+    schedule.add(&to("d5.example"), Job { client: 8, ..job(20) }, NOW, NOW);
+    let mut first = begun(&mut schedule, NOW);
+    assert_eq!(ids(&first), [0, 1, 20]);
+    assert_eq!(schedule.another(&to("d2.example")), None);
+    // Each that ends lets one in, wherever it goes.
+    let mut order = Vec::new();
+    while let Some(start) = first.pop() {
+        schedule.finished(&start, Feedback::Alive, NOW);
+        let next = begun(&mut schedule, NOW);
+        order.extend(ids(&next));
+        first.extend(next);
+    }
+    order.sort_unstable();
+    assert_eq!(order, [2, 3, 4, 5]);
+    assert_eq!(schedule.active(), 0);
+}
+
+#[test]
+fn a_quota_that_is_lifted_lets_all_in() {
+    let mut schedule = Schedule::new(&Settings { active_limit: 100, ..settings() });
+    schedule.set_quota(7, Some(1));
+    for id in 0..4 {
+        schedule.add(&to(&format!("d{id}.example")), Job { client: 7, ..job(id) }, NOW, NOW);
+    }
+    assert_eq!(begun(&mut schedule, NOW).len(), 1);
+    schedule.set_quota(7, None);
+    assert_eq!(begun(&mut schedule, NOW).len(), 3);
 }

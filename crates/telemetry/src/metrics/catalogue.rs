@@ -157,6 +157,8 @@ catalogue! {
 
     /// Idle connections that are kept.
     POOL_IDLE = Gauge, "waxseal.pool.idle", "{connection}", [];
+    /// Connections that are open, those too that are idle.
+    CONNECTIONS_OPEN = Gauge, "waxseal.connections.open", "{connection}", [];
     /// Questions to the pool of idle connections.
     POOL_LOOKUPS = Counter, "waxseal.pool.lookups", "{question}", ["result"];
     /// Questions to the cache of TLS sessions.

@@ -39,7 +39,8 @@ const DOWNGRADE_REASONS: &[&str] =
 const DANE_OUTCOMES: &[&str] = &["verified", "refused", "absent", "unusable", "lookup-failed"];
 const RECORDS: &[&str] = &["mx", "address", "tlsa", "cname", "txt"];
 const ANSWERS: &[&str] = &["secure", "insecure", "bogus", "failed"];
-const SERVICES: &[&str] = &["policy", "dns", "trust", "verify", "transport", "spool", "intake", "other"];
+const SERVICES: &[&str] =
+    &["policy", "dns", "trust", "verify", "transport", "spool", "intake", "quay", "other"];
 
 /// All that is counted.
 #[derive(Debug)]

@@ -1,0 +1,169 @@
+//! What tables say of single destinations and clients: how much of us they may have.
+//!
+//! `queue.destination_limits` is asked for the next hop as it is looked up (`example.com`, `[mx.example.com]:587`), for the domains
+//! above a domain (`.example.com`, `.com`), and for `*`; the right-hand side has words such as
+//! `concurrency=3 initial=1 rate_delay=2s`. `queue.client_quotas` is asked for the client as the intake names it, and for `*`: `active=50`.
+//! A table that cannot be asked gives nobody more: one connection at a time, until it answers.
+
+use std::{sync::Arc, time::Duration};
+
+use waxseal_policy::{TableAnswer, TableName, Tables};
+use waxseal_types::{NextHop, Target};
+
+/// What a table has for a destination; the rest is as for all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DestinationLimits {
+    /// In place of `destination_concurrency_limit`.
+    pub concurrency: Option<u32>,
+    /// In place of `initial_destination_concurrency`.
+    pub initial: Option<u32>,
+    /// In place of `destination_rate_delay`.
+    pub rate_delay: Option<Duration>,
+}
+
+impl DestinationLimits {
+    /// For a destination of which nothing is known because nobody could be asked.
+    pub const CAREFUL: Self = Self { concurrency: Some(1), initial: None, rate_delay: None };
+
+    /// Reads a right-hand side.
+    ///
+    /// # Errors
+    /// What is wrong with it, for the log.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut limits = Self::default();
+        for (name, value) in words(text) {
+            match name {
+                "concurrency" => limits.concurrency = Some(positive(name, value)?),
+                "initial" => limits.initial = Some(positive(name, value)?),
+                "rate_delay" => limits.rate_delay = Some(span(value)?),
+                _ => return Err(format!("{name:?} is none of concurrency, initial and rate_delay")),
+            }
+        }
+        Ok(limits)
+    }
+}
+
+/// Reads the right-hand side of a client: how many deliveries it may have under way.
+///
+/// # Errors
+/// What is wrong with it, for the log.
+pub fn parse_quota(text: &str) -> Result<Option<u32>, String> {
+    let mut quota = None;
+    for (name, value) in words(text) {
+        match name {
+            "active" => quota = Some(positive(name, value)?),
+            _ => return Err(format!("{name:?} is not active")),
+        }
+    }
+    Ok(quota)
+}
+
+fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let words = text.split([' ', '\t', ',']).filter(|word| !word.is_empty());
+    words.map(|word| word.split_once('=').unwrap_or((word, "")))
+}
+
+fn positive(name: &str, value: &str) -> Result<u32, String> {
+    let number = value.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("{name}={value} is not a number from 1 on"))
+}
+
+/// As postconf(5) writes times: a number and `s` (or nothing), `m`, `h` or `d`.
+fn span(value: &str) -> Result<Duration, String> {
+    let wrong = || format!("rate_delay={value} is no time, such as 2s");
+    let split = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    let (number, unit) = value.split_at(split);
+    let seconds = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+/// What is asked for a next hop, the most particular first.
+pub fn destination_keys(nexthop: &NextHop) -> Vec<String> {
+    let mut keys = vec![nexthop.to_string()];
+    if let Target::Mx(domain) = nexthop.target() {
+        let mut rest = domain.as_str();
+        if nexthop.port().is_some() {
+            keys.push(rest.to_owned());
+        }
+        while let Some((_, parent)) = rest.split_once('.') {
+            keys.push(format!(".{parent}"));
+            rest = parent;
+        }
+    }
+    keys.push("*".to_owned());
+    keys
+}
+
+/// The first entry that one of the tables has for one of the keys.
+///
+/// # Errors
+/// Why nobody knows, for the log: a table failed, or an entry is none.
+pub async fn ask<T>(
+    tables: &Arc<dyn Tables>,
+    names: &[TableName],
+    keys: &[String],
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    for key in keys {
+        for name in names {
+            match tables.find(name, key).await {
+                TableAnswer::Found { value, origin } => {
+                    return parse(&value).map(Some).map_err(|wrong| format!("{origin}: {wrong}"));
+                }
+                TableAnswer::Absent => {}
+                TableAnswer::TempFail(reason) => return Err(format!("{name}: {reason}")),
+            }
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn right_hand_sides() {
+        let limits = |concurrency, initial, delay: Option<u64>| DestinationLimits {
+            concurrency,
+            initial,
+            rate_delay: delay.map(Duration::from_secs),
+        };
+        let table = [
+            ("concurrency=3", Some(limits(Some(3), None, None))),
+            ("concurrency=3, initial=1 rate_delay=2m", Some(limits(Some(3), Some(1), Some(120)))),
+            ("rate_delay=0", Some(limits(None, None, Some(0)))),
+            ("", Some(limits(None, None, None))),
+            ("concurrency=0", None),
+            ("concurrency", None),
+            ("speed=9", None),
+            ("rate_delay=2x", None),
+            ("rate_delay=s", None),
+            ("rate_delay=99999999999999999999", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(DestinationLimits::parse(text).ok(), expected, "{text:?}");
+        }
+        assert_eq!(parse_quota("active=7"), Ok(Some(7)));
+        assert!(parse_quota("active=no").is_err() && parse_quota("weight=2").is_err());
+    }
+
+    #[test]
+    fn keys_go_from_the_particular_to_the_general() {
+        let table = [
+            ("mail.example.com", &["mail.example.com", ".example.com", ".com", "*"][..]),
+            ("example.com:26", &["example.com:26", "example.com", ".com", "*"]),
+            ("[mx.example.com]:587", &["[mx.example.com]:587", "*"]),
+        ];
+        for (nexthop, keys) in table {
+            assert_eq!(destination_keys(&nexthop.parse().unwrap()), keys, "{nexthop}");
+        }
+    }
+}
