@@ -3,6 +3,7 @@
 mod bounces;
 mod crashes;
 mod lanes;
+mod limits;
 mod metrics;
 mod orders;
 mod quays;

@@ -158,13 +158,7 @@ impl Engine {
         let Opened { mut settings, spool, intake, resolver, store, connector, admin, meter, .. } = opened;
         // What is delivered to our own addresses comes back to us (RFC 5321 §5.1).
         settings.queue.own_endpoints.extend_from_slice(intake.local_addrs());
-        // The manager runs on the arbiter of the caller, clients and the spool's answers on one of their own; deliveries have the other cores, or
-        // share the manager's.
-        let front = Arbiter::new();
-        let deliveries: Vec<_> =
-            (0..settings.queue.threads_for_deliveries()).map(|_| Arbiter::new()).collect();
-        let threads =
-            Threads { front: front.handle(), deliveries: deliveries.iter().map(Arbiter::handle).collect() };
+        let (front, deliveries, threads) = start_threads(settings.queue.threads_for_deliveries());
         let attendant = Attendant::default();
         let (posture, complaints) =
             (Arc::new(waxseal_admin::Posture::default()), Arc::new(Complaints::default()));
@@ -332,6 +326,15 @@ impl Engine {
         let _ = tokio::task::spawn_blocking(join).await;
         in_time
     }
+}
+
+/// The manager runs on the arbiter of the caller, clients and the spool's answers on one of their own; deliveries have the other cores, or share the
+/// manager's.
+fn start_threads(deliveries: usize) -> (Arbiter, Vec<Arbiter>, Threads) {
+    let (front, deliveries) = (Arbiter::new(), (0..deliveries).map(|_| Arbiter::new()).collect::<Vec<_>>());
+    let threads =
+        Threads { front: front.handle(), deliveries: deliveries.iter().map(Arbiter::handle).collect() };
+    (front, deliveries, threads)
 }
 
 /// Opens the doors for operators. That they stay shut is no reason not to deliver.

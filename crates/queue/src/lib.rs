@@ -36,7 +36,7 @@ mod certificates;
 pub mod disposition;
 mod drive;
 pub mod levers;
-pub mod limits;
+mod limits;
 pub mod owner;
 mod plan;
 mod restart;
@@ -54,6 +54,7 @@ pub use account::{
 pub use ask::{Answer, Ask, Release, TrustAnswer};
 pub use certificates::CertificateFact;
 pub use drive::{Direct, Services, drive};
+pub use limits::{DestinationLimits, client_quota, destination_keys};
 pub use plan::{Downgrade, Order, Plan, Step};
 pub use restart::Restart;
 pub use routing::{Routed, RoutedPart, split};

@@ -5,9 +5,8 @@
 //! `concurrency=3 initial=1 rate_delay=2s`. `queue.client_quotas` is asked for the client as the intake names it, and for `*`: `active=50`.
 //! A table that cannot be asked gives nobody more: one connection at a time, until it answers.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use waxseal_policy::{TableAnswer, TableName, Tables};
 use waxseal_types::{NextHop, Target};
 
 /// What a table has for a destination; the rest is as for all others.
@@ -47,7 +46,7 @@ impl DestinationLimits {
 ///
 /// # Errors
 /// What is wrong with it, for the log.
-pub fn parse_quota(text: &str) -> Result<Option<u32>, String> {
+pub fn client_quota(text: &str) -> Result<Option<u32>, String> {
     let mut quota = None;
     for (name, value) in words(text) {
         match name {
@@ -85,6 +84,7 @@ fn span(value: &str) -> Result<Duration, String> {
 }
 
 /// What is asked for a next hop, the most particular first.
+#[must_use]
 pub fn destination_keys(nexthop: &NextHop) -> Vec<String> {
     let mut keys = vec![nexthop.to_string()];
     if let Target::Mx(domain) = nexthop.target() {
@@ -99,30 +99,6 @@ pub fn destination_keys(nexthop: &NextHop) -> Vec<String> {
     }
     keys.push("*".to_owned());
     keys
-}
-
-/// The first entry that one of the tables has for one of the keys.
-///
-/// # Errors
-/// Why nobody knows, for the log: a table failed, or an entry is none.
-pub async fn ask<T>(
-    tables: &Arc<dyn Tables>,
-    names: &[TableName],
-    keys: &[String],
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> Result<Option<T>, String> {
-    for key in keys {
-        for name in names {
-            match tables.find(name, key).await {
-                TableAnswer::Found { value, origin } => {
-                    return parse(&value).map(Some).map_err(|wrong| format!("{origin}: {wrong}"));
-                }
-                TableAnswer::Absent => {}
-                TableAnswer::TempFail(reason) => return Err(format!("{name}: {reason}")),
-            }
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]
@@ -151,8 +127,8 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(DestinationLimits::parse(text).ok(), expected, "{text:?}");
         }
-        assert_eq!(parse_quota("active=7"), Ok(Some(7)));
-        assert!(parse_quota("active=no").is_err() && parse_quota("weight=2").is_err());
+        assert_eq!(client_quota("active=7"), Ok(Some(7)));
+        assert!(client_quota("active=no").is_err() && client_quota("weight=2").is_err());
     }
 
     #[test]

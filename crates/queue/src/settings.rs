@@ -32,9 +32,9 @@ pub struct Settings {
     pub destination_rate_delay: Duration,
     /// Recipients in one transaction (`default_destination_recipient_limit`).
     pub destination_recipient_limit: usize,
-    /// What single destinations may have (see [`crate::limits`]).
+    /// What single destinations may have: tables that are asked for [`crate::destination_keys`], with [`crate::DestinationLimits`] in them.
     pub destination_limits: Vec<TableName>,
-    /// What single clients may have.
+    /// What single clients may have: tables that are asked for the client and for `*`, with a [`crate::client_quota`] in them.
     pub client_quotas: Vec<TableName>,
     /// Threads for deliveries, besides the manager's own; `None` is what the machine has to spare.
     pub delivery_threads: Option<usize>,

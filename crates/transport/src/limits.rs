@@ -7,10 +7,7 @@ use std::{
     collections::HashMap,
     fmt,
     net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use parking_lot::Mutex;

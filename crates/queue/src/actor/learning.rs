@@ -3,13 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use actix::{AsyncContext as _, Context, Handler, Message};
+use waxseal_policy::{TableAnswer, TableName, Tables};
 use waxseal_types::UnixTime;
 
 use super::manager::{QueueManager, now};
-use crate::{
-    Destination, Job, client_number,
-    limits::{self, DestinationLimits},
-};
+use crate::{Destination, DestinationLimits, Job, client_number, client_quota, destination_keys};
 
 /// When a table that failed is asked again.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -76,14 +74,13 @@ impl QueueManager {
         actix_rt::spawn(async move {
             let said = match &about {
                 About::Destination(destination) => {
-                    let keys = limits::destination_keys(&destination.nexthop);
-                    let asked =
-                        limits::ask(&tables, &settings.destination_limits, &keys, DestinationLimits::parse);
+                    let keys = destination_keys(&destination.nexthop);
+                    let asked = ask(&tables, &settings.destination_limits, &keys, DestinationLimits::parse);
                     asked.await.map(Said::Limits)
                 }
                 About::Client(client) => {
                     let keys = [client.to_string(), "*".to_owned()];
-                    let asked = limits::ask(&tables, &settings.client_quotas, &keys, limits::parse_quota);
+                    let asked = ask(&tables, &settings.client_quotas, &keys, client_quota);
                     asked.await.map(|found| Said::Quota(found.flatten()))
                 }
             };
@@ -117,4 +114,25 @@ impl Handler<Learned> for QueueManager {
         }
         self.pump(context);
     }
+}
+
+/// The first entry that one of the tables has for one of the keys; or why nobody knows, for the log: a table failed, or an entry is none.
+async fn ask<T>(
+    tables: &Arc<dyn Tables>,
+    names: &[TableName],
+    keys: &[String],
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    for key in keys {
+        for name in names {
+            match tables.find(name, key).await {
+                TableAnswer::Found { value, origin } => {
+                    return parse(&value).map(Some).map_err(|wrong| format!("{origin}: {wrong}"));
+                }
+                TableAnswer::Absent => {}
+                TableAnswer::TempFail(reason) => return Err(format!("{name}: {reason}")),
+            }
+        }
+    }
+    Ok(None)
 }

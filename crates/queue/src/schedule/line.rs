@@ -5,7 +5,7 @@ use std::time::Duration;
 use waxseal_types::UnixTime;
 
 use super::share::Share;
-use crate::limits::DestinationLimits;
+use crate::DestinationLimits;
 
 /// Fresh mail goes before retries, so that a storm of retries delays nobody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,12 +15,9 @@ mod returns;
 mod share;
 mod waits;
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use waxseal_types::{NextHop, QueueId, UnixTime};
+use waxseal_types::{NextHop, UnixTime};
 
 use self::{
     line::{Class, Limits, Line},

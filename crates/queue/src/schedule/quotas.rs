@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use waxseal_types::UnixTime;
 
 use super::{Destination, Schedule, line::Own};
-use crate::limits::DestinationLimits;
+use crate::DestinationLimits;
 
 /// Clients that are remembered; beyond that those are forgotten that have nothing under way.
 const MOST: usize = 10_000;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use waxseal_types::Service;
+use waxseal_types::{QueueId, Service};
 
 use super::*;
 
@@ -420,7 +420,7 @@ fn who_finds_too_many_connections_waits_a_moment_and_holds_no_place_meanwhile() 
 
 #[test]
 fn a_destination_waits_for_what_the_tables_say_and_has_its_own_limits_then() {
-    use crate::limits::DestinationLimits;
+    use crate::DestinationLimits;
     let wide = Settings { active_limit: 100, ..settings() };
     let mut schedule = Schedule::new(&wide);
     for id in 0..9 {

@@ -1,6 +1,6 @@
 //! Reading replies (RFC 5321 §4.2) from a server that may be anything.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{string::String, sync::Arc, vec::Vec};
 
 use memchr::memchr;
 use waxseal_types::{EnhancedStatus, Reply, StatusClass};
@@ -16,6 +16,9 @@ const KEPT_LIMIT: usize = 16 * 1024;
 
 /// How much of it goes into a [`Reply`], and so into logs and bounces.
 const TEXT_LIMIT: usize = 2048;
+
+/// So many texts are remembered of a connection: a server says the same to each MAIL, RCPT, DATA and, most of them, text.
+const KNOWN: usize = 4;
 
 /// What a server sent is no reply. The session cannot go on: nobody knows what the next line answers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +43,8 @@ pub struct ReplyReader {
     last_line: usize,
     lines: usize,
     complete: bool,
+    /// Texts of the last replies, the last one first; they take no memory when they come again.
+    known: [Option<Arc<str>>; KNOWN],
 }
 
 impl ReplyReader {
@@ -127,7 +132,7 @@ impl ReplyReader {
         Ok(Some(self.reply(code)))
     }
 
-    fn reply(&self, code: u16) -> Reply {
+    fn reply(&mut self, code: u16) -> Reply {
         // RFC 5321 §4.2.1: the codes of all lines should agree; where they do not, the last one counts, as with Postfix.
         let status = EnhancedStatus::split_from(&self.text[self.last_line..]).map(|(status, _)| status);
         let status = status.filter(|status| class_digit(status.class()) == code / 100);
@@ -136,7 +141,14 @@ impl ReplyReader {
             end -= 1;
         }
         let text = &self.text[..end];
-        let text = if self.lines > 1 { text.replace('\n', " ").into() } else { text.into() };
+        if self.lines > 1 {
+            return Reply { code, status, text: text.replace('\n', " ").into() };
+        }
+        let found = self.known.iter().position(|known| known.as_deref() == Some(text));
+        let place = found.unwrap_or(KNOWN - 1);
+        let text = self.known[place].take().filter(|_| found.is_some()).unwrap_or_else(|| text.into());
+        self.known[..=place].rotate_right(1);
+        self.known[0] = Some(Arc::clone(&text));
         Reply { code, status, text }
     }
 }
@@ -200,6 +212,27 @@ mod tests {
     use super::*;
     use alloc::{format, string::ToString, vec};
     use proptest::prelude::*;
+
+    #[test]
+    fn what_a_server_says_again_takes_no_memory_again() {
+        let mut reader = ReplyReader::new();
+        let mut round = |number: u32| -> Vec<Arc<str>> {
+            let wire = format!(
+                "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 Go ahead\r\n250 2.0.0 Ok: queued as {number}\r\n"
+            );
+            let mut wire = wire.as_bytes();
+            core::iter::from_fn(|| reader.read(&mut wire).unwrap()).map(|reply| reply.text).collect()
+        };
+        let first = round(0);
+        // The last reply is another each time, and displaces only itself.
+        for number in 1..9 {
+            let next = round(number);
+            let same: Vec<_> =
+                first.iter().zip(&next).map(|(first, next)| Arc::ptr_eq(first, next)).collect();
+            assert_eq!(same, [true, true, true, false]);
+            assert_eq!(*next[3], *format!("2.0.0 Ok: queued as {number}"));
+        }
+    }
 
     type Outcome = Result<Vec<(u16, Option<String>, String)>, ReplyError>;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::join;
-use waxseal_transport::{Connector, Endpoint, OpenRequest, Settings, TlsUse};
+use waxseal_transport::{Cause, Connector, Crowd, Endpoint, OpenRequest, Settings, TlsUse};
 use waxseal_types::{Protocol, Service, TlsShape};
 
 use crate::peer::{Peer, connector, plain_server, settings, shape};
@@ -168,4 +168,40 @@ async fn connections_are_kept_within_their_limits() {
         };
         join!(client, serve);
     }
+}
+
+#[tokio::test]
+async fn siblings_share_the_limit_of_an_address_and_an_idle_connection_makes_room() {
+    let limits = Settings { address_connection_limit: 2, ..settings() };
+    let (peer, connector) = (Peer::bind().await, Connector::new(limits).unwrap());
+    let sibling = connector.sibling();
+    let request = peer.request(TlsUse::Never);
+    // What a connection of another shape is good for is only its place.
+    let other = OpenRequest { reuse: false, ..request.clone() };
+    let client = async {
+        let first = connector.open(&request).await.unwrap().session;
+        let second = sibling.open(&request).await.unwrap().session;
+        for connector in [&connector, &sibling] {
+            let refused = connector.open(&other).await.unwrap_err();
+            assert_eq!(refused.cause, Cause::Crowded(Crowd::Address));
+        }
+        let seen = connector.statistics();
+        assert_eq!((seen.open, seen.crowded_address, seen.crowded_all), (2, 2, 0));
+        connector.park(first).await;
+        let third = connector.open(&other).await.unwrap().session;
+        assert_eq!((connector.idle(), connector.statistics().open), (0, 2));
+        drop((second, third));
+        assert_eq!(connector.statistics().open, 0);
+    };
+    let serve = async {
+        let (mut first, mut second) = (peer.accept().await, None);
+        first.greet(&[]).await;
+        for _ in 0..2 {
+            let mut wire = peer.accept().await;
+            wire.greet(&[]).await;
+            second.get_or_insert(wire);
+        }
+        assert_eq!(first.line().await, "QUIT");
+    };
+    join!(client, serve);
 }
