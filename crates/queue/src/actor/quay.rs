@@ -147,7 +147,6 @@ impl Handler<SpoolAt> for Quay {
 impl Handler<super::CrashService> for Quay {
     type Result = ();
 
-    #[expect(clippy::panic, reason = "the purpose of the message")]
     fn handle(&mut self, super::CrashService(service): super::CrashService, _: &mut Context<Self>) {
         assert_ne!(service, QUAY, "asked to crash");
         super::commands::crash_at(&self.dock.board.borrow(), service);
