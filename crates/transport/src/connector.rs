@@ -17,13 +17,13 @@ use waxseal_smtp::{Hello, Offer, Opening, OpeningError, OpeningStep, Stage, Star
 use waxseal_types::{ConnectionId, Protocol, Service, TlsFacts, TlsShape};
 
 use crate::{
-    Cause, Crowd, Endpoint, Error, Lane, OpenError, OpenReport, OpenRequest, Opened, Session, Settings,
+    Cause, Endpoint, Error, Lane, OpenError, OpenReport, OpenRequest, Opened, Session, Settings,
     StarttlsOutcome, Statistics, TlsUse,
     channel::{Channel, connecting},
     counters::Counters,
     graves::Graves,
-    limits::{Berth, Limits},
-    pool::{FAREWELL, Pool},
+    limits::Limits,
+    pool::Pool,
     shape::Key,
     socket::{Socket, Stream},
     tls::Tls,
@@ -122,38 +122,12 @@ impl Connector {
         }
         let started = Instant::now();
         let report = OpenReport::new(ConnectionId(CONNECTIONS.fetch_add(1, Ordering::Relaxed)));
-        match self.berth(&request.endpoint).await {
-            Ok(berth) => {
-                let attempt = Attempt { counters: &self.counters, manner, request, key, report, started };
-                attempt.run().await.map(|mut opened| {
-                    opened.session.berth = Some(berth);
-                    opened
-                })
-            }
-            Err(crowd) => {
-                self.limits.note(crowd);
-                Err(OpenError {
-                    stage: Stage::Connect,
-                    cause: Cause::Crowded(crowd),
-                    report: Box::new(report),
-                })
-            }
-        }
-    }
-
-    /// A place for a connection, if need be that of an idle one which is of no use here.
-    async fn berth(&self, endpoint: &Endpoint) -> Result<Berth, Crowd> {
-        let crowd = match self.limits.take(endpoint) {
-            Ok(berth) => return Ok(berth),
-            Err(crowd) => crowd,
-        };
-        let address = match (crowd, endpoint) {
-            (Crowd::Address, Endpoint::Inet(address)) => Some(address.ip()),
-            (Crowd::Address, Endpoint::Unix(_)) | (Crowd::All, _) => None,
-        };
-        let idle = self.pool.evict(address).ok_or(crowd)?;
-        let _ = tokio::time::timeout(FAREWELL, idle.quit()).await;
-        self.limits.take(endpoint)
+        let berth = self.limits.berth(&request.endpoint, &self.pool).await;
+        let berth = berth.map_err(|crowd| fresh_failure(Cause::Crowded(crowd)))?;
+        let attempt = Attempt { counters: &self.counters, manner, request, key, report, started };
+        let mut opened = attempt.run().await?;
+        opened.session.berth = Some(berth);
+        Ok(opened)
     }
 
     /// What [`Connector::open`] would say at once: the address did not answer a while ago ([`Settings::dead_address_time`]).

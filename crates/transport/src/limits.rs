@@ -12,7 +12,11 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::{Endpoint, Settings, counters::Counters};
+use crate::{
+    Endpoint, Settings,
+    counters::Counters,
+    pool::{FAREWELL, Pool},
+};
 
 /// Addresses are spread over so many maps.
 const SHARDS: usize = 16;
@@ -83,8 +87,28 @@ impl Limits {
         Ok(berth)
     }
 
+    /// A place for a connection, if need be that of an idle one which is of no use here.
+    pub(crate) async fn berth(self: &Arc<Self>, endpoint: &Endpoint, pool: &Pool) -> Result<Berth, Crowd> {
+        let crowd = match self.take(endpoint) {
+            Ok(berth) => return Ok(berth),
+            Err(crowd) => crowd,
+        };
+        let address = match (crowd, endpoint) {
+            (Crowd::Address, Endpoint::Inet(address)) => Some(address.ip()),
+            (Crowd::Address, Endpoint::Unix(_)) | (Crowd::All, _) => None,
+        };
+        if let Some(idle) = pool.evict(address) {
+            let _ = tokio::time::timeout(FAREWELL, idle.quit()).await;
+            if let Ok(berth) = self.take(endpoint) {
+                return Ok(berth);
+            }
+        }
+        self.note(crowd);
+        Err(crowd)
+    }
+
     /// Somebody has to do without.
-    pub(crate) fn note(&self, crowd: Crowd) {
+    fn note(&self, crowd: Crowd) {
         let counter = match crowd {
             Crowd::Address => &self.counters.crowded_address,
             Crowd::All => &self.counters.crowded_all,
