@@ -18,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("spool", &[]),
     ("intake", &["smtp", "spool", "trust", "verify"]),
     ("queue", &["policy", "dns", "trust", "verify", "transport", "spool"]),
+    ("survey", &["policy", "dns", "trust", "verify", "transport", "queue", "tlsa"]),
     ("telemetry", &["queue"]),
     ("ledger", &["queue"]),
     ("admin", &["queue"]),

@@ -23,6 +23,7 @@ mod story;
 mod submit;
 mod table;
 mod terminal;
+mod tlsa;
 mod top;
 
 use std::process::ExitCode;
@@ -71,6 +72,7 @@ enum Command {
     Ledger(ledger::Arguments),
     Spool(spool::Arguments),
     Table(table::Arguments),
+    Tlsa(tlsa::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -100,6 +102,7 @@ fn main() -> ExitCode {
         Command::Table(arguments) => table::run(&arguments, &mut terminal),
         Command::Explain(arguments) => explain::run(&arguments, &mut terminal),
         Command::Ledger(arguments) => ledger::run(&arguments, &mut terminal),
+        Command::Tlsa(arguments) => tlsa::run(&arguments, &mut terminal),
         Command::Spool(arguments) => spool::run(&arguments, &mut terminal),
     };
     terminal.finish(status)

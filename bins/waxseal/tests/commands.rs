@@ -44,7 +44,7 @@ fn write(path: &Path, text: &str) -> String {
 
 #[test]
 fn every_command_has_help_with_an_example_and_a_version() {
-    let commands: [&[&str]; 31] = [
+    let commands: [&[&str]; 34] = [
         &[],
         &["check"],
         &["policy"],
@@ -76,6 +76,9 @@ fn every_command_has_help_with_an_example_and_a_version() {
         &["spool", "repair"],
         &["spool", "export"],
         &["spool", "import"],
+        &["tlsa"],
+        &["tlsa", "generate"],
+        &["tlsa", "check"],
     ];
     for command in commands {
         says(&[command, &["--help"]].concat(), 0, &["Example:", "waxseal"]);

@@ -1,9 +1,13 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, atomic::Ordering},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use waxseal_types::{DnsAnswer, DnsFailure, DnsFailureKind, Domain, Lookup, MxHost, Proof, Tlsa};
+use hickory_proto::rr::RecordType;
+use waxseal_types::{
+    DnsAnswer, DnsFailure, DnsFailureKind, Domain, Lookup, MxHost, Proof, RecordKind, Tlsa, UnixTime,
+};
 
 use crate::{
     DnssecHealth, DnssecMode, Error, Families, Settings, Statistics, anchors,
@@ -12,9 +16,12 @@ use crate::{
     counters::Counters,
     exchange::Exchange,
     records::{Asked, Question, Records},
+    signatures::{self, Signature},
     stub::{Belief, Stub},
     system,
+    trouble::Trouble,
     validate::Validator,
+    wire::Wanted,
 };
 
 /// Security-aware lookups. Cheap to clone; all clones share the cache. `Send + Sync`, and at home on any tokio
@@ -29,6 +36,7 @@ struct Shared {
     backend: Backend,
     mode: DnssecMode,
     cache: AnswerCache,
+    exchange: Arc<Exchange>,
     counters: Arc<Counters>,
     servers: Vec<SocketAddr>,
     notices: Vec<String>,
@@ -55,6 +63,7 @@ impl Resolver {
             Arc::clone(&counters),
         ));
         let mut notices = Vec::new();
+        let asked = Arc::clone(&exchange);
         let backend = match settings.dnssec {
             DnssecMode::Off => Backend::Stub(Stub { exchange, belief: Belief::Nobody }),
             DnssecMode::TrustAd => {
@@ -71,8 +80,15 @@ impl Resolver {
             }
         };
         let cache = AnswerCache::new(settings.cache, settings.deadline, Arc::clone(&counters));
-        let shared =
-            Shared { backend, mode: settings.dnssec, cache, counters, servers: settings.servers, notices };
+        let shared = Shared {
+            backend,
+            mode: settings.dnssec,
+            cache,
+            exchange: asked,
+            counters,
+            servers: settings.servers,
+            notices,
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -137,6 +153,39 @@ impl Resolver {
         })
     }
 
+    /// Until when an answer is signed, aliases on its way included, and the keys of the zones that signed it. Never from the cache; nothing is
+    /// validated here, which is what the lookups are for. Empty where nothing is signed or nothing found.
+    ///
+    /// # Errors
+    /// [`DnsFailure`] when there is no answer.
+    pub async fn signatures(
+        &self,
+        name: &Domain,
+        kind: RecordKind,
+        port: u16,
+    ) -> Result<Vec<Signature>, DnsFailure> {
+        let asked = match kind {
+            RecordKind::A => Asked::A,
+            RecordKind::Aaaa => Asked::Aaaa,
+            RecordKind::Mx => Asked::Mx,
+            RecordKind::Tlsa => Asked::Tlsa(port),
+            // Of texts nothing here is asked.
+            RecordKind::Cname | RecordKind::Txt => Asked::Cname,
+        };
+        let question = Question { name: name.clone(), asked };
+        let failure = |trouble: Trouble| trouble.of(question.owner(), question.kind());
+        let owner = question.wire_name().map_err(failure)?;
+        let exchange = &self.shared.exchange;
+        let answer = exchange.ask(&owner, question.wire_kind(), Wanted::Proof).await.map_err(failure)?;
+        let now = now();
+        let mut found = signatures::of(&answer.message, now);
+        for zone in signatures::signers(&answer.message).iter().take(MAX_SIGNERS) {
+            let keys = exchange.ask(zone, RecordType::DNSKEY, Wanted::Proof).await.map_err(failure)?;
+            found.extend(signatures::of(&keys.message, now));
+        }
+        Ok(found)
+    }
+
     /// Asks for the root's own records, to learn whether DNSSEC works here. It only alarms; see [`DnssecHealth`].
     ///
     /// Not cached. A private trust anchor below the root is asked for instead of the root.
@@ -195,6 +244,14 @@ impl Resolver {
         let entry = self.shared.cache.ask(&self.shared.backend, question.clone()).await;
         Outcome { question, entry }
     }
+}
+
+/// Zones of one answer whose keys are looked at: as many as aliases are followed.
+const MAX_SIGNERS: usize = 10;
+
+fn now() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixTime::from_secs(since.as_secs())
 }
 
 impl Outcome {

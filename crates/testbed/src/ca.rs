@@ -1,6 +1,9 @@
 //! Certificates for tests: one root, one intermediate below it, and leaves good and bad.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    sync::{Arc, LazyLock},
+    time::{Duration, SystemTime},
+};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -145,6 +148,8 @@ enum Validity {
     Good,
     Expired,
     NotYet,
+    /// So many days from now.
+    Until(u32),
 }
 
 /// A leaf to be issued.
@@ -192,6 +197,13 @@ impl<'a> Leaf<'a> {
     #[must_use]
     pub fn expired(mut self) -> Self {
         self.validity = Validity::Expired;
+        self
+    }
+
+    /// It ends so many days from now.
+    #[must_use]
+    pub fn expires_in(mut self, days: u32) -> Self {
+        self.validity = Validity::Until(days);
         self
     }
 
@@ -270,6 +282,9 @@ impl<'a> Leaf<'a> {
             Validity::Good => {}
             Validity::Expired => params.not_after = date_time_ymd(2001, 1, 1),
             Validity::NotYet => params.not_before = date_time_ymd(3000, 1, 1),
+            Validity::Until(days) => {
+                params.not_after = (SystemTime::now() + Duration::from_secs(u64::from(days) * 86_400)).into();
+            }
         }
         Ok(params)
     }

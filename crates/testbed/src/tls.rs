@@ -66,6 +66,8 @@ impl TlsSeen {
 pub(crate) struct TlsScript {
     pub(crate) certificate: Certificate,
     pub(crate) by_name: Vec<(String, Certificate)>,
+    /// Shown to who cannot verify the other.
+    pub(crate) second: Option<Certificate>,
     pub(crate) versions: TlsVersions,
     pub(crate) asks_client: bool,
     pub(crate) tickets: bool,
@@ -77,6 +79,7 @@ impl TlsScript {
         Self {
             certificate,
             by_name: Vec::new(),
+            second: None,
             versions: TlsVersions::default(),
             asks_client: false,
             tickets: true,
@@ -111,7 +114,12 @@ impl TlsScript {
     fn resolver(&self) -> Result<ByName, Error> {
         let named =
             self.by_name.iter().map(|(name, certificate)| Ok((name.clone(), certified(certificate)?)));
-        Ok(ByName { default: certified(&self.certificate)?, named: named.collect::<Result<_, Error>>()? })
+        let second = self.second.as_ref().map(certified).transpose()?;
+        Ok(ByName {
+            default: certified(&self.certificate)?,
+            second,
+            named: named.collect::<Result<_, Error>>()?,
+        })
     }
 }
 
@@ -124,6 +132,7 @@ fn certified(certificate: &Certificate) -> Result<Arc<CertifiedKey>, Error> {
 #[derive(Debug)]
 struct ByName {
     default: Arc<CertifiedKey>,
+    second: Option<Arc<CertifiedKey>>,
     named: Vec<(String, Arc<CertifiedKey>)>,
 }
 
@@ -131,7 +140,12 @@ impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let wanted = hello.server_name();
         let named = self.named.iter().find(|(name, _)| Some(name.as_str()) == wanted);
-        Some(named.map_or(&self.default, |(_, key)| key).clone())
+        let fits = |key: &Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        let default = match &self.second {
+            Some(second) if !fits(&self.default) && fits(second) => second,
+            Some(_) | None => &self.default,
+        };
+        Some(named.map_or(default, |(_, key)| key).clone())
     }
 }
 

@@ -70,5 +70,5 @@ pub use report::{
     Sent, SessionAfter, StarttlsOutcome, TlsUse,
 };
 pub use session::Session;
-pub use settings::{Group, Settings};
+pub use settings::{Group, ServerKeys, Settings};
 pub use waxseal_smtp::{Discard, Ehlo, Stage, Unsupported};

@@ -34,6 +34,18 @@ impl Group {
     }
 }
 
+/// Which keys servers may prove themselves with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ServerKeys {
+    /// Whatever they have; mail is delivered so.
+    #[default]
+    Any,
+    /// RSA alone: a server with two chains shows that one.
+    Rsa,
+    /// ECDSA alone.
+    Ecdsa,
+}
+
 /// Settings of a [`crate::Connector`]; the defaults are Postfix's where it has them (postconf(5), the parameter of the field's name with `smtp_`).
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -53,6 +65,8 @@ pub struct Settings {
     pub lmtp_discard: Discard,
     /// Groups in order of preference; the first one's key share goes into the ClientHello, which should fit one segment.
     pub groups: Vec<Group>,
+    /// For those who want to see each chain of a server.
+    pub server_keys: ServerKeys,
 
     /// Making the connection.
     pub connect_timeout: Duration,
@@ -117,6 +131,7 @@ impl Default for Settings {
                 Group::Secp521r1,
                 Group::X25519MlKem768,
             ],
+            server_keys: ServerKeys::Any,
             connect_timeout: Duration::from_secs(30),
             helo_timeout: Duration::from_secs(300),
             starttls_timeout: Duration::from_secs(300),

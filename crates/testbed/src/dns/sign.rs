@@ -119,7 +119,7 @@ pub(super) fn signature(part: &Part, set: &[Record], labels: u8) -> Option<Recor
         Cut::Broken(Break::Expired) => (now - 30 * DAY, now - 2 * DAY),
         Cut::Broken(Break::NotYetValid) => (now + 3 * DAY, now + 30 * DAY),
         Cut::Broken(Break::SoonValid) => (now + 600, now + 30 * DAY),
-        Cut::Secure | Cut::Insecure | Cut::Broken(_) => (now - DAY, now + 20 * DAY),
+        Cut::Secure | Cut::Insecure | Cut::Broken(_) => (now - DAY, now + part.life * DAY),
     };
     let input = SigInput {
         type_covered: first.record_type(),

@@ -43,6 +43,8 @@ pub(super) struct Part {
     pub(super) names: BTreeMap<Name, Sets>,
     pub(super) keys: Keys,
     pub(super) hashing: Option<Hashing>,
+    /// Days that its signatures are good for.
+    pub(super) life: u32,
 }
 
 #[derive(Debug)]
@@ -77,6 +79,11 @@ impl World {
         for (apex, hashing) in zone.hashing {
             if let Some(part) = world.parts.get_mut(&apex) {
                 part.hashing = Some(hashing);
+            }
+        }
+        for (apex, life) in zone.lives {
+            if let Some(part) = world.parts.get_mut(&apex) {
+                part.life = life;
             }
         }
         for entry in zone.records {
@@ -121,7 +128,7 @@ impl World {
                 }
             }
         }
-        self.parts.insert(apex.clone(), Part { apex, cut, health, names, keys, hashing: None });
+        self.parts.insert(apex.clone(), Part { apex, cut, health, names, keys, hashing: None, life: 20 });
         Ok(())
     }
 

@@ -25,6 +25,7 @@ pub struct Zone {
     pub(super) faults: Vec<(Name, Option<RecordType>, Fault)>,
     pub(super) hashing: Vec<(Name, Hashing)>,
     pub(super) algorithms: BTreeMap<Name, Algorithm>,
+    pub(super) lives: BTreeMap<Name, u32>,
     pub(super) negative_ttl: u32,
     ttl: u32,
     pub(super) problem: Option<String>,
@@ -117,6 +118,7 @@ impl Zone {
             faults: Vec::new(),
             hashing: Vec::new(),
             algorithms: BTreeMap::new(),
+            lives: BTreeMap::new(),
             negative_ttl: 60,
             ttl: 300,
             problem: None,
@@ -240,6 +242,14 @@ impl Zone {
     pub fn algorithm(mut self, apex: &str, number: u8) -> Self {
         let apex = self.name(apex).to_lowercase();
         self.algorithms.insert(apex, Algorithm::from_u8(number));
+        self
+    }
+
+    /// The signatures of the zone at `apex` end so many days from now; 20 if not told otherwise.
+    #[must_use]
+    pub fn signed_for(mut self, apex: &str, days: u32) -> Self {
+        let apex = self.name(apex).to_lowercase();
+        self.lives.insert(apex, days);
         self
     }
 

@@ -268,6 +268,12 @@ impl Builder {
         self.tls(|tls| tls.by_name.push((name.to_owned(), certificate)))
     }
 
+    /// Has a second chain, with a key of another kind, for who cannot verify the first.
+    #[must_use]
+    pub fn second_certificate(self, certificate: Certificate) -> Self {
+        self.tls(|tls| tls.second = Some(certificate))
+    }
+
     /// Speaks these versions of TLS.
     #[must_use]
     pub fn versions(self, versions: TlsVersions) -> Self {

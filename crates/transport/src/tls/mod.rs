@@ -55,7 +55,8 @@ impl Tls {
             return Err(Error::NoGroups);
         }
         let sessions = Arc::new(Sessions::new(settings.session_cache_timeout, settings.session_cache_size));
-        Ok(Self { settings, groups, possession: Arc::default(), configurations: Mutex::default(), sessions })
+        let possession = Arc::new(Possession::of(settings.server_keys));
+        Ok(Self { settings, groups, possession, configurations: Mutex::default(), sessions })
     }
 
     /// Prepares a handshake of this shape. `key` is that of the connection, and partitions the session cache.

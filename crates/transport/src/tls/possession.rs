@@ -22,14 +22,23 @@ use super::{
     rsa::{self, Hash},
     spki::{self, PublicKey},
 };
+use crate::ServerKeys;
 
 /// RFC 8446 §4.2.3: PSS by keys that are marked for PSS. rustls has no names for them.
 const RSA_PSS_PSS: [(u16, Hash); 3] =
     [(0x0809, Hash::Sha256), (0x080a, Hash::Sha384), (0x080b, Hash::Sha512)];
 
-/// The verifier of all connections. Stateless, and one for the process, since sessions are bound to it.
+/// The verifier of all connections of a connector. Stateless, and one for all of them, since sessions are bound to it.
 #[derive(Debug, Default)]
-pub(super) struct Possession;
+pub(super) struct Possession {
+    keys: ServerKeys,
+}
+
+impl Possession {
+    pub(super) const fn of(keys: ServerKeys) -> Self {
+        Self { keys }
+    }
+}
 
 impl ServerCertVerifier for Possession {
     /// Nothing is said of the certificate here. The name of the result is rustls'; nothing in Waxseal takes it for a verdict.
@@ -65,15 +74,25 @@ impl ServerCertVerifier for Possession {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         use SignatureScheme as S;
-        let pss_pss = RSA_PSS_PSS.into_iter().map(|(number, _)| S::Unknown(number));
-        [S::ECDSA_NISTP256_SHA256, S::ECDSA_NISTP384_SHA384, S::ECDSA_NISTP521_SHA512, S::ED25519]
-            .into_iter()
-            .chain([S::RSA_PSS_SHA256, S::RSA_PSS_SHA384, S::RSA_PSS_SHA512])
-            .chain(pss_pss)
-            .chain([S::RSA_PKCS1_SHA256, S::RSA_PKCS1_SHA384, S::RSA_PKCS1_SHA512])
-            // Last: TLS 1.2 servers that know nothing better are still better than none.
-            .chain([S::ECDSA_SHA1_Legacy, S::RSA_PKCS1_SHA1])
-            .collect()
+        let ecdsa = [S::ECDSA_NISTP256_SHA256, S::ECDSA_NISTP384_SHA384, S::ECDSA_NISTP521_SHA512];
+        let pss = [S::RSA_PSS_SHA256, S::RSA_PSS_SHA384, S::RSA_PSS_SHA512];
+        let pss_pss = RSA_PSS_PSS.map(|(number, _)| S::Unknown(number));
+        let pkcs1 = [S::RSA_PKCS1_SHA256, S::RSA_PKCS1_SHA384, S::RSA_PKCS1_SHA512];
+        // SHA-1 last: TLS 1.2 servers that know nothing better are still better than none.
+        match self.keys {
+            ServerKeys::Any => ecdsa
+                .into_iter()
+                .chain([S::ED25519])
+                .chain(pss)
+                .chain(pss_pss)
+                .chain(pkcs1)
+                .chain([S::ECDSA_SHA1_Legacy, S::RSA_PKCS1_SHA1])
+                .collect(),
+            ServerKeys::Rsa => {
+                pss.into_iter().chain(pss_pss).chain(pkcs1).chain([S::RSA_PKCS1_SHA1]).collect()
+            }
+            ServerKeys::Ecdsa => ecdsa.into_iter().chain([S::ECDSA_SHA1_Legacy]).collect(),
+        }
     }
 }
 

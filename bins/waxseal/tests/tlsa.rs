@@ -1,0 +1,148 @@
+//! `waxseal tlsa generate` and `check` as they are called.
+
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use waxseal_testbed::{
+    Authority, Certificate, Peer,
+    dns::{DnsServer, Zone},
+};
+
+fn waxseal(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_waxseal"))
+        .arg("tlsa")
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .expect("it runs")
+}
+
+fn says(words: &[&str], code: i32) -> (String, String) {
+    let output = waxseal(words);
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    );
+    assert_eq!(output.status.code(), Some(code), "{words:?} said:\n{out}{err}");
+    (out, err)
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).expect("the folder is ours");
+    path.display().to_string()
+}
+
+/// The digits of the record in a zone file's first line with one.
+fn data(text: &str) -> &str {
+    let line = text.lines().find(|line| line.contains(" TLSA ")).expect("a record");
+    line.rsplit(' ').next().unwrap_or_default()
+}
+
+#[test]
+fn records_come_in_three_formats_from_each_kind_of_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new("CLI CA").unwrap();
+    let leaf = authority.leaf(&["mx.example.test"]).issue().unwrap();
+    let chain = write(folder.path(), "chain.pem", &format!("{}{}", leaf.pem(), authority.intermediate_pem()));
+    let key = write(folder.path(), "key.pem", leaf.key_pem());
+    let root = write(folder.path(), "root.pem", authority.root_pem());
+
+    // The name is taken from the certificate; a key has none.
+    let (from_chain, told) = says(&["generate", &chain], 0);
+    assert!(
+        from_chain.contains("\n_25._tcp.mx.example.test. 3600 IN TLSA 3 1 1 ") && told.is_empty(),
+        "{from_chain}{told}"
+    );
+    let (_, told) = says(&["generate", &key], 64);
+    assert!(told.contains("--host"), "{told}");
+    let (from_key, _) = says(&["generate", "--host", "mx.example.test", "--ttl", "60", &key], 0);
+    assert_eq!(data(&from_key), data(&from_chain));
+
+    let (script, _) =
+        says(&["generate", "--issuer", "--zone", "example.test", "--format", "nsupdate", &chain], 0);
+    let lines: Vec<&str> = script.lines().collect();
+    assert_eq!((lines[0], lines[3], lines.len()), ("zone example.test.", "send", 4), "{script}");
+    assert!(lines[1].starts_with("update add _25._tcp.mx.example.test. 3600 TLSA 3 1 1 "));
+    assert!(lines[2].starts_with("update add _25._tcp.mx.example.test. 3600 TLSA 2 1 1 "));
+
+    // A root that is not in the chain; the JSON says so, too.
+    let (json, told) =
+        says(&["generate", "--record", "2 1 1", "--anchor", &root, "--format", "json", &chain], 0);
+    let value: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["records"][0]["usage"], 2);
+    assert!(value["records"][0]["advice"][0].as_str().unwrap().contains("not in the chain"));
+    assert!(told.contains("CLI CA"), "{told}");
+
+    let (_, told) = says(&["generate", "--record", "1 1 1", &chain], 1);
+    assert!(told.contains("RFC 7672"), "{told}");
+    let (out, told) = says(&["generate", "--record", "1 1 1", "--pkix", &chain], 0);
+    assert!(out.contains(" TLSA 1 1 1 ") && told.contains("not for mail"));
+    let lone = write(folder.path(), "leaf.pem", leaf.pem());
+    says(&["generate", "--record", "2 1 1", &lone], 64);
+    says(&["generate", "--record", "9 1 1", &chain], 64);
+    says(&["generate", "/nowhere/at/all"], 64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_healthy_domain_and_one_with_a_wrong_record_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = Certificate::self_signed(&["mx.example.test"]).expired().issue().unwrap();
+    let peer = Peer::builder().starttls(certificate.clone()).start().await.unwrap();
+    let port = peer.addr().port();
+    let file = write(folder.path(), "c.pem", certificate.pem());
+    let (made, _) = says(&["generate", "--format", "json", &file], 0);
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let digits = made["records"][0]["data"].as_str().unwrap().as_bytes();
+    let digest: Vec<u8> = digits
+        .chunks(2)
+        .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
+        .collect();
+    let zone = Zone::new()
+        .mx("good.test", 10, "mx.good.test")
+        .a("mx.good.test", [127, 0, 0, 1])
+        .tlsa("mx.good.test", port, (3, 1, 1), &digest)
+        .mx("bad.test", 10, "mx.bad.test")
+        .a("mx.bad.test", [127, 0, 0, 1])
+        .tlsa("mx.bad.test", port, (3, 0, 1), &digest)
+        .secure("good.test")
+        .secure("bad.test");
+    let dns = DnsServer::forwarder(zone).await.unwrap();
+    let anchor = write(folder.path(), "root.key", &dns.trust_anchor());
+    let config = format!(
+        "hostname = \"check.test\"\n[dns]\nservers = [\"{}\"]\ntrust_anchor = \"{anchor}\"\n",
+        dns.addr()
+    );
+    let config = write(folder.path(), "waxseal.toml", &config);
+    let metrics = folder.path().join("tlsa.prom").display().to_string();
+    let port = port.to_string();
+    let common = ["check", "--config", &config, "--port", &port];
+    let call = |words: &[&str]| {
+        [&common[..], words].concat().iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()
+    };
+    let run = |words: &[&str], code| {
+        let words = call(words);
+        says(&words.iter().map(String::as_str).collect::<Vec<_>>(), code)
+    };
+    tokio::task::block_in_place(|| {
+        let (told, _) = run(&["--days", "5", "good.test"], 0);
+        assert!(told.contains("healthy") && told.contains("does not count under usage 3"), "{told}");
+        let (told, _) = run(&["--metrics", &metrics, "good.test", "bad.test"], 1);
+        assert!(told.contains("record-mistaken") && told.contains("publish it as 3 1 1"), "{told}");
+        let told = std::fs::read_to_string(&metrics).unwrap();
+        assert!(told.contains("waxseal_tlsa_check_ok{target=\"good.test\"} 1\n"), "{told}");
+        assert!(told.contains("waxseal_tlsa_check_ok{target=\"bad.test\"} 0\n"), "{told}");
+        let (told, _) = run(&["--json", "bad.test"], 1);
+        let value: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(
+            (&value["ok"], &value["findings"][0]["fault"]),
+            (&Value::Bool(false), &Value::from("record-mistaken"))
+        );
+        let (told, _) = run(&["--days", "30", "good.test"], 1);
+        assert!(told.contains("signature-ending"), "{told}");
+        says(&["check", "a b"], 64);
+    });
+}
