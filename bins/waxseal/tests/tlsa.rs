@@ -44,9 +44,9 @@ fn data(text: &str) -> &str {
 
 #[test]
 fn records_come_in_three_formats_from_each_kind_of_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new("CLI CA").unwrap();
-    let leaf = authority.leaf(&["mx.example.test"]).issue().unwrap();
+    let folder = tempfile::tempdir().expect("the test's own words are good");
+    let authority = Authority::new("CLI CA").expect("the test's own words are good");
+    let leaf = authority.leaf(&["mx.example.test"]).issue().expect("the test's own words are good");
     let chain = write(folder.path(), "chain.pem", &format!("{}{}", leaf.pem(), authority.intermediate_pem()));
     let key = write(folder.path(), "key.pem", leaf.key_pem());
     let root = write(folder.path(), "root.pem", authority.root_pem());
@@ -72,9 +72,14 @@ fn records_come_in_three_formats_from_each_kind_of_file() {
     // A root that is not in the chain; the JSON says so, too.
     let (json, told) =
         says(&["generate", "--record", "2 1 1", "--anchor", &root, "--format", "json", &chain], 0);
-    let value: Value = serde_json::from_str(&json).unwrap();
+    let value: Value = serde_json::from_str(&json).expect("the test's own words are good");
     assert_eq!(value["records"][0]["usage"], 2);
-    assert!(value["records"][0]["advice"][0].as_str().unwrap().contains("not in the chain"));
+    assert!(
+        value["records"][0]["advice"][0]
+            .as_str()
+            .expect("the test's own words are good")
+            .contains("not in the chain")
+    );
     assert!(told.contains("CLI CA"), "{told}");
 
     let (_, told) = says(&["generate", "--record", "1 1 1", &chain], 1);
@@ -89,17 +94,24 @@ fn records_come_in_three_formats_from_each_kind_of_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_healthy_domain_and_one_with_a_wrong_record_are_told_apart() {
-    let folder = tempfile::tempdir().unwrap();
-    let certificate = Certificate::self_signed(&["mx.example.test"]).expired().issue().unwrap();
-    let peer = Peer::builder().starttls(certificate.clone()).start().await.unwrap();
+    let folder = tempfile::tempdir().expect("the test's own words are good");
+    let certificate = Certificate::self_signed(&["mx.example.test"])
+        .expired()
+        .issue()
+        .expect("the test's own words are good");
+    let peer =
+        Peer::builder().starttls(certificate.clone()).start().await.expect("the test's own words are good");
     let port = peer.addr().port();
     let file = write(folder.path(), "c.pem", certificate.pem());
     let (made, _) = says(&["generate", "--format", "json", &file], 0);
-    let made: Value = serde_json::from_str(&made).unwrap();
-    let digits = made["records"][0]["data"].as_str().unwrap().as_bytes();
+    let made: Value = serde_json::from_str(&made).expect("the test's own words are good");
+    let digits = made["records"][0]["data"].as_str().expect("the test's own words are good").as_bytes();
     let digest: Vec<u8> = digits
         .chunks(2)
-        .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
+        .map(|two| {
+            u8::from_str_radix(std::str::from_utf8(two).expect("the test's own words are good"), 16)
+                .expect("the test's own words are good")
+        })
         .collect();
     let zone = Zone::new()
         .mx("good.test", 10, "mx.good.test")
@@ -110,7 +122,7 @@ async fn a_healthy_domain_and_one_with_a_wrong_record_are_told_apart() {
         .tlsa("mx.bad.test", port, (3, 0, 1), &digest)
         .secure("good.test")
         .secure("bad.test");
-    let dns = DnsServer::forwarder(zone).await.unwrap();
+    let dns = DnsServer::forwarder(zone).await.expect("the test's own words are good");
     let anchor = write(folder.path(), "root.key", &dns.trust_anchor());
     let config = format!(
         "hostname = \"check.test\"\n[dns]\nservers = [\"{}\"]\ntrust_anchor = \"{anchor}\"\n",
@@ -132,11 +144,11 @@ async fn a_healthy_domain_and_one_with_a_wrong_record_are_told_apart() {
         assert!(told.contains("healthy") && told.contains("does not count under usage 3"), "{told}");
         let (told, _) = run(&["--metrics", &metrics, "good.test", "bad.test"], 1);
         assert!(told.contains("record-mistaken") && told.contains("publish it as 3 1 1"), "{told}");
-        let told = std::fs::read_to_string(&metrics).unwrap();
+        let told = std::fs::read_to_string(&metrics).expect("the test's own words are good");
         assert!(told.contains("waxseal_tlsa_check_ok{target=\"good.test\"} 1\n"), "{told}");
         assert!(told.contains("waxseal_tlsa_check_ok{target=\"bad.test\"} 0\n"), "{told}");
         let (told, _) = run(&["--json", "bad.test"], 1);
-        let value: Value = serde_json::from_str(&told).unwrap();
+        let value: Value = serde_json::from_str(&told).expect("the test's own words are good");
         assert_eq!(
             (&value["ok"], &value["findings"][0]["fault"]),
             (&Value::Bool(false), &Value::from("record-mistaken"))

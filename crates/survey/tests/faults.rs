@@ -21,14 +21,15 @@ use waxseal_types::UnixTime;
 const LIMIT: Duration = Duration::from_secs(60);
 const HOST: &str = "mx.example.test";
 
-static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new("Survey CA").unwrap());
+static AUTHORITY: LazyLock<Authority> =
+    LazyLock::new(|| Authority::new("Survey CA").expect("the test's own words are good"));
 
 fn ip(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 0, last)
 }
 
 fn own() -> Certificate {
-    AUTHORITY.leaf(&[HOST]).issue().unwrap()
+    AUTHORITY.leaf(&[HOST]).issue().expect("the test's own words are good")
 }
 
 fn sha256(octets: &[u8]) -> Vec<u8> {
@@ -46,7 +47,7 @@ struct World {
 impl World {
     /// One server at 127.0.0.1, which is `mx.example.test`, the host of `example.test`.
     async fn new(builder: Builder) -> Self {
-        let first = builder.start().await.unwrap();
+        let first = builder.start().await.expect("the test's own words are good");
         let port = first.addr().port();
         let zone = Zone::new().mx("example.test", 10, HOST).a(HOST, ip(1)).secure("example.test");
         Self { peers: vec![first], zone, port, days: 0 }
@@ -55,7 +56,7 @@ impl World {
     /// Another server at the same port of another address.
     async fn and(mut self, last: u8, builder: Builder) -> Self {
         let address = SocketAddr::new(IpAddr::V4(ip(last)), self.port);
-        self.peers.push(builder.at(address).start().await.unwrap());
+        self.peers.push(builder.at(address).start().await.expect("the test's own words are good"));
         self
     }
 
@@ -81,10 +82,10 @@ impl World {
     }
 
     async fn report(self, target: &str) -> Report {
-        let dns = DnsServer::forwarder(self.zone).await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
+        let dns = DnsServer::forwarder(self.zone).await.expect("the test's own words are good");
+        let folder = tempfile::tempdir().expect("the test's own words are good");
         let anchor = folder.path().join("root.key");
-        std::fs::write(&anchor, dns.trust_anchor()).unwrap();
+        std::fs::write(&anchor, dns.trust_anchor()).expect("the test's own words are good");
         let settings = DnsSettings {
             servers: vec![dns.addr()],
             dnssec: DnssecMode::Validate,
@@ -92,19 +93,30 @@ impl World {
             ..DnsSettings::default()
         };
         let transport = waxseal_transport::Settings { helo_name: "survey.test".into(), ..Default::default() };
-        let surveyor = Surveyor::new(settings, &transport, Families::Both).unwrap();
+        let surveyor =
+            Surveyor::new(settings, &transport, Families::Both).expect("the test's own words are good");
         let clock = || {
-            UnixTime::from_secs(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs())
+            UnixTime::from_secs(
+                SystemTime::now()
+                    .duration_since(SystemTime::UNIX_EPOCH)
+                    .expect("the test's own words are good")
+                    .as_secs(),
+            )
         };
-        let target = target.parse().unwrap();
-        let seen = within(LIMIT, surveyor.look(&target, self.port, clock)).await.unwrap();
+        let target = target.parse().expect("the test's own words are good");
+        let seen = within(LIMIT, surveyor.look(&target, self.port, clock))
+            .await
+            .expect("the test's own words are good");
         Report::new(seen, self.days)
     }
 
     /// What is found.
     async fn faults(self) -> Vec<Fault> {
         let report = self.report("example.test").await;
-        assert_eq!(report.to_json()["findings"].as_array().unwrap().len(), report.findings.len());
+        assert_eq!(
+            report.to_json()["findings"].as_array().expect("the test's own words are good").len(),
+            report.findings.len()
+        );
         let told = metrics(std::slice::from_ref(&report));
         let ok = u8::from(report.is_healthy());
         assert!(
@@ -142,7 +154,8 @@ async fn world(case: &str, faulty: bool) -> World {
             }
         }
         "RSA chain not covered, ECDSA is" | "ECDSA chain not covered, RSA is" => {
-            let rsa = AUTHORITY.leaf(&[HOST]).key(KeyKind::Rsa2048).issue().unwrap();
+            let rsa =
+                AUTHORITY.leaf(&[HOST]).key(KeyKind::Rsa2048).issue().expect("the test's own words are good");
             let world = World::new(serving(&mine).second_certificate(rsa.clone())).await;
             let (covered, left) = if case.starts_with("RSA") { (&mine, &rsa) } else { (&rsa, &mine) };
             let world = world.pin(covered);
@@ -156,21 +169,24 @@ async fn world(case: &str, faulty: bool) -> World {
         "expired leaf under usage 2" => {
             let leaf = AUTHORITY.leaf(&[HOST]);
             let leaf = if faulty { leaf.expired() } else { leaf };
-            World::new(serving(&leaf.issue().unwrap())).await.anchor()
+            World::new(serving(&leaf.issue().expect("the test's own words are good"))).await.anchor()
         }
         "leaf not valid yet under usage 2" => {
-            let leaf = AUTHORITY.leaf(&[HOST]).not_yet_valid().issue().unwrap();
+            let leaf =
+                AUTHORITY.leaf(&[HOST]).not_yet_valid().issue().expect("the test's own words are good");
             let world = World::new(serving(&leaf)).await;
             if faulty { world.anchor() } else { world.pin(&leaf) }
         }
         "issuer of 2 0 1 not in the served chain" => {
             let leaf = AUTHORITY.leaf(&[HOST]);
             let leaf = if faulty { leaf.without_intermediate() } else { leaf };
-            World::new(serving(&leaf.issue().unwrap())).await.anchor()
+            World::new(serving(&leaf.issue().expect("the test's own words are good"))).await.anchor()
         }
         "other name under usage 2" => {
             let name = if faulty { "www.example.org" } else { HOST };
-            World::new(serving(&AUTHORITY.leaf(&[name]).issue().unwrap())).await.anchor()
+            World::new(serving(&AUTHORITY.leaf(&[name]).issue().expect("the test's own words are good")))
+                .await
+                .anchor()
         }
         "no STARTTLS" => {
             let builder = serving(&mine);
@@ -223,7 +239,7 @@ async fn world_of_dns(case: &str, faulty: bool) -> World {
             .zone(|zone, _| zone.signed_for("example.test", if faulty { 5 } else { 15 }))
             .days(10),
         "certificate under usage 2 ends within the days" => {
-            let leaf = AUTHORITY.leaf(&[HOST]).expires_in(5).issue().unwrap();
+            let leaf = AUTHORITY.leaf(&[HOST]).expires_in(5).issue().expect("the test's own words are good");
             let world = World::new(serving(&leaf)).await.days(10);
             // The same certificate as 3 1 1 may end when it likes.
             if faulty { world.anchor() } else { world.pin(&leaf) }
@@ -254,6 +270,19 @@ async fn world_of_dns(case: &str, faulty: bool) -> World {
                 ..world
             }
         }
+        _ => world_of_records(world, (mine, other), case, faulty).await,
+    }
+}
+
+async fn world_of_records(
+    world: World,
+    (mine, other): (Certificate, Certificate),
+    case: &str,
+    faulty: bool,
+) -> World {
+    let key = sha256(mine.public_key());
+    let port = world.port;
+    match case {
         "MX record names an alias" => {
             let zone =
                 Zone::new().a("real.example.test", ip(1)).tlsa("real.example.test", port, (3, 1, 1), &key);
@@ -315,7 +344,7 @@ async fn world_of_dns(case: &str, faulty: bool) -> World {
                 zone.a("mx2.example.test", ip(2)).tlsa("mx2.example.test", port, (3, 1, 1), &data)
             })
         }
-        other => panic!("no such case: {other}"),
+        other => unreachable!("no such case: {other}"),
     }
 }
 
@@ -410,13 +439,18 @@ async fn a_host_by_itself_and_a_domain_without_mx_records_are_looked_at() {
 async fn a_resolver_that_cannot_validate_is_told_and_nothing_else() {
     let mine = own();
     let world = World::new(serving(&mine)).await.pin(&mine);
-    let dns = DnsServer::forwarder(world.zone.insecure(".")).await.unwrap();
+    let dns = DnsServer::forwarder(world.zone.insecure(".")).await.expect("the test's own words are good");
     let settings = DnsSettings { servers: vec![dns.addr()], ..DnsSettings::default() };
-    let surveyor = Surveyor::new(settings, &waxseal_transport::Settings::default(), Families::Both).unwrap();
-    let seen =
-        within(LIMIT, surveyor.look(&"example.test".parse().unwrap(), world.port, || UnixTime::from_secs(1)))
-            .await
-            .unwrap();
+    let surveyor = Surveyor::new(settings, &waxseal_transport::Settings::default(), Families::Both)
+        .expect("the test's own words are good");
+    let seen = within(
+        LIMIT,
+        surveyor.look(&"example.test".parse().expect("the test's own words are good"), world.port, || {
+            UnixTime::from_secs(1)
+        }),
+    )
+    .await
+    .expect("the test's own words are good");
     let faults: Vec<Fault> = Report::new(seen, 0).findings.iter().map(|finding| finding.fault).collect();
     assert_eq!(faults, [Fault::ResolverBlind]);
 }

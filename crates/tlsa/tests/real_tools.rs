@@ -9,18 +9,19 @@ use waxseal_tlsa::{Form, rdata, read};
 use crate::samples::{pem, samples};
 
 fn run(program: &str, words: &[&str]) -> String {
-    let output =
-        Command::new(program).args(words).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    let output = Command::new(program).args(words).output().expect("the program is installed");
     assert!(output.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("the test's own words are good")
 }
 
 /// `_25._tcp.mx.test. 3600 IN TLSA 3 1 1 abcd`, in any spelling, as `3 1 1 abcd`.
 fn normal(line: &str) -> String {
-    let (_, data) = line.split_once("TLSA").unwrap_or_else(|| panic!("no record: {line:?}"));
+    let (_, data) = line.split_once("TLSA").expect("a record");
     let words: Vec<&str> = data.split_whitespace().filter(|word| !matches!(*word, "(" | ")")).collect();
-    let numbers: Vec<String> =
-        words[..3].iter().map(|word| word.parse::<u8>().unwrap().to_string()).collect();
+    let numbers: Vec<String> = words[..3]
+        .iter()
+        .map(|word| word.parse::<u8>().expect("the test's own words are good").to_string())
+        .collect();
     format!("{} {}", numbers.join(" "), words[3..].concat().to_lowercase())
 }
 
@@ -53,7 +54,7 @@ fn danetool(what: &str, file: &str, form: &str) -> String {
 /// `openssl dgst` over what `openssl x509`, `pkey` or `req` puts into a file.
 fn openssl(folder: &Path, from: &[&str], form: &str) -> String {
     let part = folder.join("part.der");
-    let file = part.to_str().unwrap();
+    let file = part.to_str().expect("the test's own words are good");
     // Two of these write a public key as PEM whatever form is asked for.
     let mut words = from.to_vec();
     words.extend(["-out", file]);
@@ -61,24 +62,38 @@ fn openssl(folder: &Path, from: &[&str], form: &str) -> String {
     let hash = if form.ends_with('2') { "-sha512" } else { "-sha256" };
     let line = run("openssl", &["dgst", hash, "-r", file]);
     let numbers: Vec<String> = form.chars().map(String::from).collect();
-    format!("{} {}", numbers.join(" "), line.split_whitespace().next().unwrap())
+    format!(
+        "{} {}",
+        numbers.join(" "),
+        line.split_whitespace().next().expect("the test's own words are good")
+    )
 }
 
 #[test]
 #[ignore = "needs ldns-dane, danetool and openssl"]
 fn a_hundred_certificates_lead_to_the_same_records_everywhere() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let folder = tempfile::tempdir().expect("the test's own words are good");
+    let path =
+        |name: &str| folder.path().join(name).to_str().expect("the test's own words are good").to_owned();
     let (certificate, key, request) = (path("c.pem"), path("k.pem"), path("r.pem"));
     let mut compared = 0;
     for (at, sample) in samples(100).into_iter().enumerate() {
-        fs::write(&certificate, pem("CERTIFICATE", &sample.certificate)).unwrap();
-        fs::write(&key, &sample.key_pem).unwrap();
-        fs::write(&request, &sample.request_pem).unwrap();
+        fs::write(&certificate, pem("CERTIFICATE", &sample.certificate))
+            .expect("the test's own words are good");
+        fs::write(&key, &sample.key_pem).expect("the test's own words are good");
+        fs::write(&request, &sample.request_pem).expect("the test's own words are good");
         let ours = |file: &str, form: &str| {
-            let subjects = read(file, &fs::read(file).unwrap()).unwrap();
-            rdata(&form.parse::<Form>().unwrap().record(&subjects[0]).unwrap())
+            let subjects = read(file, &fs::read(file).expect("the test's own words are good"))
+                .expect("the test's own words are good");
+            rdata(
+                &form
+                    .parse::<Form>()
+                    .expect("the test's own words are good")
+                    .record(&subjects[0])
+                    .expect("the test's own words are good"),
+            )
         };
+        assert_eq!(read("c", &sample.certificate).expect("it is one")[0].spki(), sample.spki);
         // 3 1 1 of each; the other forms in turn, since a process is slow.
         let forms = ["300", "301", "302", "310", "312"];
         let turn = forms[at / 5 % forms.len()];
@@ -126,16 +141,23 @@ fn a_hundred_certificates_lead_to_the_same_records_everywhere() {
 #[test]
 #[ignore = "needs ldns-dane"]
 fn the_issuer_of_a_chain_is_the_same_for_ldns_dane() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("the test's own words are good");
     for sample in samples(10).into_iter().filter(|sample| sample.issuer.is_some()) {
         let file = folder.path().join("chain.pem");
-        let root = sample.issuer.unwrap();
+        let root = sample.issuer.expect("the test's own words are good");
         fs::write(&file, format!("{}{}", pem("CERTIFICATE", &sample.certificate), pem("CERTIFICATE", &root)))
-            .unwrap();
-        let file = file.to_str().unwrap();
-        let subjects = read(file, &fs::read(file).unwrap()).unwrap();
+            .expect("the test's own words are good");
+        let file = file.to_str().expect("the test's own words are good");
+        let subjects = read(file, &fs::read(file).expect("the test's own words are good"))
+            .expect("the test's own words are good");
         for form in ["200", "201", "202", "210", "211", "212"] {
-            let ours = rdata(&form.parse::<Form>().unwrap().record(&subjects[1]).unwrap());
+            let ours = rdata(
+                &form
+                    .parse::<Form>()
+                    .expect("the test's own words are good")
+                    .record(&subjects[1])
+                    .expect("the test's own words are good"),
+            );
             let numbers: Vec<String> = form.chars().map(String::from).collect();
             let words = [
                 "-n",
@@ -154,7 +176,12 @@ fn the_issuer_of_a_chain_is_the_same_for_ldns_dane() {
                 &numbers[2],
             ];
             let theirs = run("ldns-dane", &words);
-            assert_eq!(ours, normal(theirs.lines().next().unwrap()), "{} as {form}", sample.name);
+            assert_eq!(
+                ours,
+                normal(theirs.lines().next().expect("the test's own words are good")),
+                "{} as {form}",
+                sample.name
+            );
         }
     }
 }

@@ -14,7 +14,7 @@ const FORMS: [&str; 12] =
 
 /// Sections 2.1.2 and 2.1.3 of RFC 6698, in other hands.
 fn oracle(form: &str, certificate: &[u8]) -> String {
-    let (_, parsed) = X509Certificate::from_der(certificate).unwrap();
+    let (_, parsed) = X509Certificate::from_der(certificate).expect("the test's own words are good");
     let part = if form.as_bytes()[1] == b'0' { certificate } else { parsed.public_key().raw };
     let data = match form.as_bytes()[2] {
         b'0' => part.to_vec(),
@@ -29,14 +29,19 @@ fn oracle(form: &str, certificate: &[u8]) -> String {
 #[test]
 fn rfc6698_a_hundred_certificates_in_every_form() {
     for Sample { name, certificate, key_pem, request_pem, spki, .. } in samples(100) {
-        let in_pem = read("c.pem", pem("CERTIFICATE", &certificate).as_bytes()).unwrap();
-        let in_der = read("c.der", &certificate).unwrap();
+        let in_pem = read("c.pem", pem("CERTIFICATE", &certificate).as_bytes())
+            .expect("the test's own words are good");
+        let in_der = read("c.der", &certificate).expect("the test's own words are good");
         assert_eq!(in_pem, in_der, "{name}");
         assert_eq!(in_pem[0].spki(), spki, "{name}");
         for form in FORMS {
-            let record = form.parse::<Form>().unwrap().record(&in_pem[0]).unwrap();
+            let record = form
+                .parse::<Form>()
+                .expect("the test's own words are good")
+                .record(&in_pem[0])
+                .expect("the test's own words are good");
             assert_eq!(rdata(&record), oracle(form, &certificate), "{name} as {form}");
-            assert_eq!(parse_record(&rdata(&record)).unwrap(), record);
+            assert_eq!(parse_record(&rdata(&record)).expect("the test's own words are good"), record);
         }
         // Before there is a certificate: the same key, the same record.
         for (file, kind) in [
@@ -44,12 +49,12 @@ fn rfc6698_a_hundred_certificates_in_every_form() {
             (&request_pem, Kind::Request),
             (&pem("PUBLIC KEY", &spki), Kind::PublicKey),
         ] {
-            let subject = &read("f", file.as_bytes()).unwrap()[0];
+            let subject = &read("f", file.as_bytes()).expect("the test's own words are good")[0];
             assert_eq!((subject.kind(), subject.spki()), (kind, spki.as_slice()), "{name}");
-            let record = Form::RECOMMENDED.record(subject).unwrap();
+            let record = Form::RECOMMENDED.record(subject).expect("the test's own words are good");
             assert_eq!(rdata(&record), oracle("311", &certificate), "{name} from its {}", kind.as_str());
             assert_eq!(
-                "301".parse::<Form>().unwrap().record(subject),
+                "301".parse::<Form>().expect("the test's own words are good").record(subject),
                 Err(Error::NeedsCertificate(kind.as_str()))
             );
         }
@@ -58,9 +63,10 @@ fn rfc6698_a_hundred_certificates_in_every_form() {
 
 #[test]
 fn files_are_read_as_servers_have_them() {
-    let [first, second] = <[Sample; 2]>::try_from(samples(2)).ok().unwrap();
+    let [first, second] = <[Sample; 2]>::try_from(samples(2)).ok().expect("the test's own words are good");
     let (leaf, other) = (pem("CERTIFICATE", &first.certificate), pem("CERTIFICATE", &second.certificate));
-    let both = read("f", format!("{}{leaf}{other}", first.key_pem).as_bytes()).unwrap();
+    let both = read("f", format!("{}{leaf}{other}", first.key_pem).as_bytes())
+        .expect("the test's own words are good");
     assert_eq!(both.iter().map(|one| one.kind()).collect::<Vec<_>>(), [Kind::Certificate, Kind::Certificate]);
     let wrong = read("f", format!("{}{leaf}", second.key_pem).as_bytes());
     assert_eq!(wrong, Err(Error::Mismatch { file: "f".into() }));
@@ -90,9 +96,9 @@ fn forms_and_records_are_read_as_people_write_them() {
     ] {
         assert_eq!(text.parse::<Form>().is_ok(), good, "{text:?}");
     }
-    let record = parse_record("3 1 1 0A0b\t0c").unwrap();
+    let record = parse_record("3 1 1 0A0b\t0c").expect("the test's own words are good");
     assert_eq!(record, Tlsa::new(3, 1, 1, &[10, 11, 12]));
-    assert_eq!(parse_record("7 8 9 ff").unwrap(), Tlsa::new(7, 8, 9, &[255]));
+    assert_eq!(parse_record("7 8 9 ff").expect("the test's own words are good"), Tlsa::new(7, 8, 9, &[255]));
     for bad in ["", "3 1 1", "3 1 1 f", "3 1 1 fg", "256 1 1 ff", "3 1 ff", "3 1 1 \u{fc}\u{fc}"] {
         assert!(parse_record(bad).is_err(), "{bad:?}");
     }
@@ -100,10 +106,10 @@ fn forms_and_records_are_read_as_people_write_them() {
 
 #[test]
 fn records_are_written_for_zone_files_nsupdate_and_programs() {
-    let owner = Owner::new(Domain::new("mx.example.com").unwrap(), 25);
+    let owner = Owner::new(Domain::new("mx.example.com").expect("the test's own words are good"), 25);
     let (old, new) = (Tlsa::new(3, 1, 1, &[1, 2]), Tlsa::new(2, 0, 0, &[0x30, 0xff]));
     assert_eq!(owner.zone_line(&new, 60), "_25._tcp.mx.example.com. 60 IN TLSA 2 0 0 30ff");
-    let zone = Domain::new("example.com").unwrap();
+    let zone = Domain::new("example.com").expect("the test's own words are good");
     assert_eq!(
         owner.nsupdate(Some(&zone), 60, &[old], std::slice::from_ref(&new)),
         "zone example.com.\nupdate delete _25._tcp.mx.example.com. TLSA 3 1 1 0102\n\
@@ -115,12 +121,19 @@ fn records_are_written_for_zone_files_nsupdate_and_programs() {
 
 #[test]
 fn rfc7671_what_is_unwise_is_said() {
-    let issued = samples(10).into_iter().find(|sample| sample.issuer.is_some()).unwrap();
-    let root = issued.issuer.clone().unwrap();
-    let host = Domain::new("mx5.example.test").unwrap();
+    let issued = samples(10)
+        .into_iter()
+        .find(|sample| sample.issuer.is_some())
+        .expect("the test's own words are good");
+    let root = issued.issuer.clone().expect("the test's own words are good");
+    let host = Domain::new("mx5.example.test").expect("the test's own words are good");
     let now = UnixTime::from_secs(1_795_249_800);
-    let record =
-        |form: &str, der: &[u8]| form.parse::<Form>().unwrap().record(&read("f", der).unwrap()[0]).unwrap();
+    let record = |form: &str, der: &[u8]| {
+        form.parse::<Form>()
+            .expect("the test's own words are good")
+            .record(&read("f", der).expect("the test's own words are good")[0])
+            .expect("the test's own words are good")
+    };
     let (alone, whole) = (vec![issued.certificate.clone()], vec![issued.certificate.clone(), root.clone()]);
     let said = |form: &str, der: &[u8], served: &[Vec<u8>]| {
         advise(&record(form, der), "Sample CA", served, &host, now)
@@ -135,8 +148,13 @@ fn rfc7671_what_is_unwise_is_said() {
     assert!(matches!(&said("301", &issued.certificate, &whole)[..], [Advice::EachRenewal { matching: 1 }]));
     assert!(matches!(&said("312", &issued.certificate, &whole)[..], [Advice::Sha512]));
     assert!(matches!(&said("111", &issued.certificate, &whole)[..], [Advice::Pkix(1)]));
-    let elsewhere =
-        advise(&record("211", &root), "Sample CA", &whole, &Domain::new("other.test").unwrap(), now);
+    let elsewhere = advise(
+        &record("211", &root),
+        "Sample CA",
+        &whole,
+        &Domain::new("other.test").expect("the test's own words are good"),
+        now,
+    );
     assert!(matches!(&elsewhere[..], [Advice::WouldFail(_)]));
 }
 
@@ -144,10 +162,11 @@ fn rfc7671_what_is_unwise_is_said() {
 fn each_record_of_a_set_is_told_apart() {
     let all = samples(7);
     let (mine, other) = (&all[5], &all[6]);
-    let root = mine.issuer.clone().unwrap();
+    let root = mine.issuer.clone().expect("the test's own words are good");
     let record = |usage, der: &[u8]| {
         let form = Form { usage, selector: Selector::Spki, matching: Matching::Sha256 };
-        form.record(&read("f", der).unwrap()[0]).unwrap()
+        form.record(&read("f", der).expect("the test's own words are good")[0])
+            .expect("the test's own words are good")
     };
     let set = [
         record(Usage::DaneEe, &mine.certificate),
@@ -158,7 +177,8 @@ fn each_record_of_a_set_is_told_apart() {
     let now = UnixTime::from_secs(1_795_249_800);
     let served = [mine.certificate.clone(), root];
     let standings = |name: &str| {
-        let covered = coverage(&set, &[Domain::new(name).unwrap()], &served, now);
+        let covered =
+            coverage(&set, &[Domain::new(name).expect("the test's own words are good")], &served, now);
         assert!(covered.is_covered());
         covered.records.into_iter().map(|(_, standing)| standing).collect::<Vec<_>>()
     };

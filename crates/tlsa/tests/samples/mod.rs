@@ -19,34 +19,51 @@ pub(crate) struct Sample {
 /// So many, always the same kinds in the same order: five keys, each self-signed and issued, of version 3 and 1, with dates that are over and not.
 pub(crate) fn samples(number: usize) -> Vec<Sample> {
     // RSA keys take long to find: two sizes, and no more.
-    let rsa = [RsaKeySize::_2048, RsaKeySize::_3072]
-        .map(|size| KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size).unwrap().serialize_pem());
-    let authority = KeyPair::generate().unwrap();
+    let rsa = [RsaKeySize::_2048, RsaKeySize::_3072].map(|size| {
+        KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size)
+            .expect("the test's own words are good")
+            .serialize_pem()
+    });
+    let authority = KeyPair::generate().expect("the test's own words are good");
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "Sample CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let root = params.self_signed(&authority).unwrap().der().to_vec();
+    let root = params.self_signed(&authority).expect("the test's own words are good").der().to_vec();
     let issuer = Issuer::new(params, authority);
     (0..number).map(|at| sample(at, &rsa, &issuer, &root)).collect()
 }
 
 fn sample(at: usize, rsa: &[String; 2], issuer: &Issuer<'static, KeyPair>, root: &[u8]) -> Sample {
     let (kind, key) = match at % 5 {
-        0 => ("RSA", KeyPair::from_pem(&rsa[at / 5 % 2]).unwrap()),
-        1 => ("P-256", KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap()),
-        2 => ("P-384", KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap()),
-        3 => ("Ed25519", KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap()),
-        _ => ("P-521", KeyPair::generate_for(&rcgen::PKCS_ECDSA_P521_SHA512).unwrap()),
+        0 => ("RSA", KeyPair::from_pem(&rsa[at / 5 % 2]).expect("the test's own words are good")),
+        1 => (
+            "P-256",
+            KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("the test's own words are good"),
+        ),
+        2 => (
+            "P-384",
+            KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).expect("the test's own words are good"),
+        ),
+        3 => ("Ed25519", KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("the test's own words are good")),
+        _ => (
+            "P-521",
+            KeyPair::generate_for(&rcgen::PKCS_ECDSA_P521_SHA512).expect("the test's own words are good"),
+        ),
     };
     let (issued, old, expired) = (at / 5 % 2 == 1, at / 10 % 3 == 2, at / 30 % 2 == 1);
-    let mut params = CertificateParams::new(vec![format!("mx{at}.example.test")]).unwrap();
+    let mut params =
+        CertificateParams::new(vec![format!("mx{at}.example.test")]).expect("the test's own words are good");
     params.distinguished_name.push(DnType::CommonName, format!("mx{at} \u{e9}"));
     if expired {
         params.not_after = date_time_ymd(2001, 1, 1);
     }
-    let request_pem = params.serialize_request(&key).unwrap().pem().unwrap();
+    let request_pem = params
+        .serialize_request(&key)
+        .expect("the test's own words are good")
+        .pem()
+        .expect("the test's own words are good");
     let made = if issued { params.signed_by(&key, issuer) } else { params.self_signed(&key) };
-    let der = made.unwrap().der().to_vec();
+    let der = made.expect("the test's own words are good").der().to_vec();
     Sample {
         name: format!(
             "{at} {kind}{}{}{}",
@@ -56,7 +73,13 @@ fn sample(at: usize, rsa: &[String; 2], issuer: &Issuer<'static, KeyPair>, root:
         ),
         certificate: if old { version_1(&der) } else { der },
         issuer: issued.then(|| root.to_vec()),
-        key_pem: key.serialize_pem(),
+        // RFC 8410 §7, the form without the public half: OpenSSL 3.0 reads no other.
+        key_pem: match kind {
+            "Ed25519" => {
+                pem("PRIVATE KEY", &[&[0x30, 0x2e, 2, 1, 0][..], &key.serialize_der()[5..48]].concat())
+            }
+            _ => key.serialize_pem(),
+        },
         request_pem,
         spki: key.subject_public_key_info(),
     }
@@ -93,7 +116,7 @@ fn element(der: &[u8]) -> ((u8, &[u8]), &[u8]) {
 fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     let body = parts.concat();
     let mut out = vec![0x30, 0x82];
-    out.extend(u16::try_from(body.len()).unwrap().to_be_bytes());
+    out.extend(u16::try_from(body.len()).expect("the test's own words are good").to_be_bytes());
     out.extend(body);
     out
 }
@@ -110,7 +133,10 @@ pub(crate) fn pem(label: &str, der: &[u8]) -> String {
             text.push(if place > three.len() { '=' } else { char::from(digit) });
         }
     }
-    let lines: Vec<&str> =
-        text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let lines: Vec<&str> = text
+        .as_bytes()
+        .chunks(64)
+        .map(|line| std::str::from_utf8(line).expect("the test's own words are good"))
+        .collect();
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
