@@ -15,8 +15,8 @@ use waxseal_transport::{
     Settings as TransportSettings, Stage, TlsUse,
 };
 use waxseal_types::{
-    BodyKind, DnsAnswer, Domain, Envelope, Lookup, Mailbox, NextHop, Proof, Protocol, QueueId, Recipient,
-    RecordKind, Target, TlsLevel, TraceContext, UnixTime,
+    BodyKind, DnsAnswer, Domain, Envelope, Lookup, Mailbox, NextHop, Proof, QueueId, Recipient, RecordKind,
+    Service, Target, TlsLevel, TraceContext, UnixTime,
 };
 use waxseal_verify::{Question, Refused, RefusedKind};
 
@@ -177,7 +177,7 @@ impl Surveyor {
 fn policy() -> Result<TlsPolicy, Error> {
     let mut settings = PolicySettings::default();
     settings.smtp.level = TlsLevel::Dane;
-    let mut lookup = PolicyLookup::new(&settings, Protocol::Smtp, &NextHop::nowhere());
+    let mut lookup = PolicyLookup::new(&settings, &Service::SMTP, &NextHop::nowhere());
     loop {
         match lookup.step() {
             LookupStep::Done(policy) => return Ok(policy?),
@@ -205,7 +205,7 @@ fn order(nexthop: &NextHop, now: UnixTime) -> Order {
         trace: TraceContext::default(),
     };
     Order {
-        destination: Destination { protocol: Protocol::Smtp, nexthop: nexthop.clone() },
+        destination: Destination { service: Service::SMTP, nexthop: nexthop.clone() },
         alternatives: Vec::new(),
         envelope: Arc::new(envelope),
         recipients: vec![0],
@@ -230,8 +230,8 @@ impl Services for Watch<'_> {
                 self.seen.borrow_mut().mx = Some(answer.clone());
                 Answer::Mx(answer)
             }
-            Ask::Addresses(host) => {
-                let answer = resolver.addresses(&host, self.with.families).await;
+            Ask::Addresses { host, families } => {
+                let answer = resolver.addresses(&host, families).await;
                 let lost = self.lost_family(&host).await;
                 let mut seen = self.seen.borrow_mut();
                 // A host that two MX records name is one host.

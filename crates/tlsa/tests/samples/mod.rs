@@ -115,8 +115,16 @@ fn element(der: &[u8]) -> ((u8, &[u8]), &[u8]) {
 
 fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     let body = parts.concat();
-    let mut out = vec![0x30, 0x82];
-    out.extend(u16::try_from(body.len()).expect("the test's own words are good").to_be_bytes());
+    // X.690 §10.1: no longer than it must be, or OpenSSL writes it anew.
+    let mut out = vec![0x30];
+    match body.len() {
+        short @ 0..=0x7f => out.push(short as u8),
+        long @ 0x80..=0xff => out.extend([0x81, long as u8]),
+        longer => {
+            out.push(0x82);
+            out.extend(u16::try_from(longer).expect("a certificate is small").to_be_bytes());
+        }
+    }
     out.extend(body);
     out
 }
