@@ -333,9 +333,9 @@ def main():
                         bench.close()
                 print(json.dumps(row), flush=True)
                 result[name].append(row)
-    with open(kept, "w") as f:
-        json.dump(result, f, indent=1)
-        f.write("\n")
+                with open(kept, "w") as f:
+                    json.dump(result, f, indent=1)
+                    f.write("\n")
     with open(os.path.join(a.out, "growth.svg"), "w") as f:
         f.write(draw(result))
     with open(os.path.join(a.out, "growth.md"), "w") as f:
