@@ -5,7 +5,7 @@
     tests/benches/growth.py --program target/release/queue-manager --tools DIR --out docs
 
 writes growth.json, growth.svg and growth.md. DIR holds `benchsink` and `benchsource` of the bench (see README). Everything runs on
-loopback, needs no root and no DNS: a table sends each domain to an address of its own. --small leaves the largest sizes out.
+loopback, needs no root and no DNS: a table sends each domain to an address of its own. --most 10000 leaves the largest sizes out.
 
 For each size of the queue: so many messages of 4 kB for 1,000 destinations are refused with 450 and wait; then other mail, 50 messages a second, is
 timed from its 250 to its arrival, before and after a restart. For each number of destinations: messages of 4 kB for all of them in turn.
@@ -314,7 +314,7 @@ def main():
     parser.add_argument("--tools", required=True, help="folder of benchsink and benchsource")
     parser.add_argument("--out", required=True, help="folder for growth.json, growth.svg and growth.md")
     parser.add_argument("--workdir", help="folder for the spools")
-    parser.add_argument("--small", action="store_true", help="up to 10,000 messages and 10,000 destinations")
+    parser.add_argument("--most", type=int, default=1_000_000, help="the largest number of messages, and of destinations")
     parser.add_argument("--note", default="", help="what the page says of the conditions")
     parser.add_argument("--draw", action="store_true", help="only draws growth.json anew")
     a = parser.parse_args()
@@ -324,7 +324,7 @@ def main():
     else:
         result = {"machine": machine(), "date": time.strftime("%Y-%m-%d"), "note": a.note, "queued": [], "destinations": []}
         for name, sizes in (("queued", QUEUED), ("destinations", DESTINATIONS)):
-            for size in [s for s in sizes if not a.small or s <= 10_000]:
+            for size in [s for s in sizes if s <= a.most]:
                 with tempfile.TemporaryDirectory(dir=a.workdir) as folder:
                     bench = Bench(os.path.abspath(a.program), a.tools, folder)
                     try:
