@@ -35,10 +35,15 @@ fn sealing_peer() -> Builder {
 
 /// All mail goes to the peer, at the level that the table says, or else in clear.
 fn world(peer: &Peer, table: &str) -> (World, Arc<TableSet>) {
+    world_with(peer, table, "")
+}
+
+/// The same, with more lines of `[transport]`.
+fn world_with(peer: &Peer, table: &str, more: &str) -> (World, Arc<TableSet>) {
     let mut world = World::new(&peer.nexthop(), TlsLevel::None);
     let file = world.folder().join("waxseal.toml");
     let text = format!(
-        "[tls]\nsecurity_level = \"none\"\npolicy_maps = ['{table}']\n[transport]\nrelayhost = \"{}\"\n",
+        "[tls]\nsecurity_level = \"none\"\npolicy_maps = ['{table}']\n[transport]\nrelayhost = \"{}\"\n{more}\n",
         peer.nexthop()
     );
     fs::write(&file, text).expect("the folder is ours");
@@ -148,6 +153,29 @@ async fn survives_an_outage_of(speaks: Speaks) {
     let _server = TableServer::start(speaks, address, answers).await.expect("the port is free again");
     load.submit(20).await;
     load.all_arrived_sealed(&peer).await;
+    assert!(engine.shut_down().await);
+}
+
+/// The policy of one destination is asked of a server that never says a word about it.
+#[actix_rt::test]
+async fn a_question_that_hangs_stalls_no_other_destination() {
+    let slow = sealing_peer().start().await.expect("starts");
+    let quick = sealing_peer().start().await.expect("starts");
+    let hung = slow.nexthop();
+    let answers = move |key: &str| if key == hung { Says::Silence } else { Says::Value("encrypt".into()) };
+    let any = "127.0.0.1:0".parse().expect("an address");
+    let server = TableServer::start(Speaks::Socketmap, any, answers).await.expect("starts");
+    let table = format!("socketmap:inet:{}:policy", server.address());
+    let routes = format!("maps = ['inline:{{ slow.test=smtp:{} }}']", slow.nexthop());
+    let (world, _) = world_with(&quick, &table, &routes);
+    let engine = world.start().await;
+    for number in 0..20 {
+        world.submit(&engine, "a@a.test", &[&format!("b{number}@slow.test")], TEXT).await;
+    }
+    let mut load = Load::new(&world, &engine);
+    load.submit(20).await;
+    load.all_arrived_sealed(&quick).await;
+    assert_eq!(slow.connections(), 0, "its policy is not known");
     assert!(engine.shut_down().await);
 }
 

@@ -8,6 +8,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use waxseal_config::{Config, Gravity};
 use waxseal_ledger::Recorder;
+use waxseal_policy::TableName;
 use waxseal_queue::{Several, Sink};
 use waxseal_queue_manager::{Archive, Engine, EngineEvent, EngineSettings, Opened};
 use waxseal_telemetry::{Protocol, Target, Telemetry};
@@ -85,9 +86,15 @@ fn log_filter(level: &str) -> String {
 fn drop_privileges(config: &Config, store: &Store) -> Result<Vec<String>, String> {
     let Some(name) = &config.user else { return Ok(Vec::new()) };
     let user = host::find_user(name)?;
-    let notices = store.unreadable_for(user.uid, user.gid).iter().map(ToString::to_string).collect();
+    let mut notices = store.unreadable_for(user.uid, user.gid);
+    // What the intake shows, and what it shows by name.
+    let maps = config.intake.tls.sni_maps.iter().map(|map| TableName::new(map));
+    let named = maps.flat_map(|map| config.tables.entries(&map));
+    let named = named.flat_map(|(value, _)| waxseal_intake::chain_files(&value));
+    let own = config.intake.tls.files.paths().cloned();
+    notices.extend(waxseal_trust::unreadable_for(own.chain(named), (user.uid, user.gid)));
     host::become_user(user)?;
-    Ok(notices)
+    Ok(notices.iter().map(ToString::to_string).collect())
 }
 
 async fn run(config: Config, opened: Opened, on_defaults: bool) -> ExitCode {

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    os::unix::net::UnixListener,
+    os::unix::{fs::PermissionsExt as _, net::UnixListener},
     path::Path,
     process::{Command, Output, Stdio},
     time::Duration,
@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 use waxseal_testbed::{
-    Peer,
+    Certificate, Peer,
     dns::{Break, DnsServer, Fault, Zone},
     within,
 };
@@ -168,6 +168,33 @@ fn check_reads_each_entry_of_a_policy_table() {
         write(&folder.path().join("tls_policy"), "good.example may\nbad.example encrypt ciphers=strong\n");
     let config = write(&folder.path().join("main.cf"), &format!("smtp_tls_policy_maps = texthash:{table}\n"));
     says(&["check", "--no-probe", "--config", &config], 78, &["tls_policy:2", "strong", "would wait"]);
+}
+
+/// What the daemon would find out at its start, or at the first handshake for a name.
+#[test]
+fn check_reads_the_chains_and_keys_of_the_intake() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path();
+    let certificate = Certificate::self_signed(&["mail.example.org"]).issue().expect("a certificate");
+    let pair = certificate.key_pem().to_owned() + &certificate.pem();
+    let good = write(&place.join("good.pem"), &pair);
+    let keyless = write(&place.join("keyless.pem"), &certificate.pem());
+    let open = write(&place.join("open.pem"), &pair);
+    for (file, mode) in [(&good, 0o600), (&open, 0o644)] {
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).expect("the file is ours");
+    }
+    let names = write(&place.join("names"), &format!("a.example.org {good}\nb.example.org {keyless}\n"));
+    let check = |chain: &str, more: &str, code: i32, wanted: &[&str]| {
+        let text =
+            format!("hostname = \"mail.example.org\"\n[listen_tls]\nchain_files = [\"{chain}\"]\n{more}");
+        let config = write(&place.join("waxseal.toml"), &text);
+        says(&["check", "--no-probe", "--config", &config], code, wanted);
+    };
+    check(&good, "", 0, &["All is well"]);
+    check(&keyless, "", 78, &["listen_tls", "keyless.pem", "key first"]);
+    check(&open, "", 0, &["everybody may read", "chmod 600"]);
+    let maps = format!("server_sni_maps = [\"texthash:{names}\"]\n");
+    check(&good, &maps, 78, &["names:2: b.example.org", "handshakes for this name fail", "keyless.pem"]);
 }
 
 #[test]

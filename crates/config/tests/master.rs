@@ -139,6 +139,45 @@ fn a_service_with_settings_that_are_not_implemented_parks_its_mail() {
 }
 
 #[test]
+fn listeners_are_those_of_smtpd_unless_a_later_file_says_otherwise() {
+    let master = "smtp inet n - y - - smtpd\n127.0.0.1:10025 inet n - y - - smtpd -o smtpd_client_restrictions=permit\nsubmission inet n - y - - smtpd\n  \
+                  -o smtpd_tls_security_level=encrypt -o smtpd_sasl_auth_enable=yes -o smtpd_relay_restrictions=permit_sasl_authenticated,reject\n\
+                  [::1]:smtps inet n - y - - smtpd -o smtpd_tls_wrappermode=yes\nodd inet n - y - - smtpd\n2525 inet n - y - 1 postscreen\nsmtp unix - - y - - smtp\n";
+    let main =
+        "inet_interfaces = 192.0.2.1, 192.0.2.2\ninet_protocols = ipv4\nsmtpd_tls_security_level = may\n";
+    let config = load(main, master, "").unwrap();
+    let shown = |list: &[waxseal_intake::ListenAddr]| {
+        list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    let intake = &config.intake;
+    assert_eq!(shown(&intake.listen), "192.0.2.1:25 192.0.2.2:25 127.0.0.1:10025");
+    assert_eq!(shown(&intake.submission), "192.0.2.1:587 192.0.2.2:587");
+    assert_eq!(shown(&intake.submissions), "[::1]:465");
+    let mut found = places(&config);
+    found.sort();
+    let expected = [
+        "master.cf:2 smtpd_client_restrictions",
+        "master.cf:3 smtpd_relay_restrictions",
+        "master.cf:3 smtpd_sasl_auth_enable",
+        "master.cf:6 odd",
+        "master.cf:7 2525",
+    ];
+    assert_eq!(found, expected);
+    // Where all demand TLS, none is special.
+    let all = load(&main.replace("may", "encrypt"), "smtp inet n - y - - smtpd\n", "").unwrap();
+    assert_eq!(
+        (shown(&all.intake.listen), all.intake.submission.len()),
+        ("192.0.2.1:25 192.0.2.2:25".into(), 0)
+    );
+    let toml = "[listen]\nsmtp = [\"127.0.0.1:2526\"]\nsubmissions = []\n";
+    let above = load(main, master, toml).unwrap().intake;
+    assert_eq!((shown(&above.listen), above.submissions.len()), ("127.0.0.1:2526".into(), 0));
+    assert_eq!(shown(&above.submission), "192.0.2.1:587 192.0.2.2:587");
+    // Without a server in it, nothing is said of listeners.
+    assert_eq!(shown(&load(main, "smtp unix - - y - - smtp\n", "").unwrap().intake.listen), "127.0.0.1:2525");
+}
+
+#[test]
 fn names_that_postfix_does_not_have_are_told() {
     let main = "smtp_tls_securty_level = encrypt\nours = x\nmine = y\nrelayhost = [$mine.test]\nsmtpd_bannr = z\nsmtp_bind_address = ${ours:a}\nsmtp_helo_name = ${nothing?{$}}$myhostname\n";
     let folder = tempfile::tempdir().unwrap();

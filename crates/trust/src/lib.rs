@@ -58,4 +58,4 @@ pub use name::Name;
 pub use pem::{BadBlock, Block, blocks};
 pub use private::{spki_of_private_key, spki_of_request};
 pub use settings::{Settings, StoreSettings};
-pub use store::Store;
+pub use store::{Store, unreadable_for};

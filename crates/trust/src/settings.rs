@@ -25,6 +25,15 @@ pub struct StoreSettings {
     pub chain_files: Vec<PathBuf>,
 }
 
+impl StoreSettings {
+    /// All files and folders but those of trust anchors.
+    pub fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        let files = [&self.ca_file, &self.ca_path, &self.cert_file, &self.key_file];
+        let files = files.into_iter().chain([&self.eccert_file, &self.eckey_file]);
+        files.flatten().chain(&self.chain_files)
+    }
+}
+
 /// Everything that [`crate::Store`] reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {

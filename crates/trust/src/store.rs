@@ -178,19 +178,9 @@ impl Store {
     pub fn unreadable_for(&self, uid: u32, gid: u32) -> Vec<Notice> {
         let state = self.state.lock();
         let main = [&self.settings.smtp, &self.settings.lmtp];
-        let configured = main.into_iter().chain(self.settings.services.values()).flat_map(|side| {
-            let files = [&side.ca_file, &side.ca_path, &side.cert_file, &side.key_file];
-            let files = files.into_iter().chain([&side.eccert_file, &side.eckey_file]);
-            files.flatten().chain(&side.chain_files)
-        });
-        let mut paths: Vec<_> = configured.chain(state.files.keys()).collect();
-        paths.sort();
-        paths.dedup();
-        let unreadable = paths.into_iter().filter(|path| path.exists() && !file::readable_by(path, uid, gid));
-        let text = format!("user {uid} cannot read it: changes to it will not be noticed but as a failure");
-        unreadable
-            .map(|path| Notice { severity: Severity::Warning, path: path.clone(), text: text.clone() })
-            .collect()
+        let configured =
+            main.into_iter().chain(self.settings.services.values()).flat_map(StoreSettings::paths);
+        unreadable_for(configured.chain(state.files.keys()).cloned(), (uid, gid))
     }
 
     const fn times(&self, now: UnixTime) -> Times {
@@ -252,6 +242,17 @@ impl State {
         self.sets.insert(paths.clone(), Set { versions, anchors: anchors.clone() });
         Ok(anchors)
     }
+}
+
+/// Which of some files a user could not read. They are in force as they were read, and the first change of one of them would be its last.
+#[must_use]
+pub fn unreadable_for(paths: impl IntoIterator<Item = PathBuf>, (uid, gid): (u32, u32)) -> Vec<Notice> {
+    let mut paths: Vec<PathBuf> = paths.into_iter().collect();
+    paths.sort();
+    paths.dedup();
+    let text = format!("user {uid} cannot read it: changes to it will not be noticed but as a failure");
+    let unreadable = paths.into_iter().filter(|path| path.exists() && !file::readable_by(path, uid, gid));
+    unreadable.map(|path| Notice { severity: Severity::Warning, path, text: text.clone() }).collect()
 }
 
 fn same(old: &[Version], new: &[Version]) -> bool {

@@ -130,3 +130,41 @@ async fn a_key_that_is_not_the_certificates_ends_the_start_and_names_the_file() 
     assert_eq!(end.status.code(), Some(78), "{}", end.log);
     assert!(end.log.contains("chain.pem"), "{}", end.log);
 }
+
+/// Threats V11: what a session holds is bounded, be it idle or abused.
+#[tokio::test]
+async fn sessions_take_little_memory_idle_or_abused() {
+    const IDLE: usize = 200;
+    const ABUSED: usize = 20;
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path();
+    let authority = Authority::new("Test CA").expect("an authority");
+    install(place, &authority);
+    let listen = format!("[listen_tls]\nchain_files = [\"{}/chain.pem\"]\n[listen]\n", place.display());
+    let config = daemon::config(place, "[127.0.0.1]:9").replace("[listen]\n", &listen);
+    let daemon = Daemon::start(place, &config).await;
+    let (address, id) = (daemon.smtp(), daemon.id());
+    let measured = tokio::task::spawn_blocking(move || {
+        let open = |count| (0..count).map(|_| connect(address, &authority).expect("a handshake")).collect();
+        // What the first ones need is there for all.
+        drop::<Vec<Sealed>>(open(20));
+        let before = crate::soak::resident(id);
+        let idle: Vec<Sealed> = open(IDLE);
+        let between = crate::soak::resident(id);
+        let mut abused: Vec<Sealed> = open(ABUSED);
+        for client in &mut abused {
+            let _ = client.stream.sock.set_write_timeout(Some(std::time::Duration::from_secs(2)));
+            // A line that does not end, until the server has had enough of it.
+            let flood = [b'x'; 1 << 16];
+            let _ = (0..64).try_for_each(|_| io::Write::write_all(&mut client.stream, &flood));
+        }
+        let after = crate::soak::resident(id);
+        drop((idle, abused));
+        ((between - before) * 1000.0 / IDLE as f64, (after - between) * 1000.0 / ABUSED as f64)
+    });
+    let (idle, abused) = within(LIMIT, measured).await.expect("clients");
+    println!("{idle:.1} kB for an idle TLS session, {abused:.1} kB for one that is flooded");
+    assert!(idle <= 40.0, "{idle:.1} kB for an idle TLS session");
+    assert!(abused <= 1000.0, "{abused:.1} kB for a session that is flooded");
+    assert_eq!(daemon.terminate().await.status.code(), Some(0));
+}

@@ -308,7 +308,7 @@ fn flat(what: &str, samples: &[Sample], of: impl Fn(&Sample) -> f64, most: f64) 
 }
 
 /// Resident memory in MB (proc_pid_status(5)).
-fn resident(process: u32) -> f64 {
+pub(crate) fn resident(process: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
     line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0

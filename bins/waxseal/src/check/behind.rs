@@ -2,7 +2,7 @@
 
 use waxseal_config::{Config, Gravity, Place, Problem};
 use waxseal_dns::Resolver;
-use waxseal_policy::{Concern, findings::Finding};
+use waxseal_policy::{Concern, TableName, findings::Finding};
 use waxseal_transport::Connector;
 use waxseal_trust::Store;
 
@@ -33,6 +33,30 @@ fn of_policy(finding: &Finding) -> Found {
     Found { problem, concern: Some(finding.remark.concern.as_str()) }
 }
 
+/// Chains, keys and authorities of the intake, and the chains that it has for other names.
+fn intake(config: &Config, found: &mut Vec<Problem>) {
+    const REMEDY: &str = "a PEM file has the key first, then its certificate and the issuers; chmod 600";
+    let (notices, error) = waxseal_intake::examine(&config.intake);
+    let odd = |text: String| Problem::warning(Place::Default, "listen_tls", text, String::new());
+    found.extend(notices.into_iter().map(odd));
+    found.extend(error.map(|error| {
+        if config.intake.tls.lenient {
+            // The daemon starts, as Postfix does, and offers no TLS.
+            Problem::warning(Place::Default, "listen_tls", format!("no TLS is offered: {error}"), REMEDY)
+        } else {
+            Problem::new(Place::Default, "listen_tls", error.to_string(), REMEDY)
+        }
+    }));
+    for map in &config.intake.tls.sni_maps {
+        for (value, origin) in config.tables.entries(&TableName::new(map)) {
+            if let Err(error) = waxseal_intake::examine_chain(&value) {
+                let what = format!("handshakes for this name fail: {error}");
+                found.push(Problem::new(Place::of_text(&origin.place), &origin.key, what, REMEDY));
+            }
+        }
+    }
+}
+
 fn services(config: &Config, found: &mut Vec<Problem>) {
     let error = |section: &str, error: &dyn std::error::Error| {
         Problem::new(Place::Default, section, error.to_string(), "")
@@ -50,6 +74,7 @@ fn services(config: &Config, found: &mut Vec<Problem>) {
     if let Err(fault) = Connector::new(config.transport.clone()) {
         found.push(error("transport", &fault));
     }
+    intake(config, found);
     let path = &config.spool.path;
     if path.exists() && !path.is_dir() {
         let what = format!("{} is no folder", path.display());

@@ -25,6 +25,8 @@ use crate::{
 pub(crate) struct MainCf {
     values: BTreeMap<String, Definition>,
     services: Vec<Service>,
+    doors: Vec<Service>,
+    screens: Vec<(Place, String)>,
     /// Names that `master.cf` refers to.
     mentioned: BTreeSet<String>,
     directory: PathBuf,
@@ -99,6 +101,9 @@ impl MainCf {
         let read = master::read(path, text, file, problems);
         self.services.retain(|old| !read.services.iter().any(|new| new.name == old.name));
         self.services.extend(read.services);
+        if !read.doors.is_empty() || !read.screens.is_empty() {
+            (self.doors, self.screens) = (read.doors, read.screens);
+        }
         self.mentioned.extend(read.mentioned);
         self.remarks.extend(read.remarks);
     }
@@ -127,7 +132,17 @@ impl MainCf {
         &self.services
     }
 
-    /// One of them.
+    /// The services of `master.cf` that take mail in.
+    pub(super) fn doors(&self) -> &[Service] {
+        &self.doors
+    }
+
+    /// Services before which postscreen(8) stands.
+    pub(super) fn screens(&self) -> &[(Place, String)] {
+        &self.screens
+    }
+
+    /// One of those that send mail out.
     pub(super) fn service(&self, name: &str) -> Option<&Service> {
         self.services.iter().find(|service| service.name == name)
     }

@@ -3,7 +3,7 @@
 use waxseal_types::Protocol;
 
 use super::{
-    MainCf,
+    MainCf, doors,
     file::Definition,
     master::{self, Service},
     table::{
@@ -37,6 +37,7 @@ pub(super) fn layers(
     out.derived("smtp_tls_", "tls");
     out.derived("lmtp_tls_", "lmtp_tls");
     out.intake_level();
+    out.listeners();
     if out.definition("smtpd_client_ipv6_prefix_length").is_some() {
         out.emit("smtpd_client_ipv6_prefix_length", "listen", "client_ipv6_prefix_length", Number);
     }
@@ -169,6 +170,28 @@ impl<'a> Out<'a> {
                 "security_level",
                 level.to_owned(),
             );
+        }
+    }
+
+    /// Where smtpd(8) listens, where `master.cf` has any; a later file says otherwise as a whole, key by key.
+    fn listeners(&mut self) {
+        let (listeners, _) = doors::listeners(self.cf);
+        let Some(first) = listeners.first() else { return };
+        for key in ["smtp", "submission", "submissions"] {
+            let mine = || listeners.iter().filter(|listener| listener.key == key);
+            let door = mine().next().unwrap_or(first).door;
+            let addresses: Vec<String> =
+                mine().flat_map(|listener| listener.addresses.iter().map(ToString::to_string)).collect();
+            let leaf = Leaf {
+                section: "listen",
+                key,
+                value: toml::Value::String(addresses.join(", ")),
+                place: door.place.clone(),
+                name: door.name.clone(),
+            };
+            if let Some(layer) = self.files.get_mut(door.file) {
+                self.problems.extend(layer.push(leaf).err());
+            }
         }
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Service {
     pub(super) name: String,
     pub(super) protocol: Protocol,
     pub(super) place: Place,
+    /// Which of the files it belongs to, by the order on the command line.
+    pub(super) file: usize,
     /// `-o name=value`.
     pub(super) options: BTreeMap<String, Definition>,
     /// The limit of processes, where there is one.
@@ -35,6 +37,10 @@ pub(super) struct Service {
 #[derive(Debug, Default)]
 pub(super) struct MasterCf {
     pub(super) services: Vec<Service>,
+    /// Services of smtpd(8) on the network; their protocol means nothing.
+    pub(super) doors: Vec<Service>,
+    /// Where postscreen(8) is.
+    pub(super) screens: Vec<(Place, String)>,
     /// Names of parameters that options of any service refer to.
     pub(super) mentioned: BTreeSet<String>,
     pub(super) remarks: Vec<Problem>,
@@ -60,13 +66,29 @@ pub(super) fn read(path: &Path, text: &str, file: usize, problems: &mut Vec<Prob
         let protocol = match *command {
             "smtp" => Protocol::Smtp,
             "lmtp" => Protocol::Lmtp,
+            "smtpd" if *kind == "inet" => {
+                let name = (*name).to_owned();
+                master.doors.push(Service {
+                    name,
+                    protocol: Protocol::Smtp,
+                    place,
+                    file,
+                    options,
+                    processes: None,
+                });
+                continue;
+            }
+            "postscreen" if *kind == "inet" => {
+                master.screens.push((place, (*name).to_owned()));
+                continue;
+            }
             _ => continue,
         };
         if *kind == "inet" {
             continue;
         }
         let processes = Some((*processes).to_owned()).filter(|limit| limit != "-" && limit != "0");
-        let service = Service { name: (*name).to_owned(), protocol, place, options, processes };
+        let service = Service { name: (*name).to_owned(), protocol, place, file, options, processes };
         if let Some(before) = master.services.iter().position(|known| known.name == service.name) {
             let before = master.services.remove(before);
             let what = format!("this service is also at {}", before.place);

@@ -41,7 +41,7 @@ const HEAD: &str = "\
 `queue-manager --config /etc/postfix/main.cf` reads the file as Postfix does: logical lines, `$name`, `${name?text}`, `${name:text}`, comparisons,
 and Postfix's defaults (postconf(5) of 3.11, with its switches by `compatibility_level`). `-o` options of `master.cf` beside the file override it for their
 service. One beside `smtp` and `lmtp` that differs from them has policies, trust stores, time-outs and connections of its own; where it differs in what is not
-implemented and concerns TLS or credentials, it is not carried out, and its mail waits.
+implemented and concerns TLS or credentials, it is not carried out, and its mail waits. The services of `smtpd` are the listeners.
 `waxseal check --parameters` prints this list, and `waxseal check` tells what of it concerns a configuration.
 
 One default is not that of 3.11: `smtp_tls_dane_insecure_mx_policy` is `dane` only where `smtp_tls_security_level` is, as up to Postfix 3.7.11.

@@ -3,7 +3,7 @@
 use waxseal_types::Protocol;
 
 use super::{
-    MainCf,
+    MainCf, doors,
     expand::names_in,
     file::Definition,
     master::{self, Difference, Service},
@@ -49,6 +49,7 @@ pub(super) fn collect(cf: &MainCf, all: &mut Vec<Problem>) {
             all.push(Problem::notice(service.place.clone(), "maxproc", what, remedy));
         }
     }
+    doors::remarks(cf, all);
     unknown(cf, all);
 }
 

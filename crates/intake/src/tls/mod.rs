@@ -327,6 +327,11 @@ fn with_identity(config: &Arc<ServerConfig>, identity: Option<Arc<Identity>>) ->
     Arc::new(config)
 }
 
+/// Whether the value of an entry of `tls_server_sni_maps` could be served.
+pub(crate) fn examine_chain(value: &str) -> Result<(), Error> {
+    sni::chain(crate::chain_files(value), &provider()).map(drop)
+}
+
 fn provider() -> CryptoProvider {
     use aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
     // The client's order decides among these: nobody is asked for a second hello who has sent a share.

@@ -65,19 +65,14 @@ impl NameMaps {
 
     /// The chain files that a table's value names, from memory where they have not changed.
     fn load(&self, value: &str, provider: &CryptoProvider) -> Result<Arc<Identity>, Error> {
-        let files: Vec<PathBuf> =
-            value.split([',', ' ', '\t']).filter(|word| !word.is_empty()).map(PathBuf::from).collect();
+        let files = crate::chain_files(value);
         let stamp: Stamp = files.iter().map(|file| stamp(file)).collect();
         if let Some((seen, identity)) = self.known.lock().get(value)
             && *seen == stamp
         {
             return Ok(Arc::clone(identity));
         }
-        for file in &files {
-            check_permissions(file)?;
-        }
-        let settings = StoreSettings { chain_files: files, ..StoreSettings::default() };
-        let identity = Arc::new(read(settings, provider)?);
+        let identity = Arc::new(chain(files, provider)?);
         let mut known = self.known.lock();
         if known.len() >= KEPT {
             known.clear();
@@ -85,6 +80,14 @@ impl NameMaps {
         known.insert(value.to_owned(), (stamp, Arc::clone(&identity)));
         Ok(identity)
     }
+}
+
+/// Reads the chain files of a name.
+pub(super) fn chain(files: Vec<PathBuf>, provider: &CryptoProvider) -> Result<Identity, Error> {
+    for file in &files {
+        check_permissions(file)?;
+    }
+    read(StoreSettings { chain_files: files, ..StoreSettings::default() }, provider)
 }
 
 /// Reads chain files once, by the rules of all chain files.
