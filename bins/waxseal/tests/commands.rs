@@ -176,9 +176,9 @@ fn check_reads_the_chains_and_keys_of_the_intake() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = folder.path();
     let certificate = Certificate::self_signed(&["mail.example.org"]).issue().expect("a certificate");
-    let pair = certificate.key_pem().to_owned() + &certificate.pem();
+    let pair = certificate.key_pem().to_owned() + certificate.pem();
     let good = write(&place.join("good.pem"), &pair);
-    let keyless = write(&place.join("keyless.pem"), &certificate.pem());
+    let keyless = write(&place.join("keyless.pem"), certificate.pem());
     let open = write(&place.join("open.pem"), &pair);
     for (file, mode) in [(&good, 0o600), (&open, 0o644)] {
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).expect("the file is ours");
