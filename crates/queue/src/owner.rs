@@ -4,7 +4,10 @@
 //! from it (marks for the spool, a retry, a notification) is worked out here and carried out by the queue manager.
 
 mod orders;
+mod part;
+mod rest;
 mod results;
+mod unrouted;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,17 +17,19 @@ use std::{
 
 use bytes::Bytes;
 use waxseal_spool::{Progress, RecipientResult, RecipientState};
-use waxseal_types::{Envelope, NextHop, QueueId, Service, UnixTime};
+use waxseal_types::{Envelope, QueueId, UnixTime};
 
 use crate::{
     Account, Destination, Job, Settings,
     account::Failure,
     bounce::{Action, Report},
-    routing::{Routed, RoutedPart},
 };
 
 pub use orders::{Place, Remains};
+pub use part::Part;
+use rest::Dormitory;
 use results::{delayed, settled, stored};
+pub use unrouted::Unrouted;
 
 /// How many octets of texts stay in memory until they are delivered (design §6); the others are read back from the spool.
 const FRESH_LIMIT: usize = 16 << 20;
@@ -32,7 +37,10 @@ const FRESH_LIMIT: usize = 16 << 20;
 /// All messages of one core.
 #[derive(Debug, Default)]
 pub struct Owner {
+    /// Those of which there is more to know than when they are due.
     messages: BTreeMap<QueueId, Message>,
+    /// The others.
+    resting: Dormitory,
     /// Octets of texts at hand.
     held: usize,
     /// How many parts operators hold, for each destination.
@@ -66,31 +74,6 @@ pub struct Message {
     gathering: Option<UnixTime>,
     /// Recipients of whose delay the sender is told, or was: once each.
     warned: Vec<usize>,
-}
-
-/// The recipients of a message at one destination.
-#[derive(Debug, Clone)]
-pub struct Part {
-    /// Where they are.
-    pub destination: Destination,
-    /// Next hops that are tried when it cannot be reached.
-    pub alternatives: Vec<NextHop>,
-    /// Those not settled.
-    pub recipients: Vec<usize>,
-    /// Attempts made.
-    pub attempts: u32,
-    /// Whether an attempt is under way.
-    pub active: bool,
-    /// Whether an operator holds it.
-    pub held: bool,
-    /// Whether an operator chose its next hop: its routes are not asked for again.
-    pub pinned: bool,
-    /// When the next is due, where none is under way.
-    pub due: UnixTime,
-    /// Since when it fails.
-    pub first_failure: Option<UnixTime>,
-    /// Who submitted the message ([`crate::client_number`]).
-    pub client: u32,
 }
 
 /// What follows from the end of an attempt.
@@ -132,18 +115,36 @@ impl Owner {
             *self.holds.entry(part.destination.clone()).or_default() += 1;
         }
         self.messages.insert(id, Message { fresh, parts, reports, gathering, warned: Vec::new() });
+        self.lay(id);
+    }
+
+    /// The message, whether it rests or not.
+    fn awake(&mut self, id: QueueId) -> Option<&mut Message> {
+        if !self.messages.contains_key(&id) {
+            let message = self.resting.wake(id)?;
+            self.messages.insert(id, message);
+        }
+        self.messages.get_mut(&id)
+    }
+
+    /// A message that only waits takes less memory.
+    fn lay(&mut self, id: QueueId) {
+        self.resting.lay(id, &mut self.messages);
     }
 
     /// The sender of a message knows already that these recipients still wait.
     pub fn warned(&mut self, id: QueueId, recipients: Vec<usize>) {
-        if let Some(message) = self.messages.get_mut(&id) {
+        if !recipients.is_empty()
+            && let Some(message) = self.awake(id)
+        {
             message.warned = recipients;
+            self.lay(id);
         }
     }
 
     /// The recipients of a part have other routes by now: `parts` stand in its place.
     pub fn replace(&mut self, job: &Job, parts: Vec<Part>, reports: Vec<Report>, now: UnixTime) -> Replaced {
-        let Some(message) = self.messages.get_mut(&job.id) else { return Replaced::default() };
+        let Some(message) = self.awake(job.id) else { return Replaced::default() };
         if let Some(slot) = message.parts.get_mut(job.part as usize) {
             *slot = None;
         }
@@ -159,6 +160,7 @@ impl Owner {
             .collect();
         message.parts.extend(parts.into_iter().map(Some));
         if message.parts.iter().any(Option::is_some) {
+            self.lay(job.id);
             return Replaced { jobs, told: None };
         }
         let reports = std::mem::take(&mut message.reports);
@@ -166,8 +168,9 @@ impl Owner {
         Replaced { jobs, told: Some(reports) }
     }
 
-    fn forget(&mut self, id: QueueId) {
-        if let Some(message) = self.messages.remove(&id) {
+    /// A message that is no more.
+    pub fn forget(&mut self, id: QueueId) {
+        if let Some(message) = self.messages.remove(&id).or_else(|| self.resting.wake(id)) {
             self.held -= message.held();
             for part in message.parts.iter().flatten().filter(|part| part.held) {
                 release(&mut self.holds, &part.destination);
@@ -181,27 +184,30 @@ impl Owner {
         self.held
     }
 
-    /// A message.
+    /// Whether a message is here.
     #[must_use]
-    pub fn get(&self, id: QueueId) -> Option<&Message> {
-        self.messages.get(&id)
+    pub fn has(&self, id: QueueId) -> bool {
+        self.messages.contains_key(&id) || self.resting.has(id)
     }
 
     /// How many.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.messages.len()
+        self.messages.len() + self.resting.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+        self.len() == 0
     }
 
     /// An attempt begins: the part, unless the message is gone or the attempt is out of date.
     pub fn begin(&mut self, job: &Job) -> Option<(Part, Option<Fresh>)> {
-        let message = self.messages.get_mut(&job.id)?;
+        if self.resting.is_current(job) == Some(false) {
+            return None;
+        }
+        let message = self.awake(job.id)?;
         let part = message.parts.get_mut(job.part as usize)?.as_mut()?;
         // What an operator held or tried anew since leaves orders behind that are out of date.
         if part.active || part.held || part.attempts != job.attempts {
@@ -218,14 +224,16 @@ impl Owner {
         if let Some(Some(part)) = part {
             part.active = false;
         }
+        self.lay(job.id);
     }
 
     /// An attempt could not even begin (its text cannot be read, a fault of ours): the part waits.
     pub fn postpone(&mut self, job: &Job, wait: Duration, now: UnixTime) -> Option<(Job, UnixTime)> {
-        let part = self.messages.get_mut(&job.id)?.parts.get_mut(job.part as usize)?.as_mut()?;
+        let part = self.awake(job.id)?.parts.get_mut(job.part as usize)?.as_mut()?;
         part.active = false;
         part.due = now + wait;
-        Some((job.clone(), part.due))
+        self.lay(job.id);
+        Some((job.clone(), now + wait))
     }
 
     /// An attempt has ended.
@@ -238,11 +246,11 @@ impl Owner {
     ) -> Effects {
         let (settings, backoff) = times;
         let mut effects = Effects::default();
-        let Some(message) = self.messages.get_mut(&job.id) else { return effects };
+        let Some(message) = self.awake(job.id) else { return effects };
         let Some(slot) = message.parts.get_mut(job.part as usize) else { return effects };
         let Some(part) = slot.as_mut() else { return effects };
         part.active = false;
-        part.attempts = job.attempts + 1;
+        part.attempts = (job.attempts + 1).min(Job::MOST_ATTEMPTS);
         let end_of_life = account.envelope.arrived + settings.lifetime(&account.envelope);
         let due = (now + backoff).min(end_of_life.max(now + Duration::from_secs(1)));
         let too_old = now >= end_of_life;
@@ -289,8 +297,19 @@ impl Owner {
         self.held -= before - message.held();
         if effects.finished {
             self.forget(job.id);
+        } else {
+            self.lay(job.id);
         }
         effects
+    }
+
+    /// Since when a part fails that an attempt is under way for, as the spool has it.
+    pub fn fails_since(&mut self, job: &Job, since: Option<UnixTime>) {
+        let part =
+            self.messages.get_mut(&job.id).and_then(|message| message.parts.get_mut(job.part as usize));
+        if let Some(Some(part)) = part {
+            part.first_failure = part.first_failure.or(since);
+        }
     }
 
     /// The gathering of reports about `id` has lasted long enough: what is to be told.
@@ -300,7 +319,9 @@ impl Owner {
             return Vec::new();
         }
         message.gathering = None;
-        std::mem::take(&mut message.reports)
+        let reports = std::mem::take(&mut message.reports);
+        self.lay(id);
+        reports
     }
 }
 
@@ -340,49 +361,6 @@ impl Message {
     }
 }
 
-impl Part {
-    /// A part that nothing has happened to.
-    #[must_use]
-    pub fn routed(part: RoutedPart) -> Self {
-        Self {
-            destination: part.destination,
-            alternatives: part.alternatives,
-            recipients: part.recipients,
-            attempts: 0,
-            active: false,
-            held: false,
-            pinned: false,
-            due: UnixTime::default(),
-            first_failure: None,
-            client: 0,
-        }
-    }
-
-    /// A recipient without a route: it waits under a name that is no next hop of anybody (RFC 2606 §2), to be routed anew when its time comes.
-    #[must_use]
-    pub fn parked(index: usize) -> Self {
-        let nexthop = NextHop::nowhere();
-        let destination = Destination { service: Service::SMTP, nexthop };
-        Self::routed(RoutedPart { destination, alternatives: Vec::new(), recipients: vec![index] })
-    }
-
-    /// Whether `routed` says what this part was made of.
-    #[must_use]
-    pub fn is_still(&self, routed: &Routed) -> bool {
-        let [part] = routed.parts.as_slice() else { return false };
-        let elsewhere =
-            !(routed.refused.is_empty() && routed.parked.is_empty() && routed.discarded.is_empty());
-        !elsewhere && part.destination == self.destination && part.recipients == self.recipients
-    }
-
-    /// Its job for the schedule, as part `number` of message `id`.
-    #[must_use]
-    pub fn job(&self, id: QueueId, number: usize) -> Job {
-        let part = u32::try_from(number).unwrap_or(u32::MAX);
-        Job { id, part, attempts: self.attempts, client: self.client }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use waxseal_types::{BodyKind, TraceContext};
@@ -417,7 +395,8 @@ mod tests {
             owner.admit(QueueId::from_u64(id), body, vec![Part::parked(0)], (Vec::new(), now));
         }
         let kept = |owner: &Owner| -> Vec<bool> {
-            (0..5).map(|id| owner.get(QueueId::from_u64(id)).is_some_and(|m| m.fresh.is_some())).collect()
+            let message = |id| owner.messages.get(&QueueId::from_u64(id));
+            (0..5).map(|id| message(id).is_some_and(|m| m.fresh.is_some())).collect()
         };
         assert_eq!(kept(&owner), [true, true, true, true, false], "the fifth is read back");
         let gone = owner.take_out((QueueId::from_u64(0), 0), 0, &[0], (Vec::new(), now));

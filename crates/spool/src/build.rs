@@ -1,6 +1,6 @@
 //! From requests to the records of one group, and to what they will mean for the index once they are durable.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, io::ErrorKind, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -10,7 +10,7 @@ use crate::{
     Error, Progress, RecipientResult,
     codec::{self, Mark},
     footer::Item,
-    format::{EXTERNAL, Kind},
+    format::{EXTERNAL, Kind, segment_name},
     group::{Group, Parts},
     index::{Entry, Index, Place, units},
     read::{RawPut, read_states},
@@ -45,7 +45,8 @@ pub(crate) enum Effect {
 #[derive(Debug, Clone, Copy)]
 enum Staged {
     Put,
-    Marked(Place),
+    /// Where; and whether a notification about it is in this group.
+    Marked(Place, bool),
     Finished,
 }
 
@@ -104,7 +105,7 @@ impl Build {
         let entry = self.index.lock().find(id);
         match (self.staged.get(&id), entry) {
             (Some(Staged::Finished | Staged::Put), _) | (_, None) => Err(unknown),
-            (Some(Staged::Marked(place)), Some(entry)) => Ok((entry, *place)),
+            (Some(Staged::Marked(place, _)), Some(entry)) => Ok((entry, *place)),
             (None, Some(entry)) => Ok((entry, entry.mark)),
         }
     }
@@ -161,7 +162,8 @@ impl Build {
             None => self.record(Kind::Update, id, &mark),
         };
         self.effects.push(Effect::Mark { id, place });
-        self.staged.insert(id, Staged::Marked(place));
+        let told = dsn.is_some() || self.is_told(id);
+        self.staged.insert(id, Staged::Marked(place, told));
         Ok(())
     }
 
@@ -197,8 +199,17 @@ impl Build {
         Ok(results)
     }
 
+    fn is_told(&self, id: u64) -> bool {
+        matches!(self.staged.get(&id), Some(Staged::Marked(_, true)))
+    }
+
     fn done(&mut self, id: u64, dsn: Option<&Prepared>) -> Result<(), Error> {
         self.find(id)?;
+        if self.is_told(id) {
+            // Of a torn group some records may be left: the end must not outlive the notification that it takes for granted.
+            let (name, source) = (segment_name(self.segment), Arc::new(ErrorKind::WouldBlock.into()));
+            return Err(Error::Io { doing: "wait for", name, source });
+        }
         match dsn {
             Some(dsn) => {
                 self.check_new(dsn.id)?;
@@ -226,13 +237,13 @@ impl Build {
         if entry.put.segment != from {
             let place = self.record(Kind::Update, id, &mark);
             self.effects.push(Effect::Mark { id, place });
-            self.staged.insert(id, Staged::Marked(place));
+            self.staged.insert(id, Staged::Marked(place, false));
             return Ok(());
         }
         let Some(put) = self.reread(id, &entry)? else { return Ok(()) };
         let place = self.push_put(Kind::PutUpdate, id, &put, &join(&mark, &put.meta));
         self.effects.push(Effect::Mark { id, place });
-        self.staged.insert(id, Staged::Marked(place));
+        self.staged.insert(id, Staged::Marked(place, false));
         Ok(())
     }
 

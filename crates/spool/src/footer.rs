@@ -7,7 +7,7 @@
 //! trailer  "WXIX" 0:4 group:8 items:4 crc_items:4 0:484 crc:4             the offset of the group, how many, and their checksum
 //! ```
 
-use std::io;
+use std::{io, sync::mpsc::sync_channel, thread};
 
 use crate::{
     format::{GROUP_HEADER, GroupHeader, INDEX, Kind, SEALED, SECTOR, Seed, u32_at, u64_at},
@@ -88,8 +88,45 @@ pub(crate) fn encode(items: &[Item], sequence: u64, seed: Seed, offset: u64) -> 
     out
 }
 
+/// Threads that read ahead where there is much to read, which is where a disk and a checksum take turns.
+const READERS: usize = 4;
+/// So much in all segments.
+const MUCH: u64 = 256 << 20;
+
+/// What [`read`] says of a segment.
+pub(crate) type Footer = io::Result<Option<(Vec<Item>, u64, u64)>>;
+
+/// The indexes of segments of these lengths, in their order; a few are read ahead.
+pub(crate) fn read_all<E>(
+    segments: &[(&Source, u64)],
+    mut each: impl FnMut(usize, Footer) -> Result<(), E>,
+) -> Result<(), E> {
+    if segments.iter().map(|(_, length)| length).sum::<u64>() < MUCH {
+        let mut numbered = segments.iter().enumerate();
+        return numbered.try_for_each(|(number, (source, length))| each(number, read(source, *length)));
+    }
+    thread::scope(|scope| {
+        let reader = |first| {
+            let (sender, receiver) = sync_channel(1);
+            scope.spawn(move || {
+                let mine = segments.iter().skip(first).step_by(READERS);
+                // Nobody listens any more where something cannot be read.
+                let _ = mine.map(|(source, length)| sender.send(read(source, *length))).find(Result::is_err);
+            });
+            receiver
+        };
+        let readers: Vec<_> = (0..READERS).map(reader).collect();
+        for number in 0..segments.len() {
+            // A reader that panicked makes the scope panic.
+            let Ok(footer) = readers[number % READERS].recv() else { break };
+            each(number, footer)?;
+        }
+        Ok(())
+    })
+}
+
 /// The index of a segment of `length` octets, with its group's sequence number and offset; `None` if it has none that holds: then its records tell.
-pub(crate) fn read(source: &Source, length: u64) -> io::Result<Option<(Vec<Item>, u64, u64)>> {
+pub(crate) fn read(source: &Source, length: u64) -> Footer {
     let Some(trailer_at) = length.checked_sub(TRAILER as u64) else { return Ok(None) };
     let mut trailer = [0; TRAILER];
     if source.file.read_at(&mut trailer, trailer_at)? < TRAILER

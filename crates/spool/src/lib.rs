@@ -91,6 +91,7 @@ pub use metrics::{COMMIT_BOUNDS, CommitTimes, Meter, Metrics};
 pub use recover::{Damage, Report};
 pub use repair::{Repair, repair, repair_on};
 pub use settings::Settings;
+pub use shelf::Shelf;
 pub use sim::SimDisk;
 pub use storage::{Storage, StorageFile};
 pub use stream::{BodyReader, BodyWriter, Streamed};

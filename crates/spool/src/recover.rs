@@ -12,7 +12,7 @@ use crate::{
     Error, Storage,
     body::{body_id, body_name},
     codec::{self, Flaw, NEWER},
-    footer::{self, Item},
+    footer::{self, Footer, Item},
     format::{
         FIRST_GROUP, Kind, NoHeader, RecordHeader, Seed, SegmentHeader, VERSION, segment_name, segment_number,
     },
@@ -112,10 +112,12 @@ pub(crate) fn recover(storage: &dyn Storage, mode: Mode, each: &mut Each<'_>) ->
     }
     let vouched: BTreeMap<u32, u64> =
         segments.iter().map(|segment| (segment.header.previous, segment.header.vouched)).collect();
-    for segment in segments {
+    let sources: Vec<_> = segments.iter().map(|segment| (&segment.source, segment.length)).collect();
+    footer::read_all(&sources, |number, footer| {
+        let segment = &segments[number];
         let vouched = vouched.get(&segment.header.number).copied().unwrap_or(0);
-        found.read(storage, &segment, vouched, each)?;
-    }
+        found.read(storage, (segment, footer), vouched, each)
+    })?;
     found.bodies(storage, names.iter().filter_map(|name| body_id(name)))?;
     // What was renamed or removed before a crash stays so from here on: spares are written over.
     if mode != Mode::Look {
@@ -193,12 +195,12 @@ impl Found {
     fn read(
         &mut self,
         storage: &dyn Storage,
-        segment: &Opened,
+        (segment, footer): (&Opened, Footer),
         vouched: u64,
         each: &mut Each<'_>,
     ) -> Result<(), Error> {
         let Opened { header: SegmentHeader { number, .. }, source, length } = segment;
-        let indexed = footer::read(source, *length).map_err(|e| io_error("read", &source.name, e))?;
+        let indexed = footer.map_err(|e| io_error("read", &source.name, e))?;
         if let (Some((items, sequence, _)), Mode::Own) = (indexed, self.mode) {
             items.iter().for_each(|item| self.apply(*number, item));
             let outline =

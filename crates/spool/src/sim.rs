@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, IoSlice},
+    ops::RangeInclusive,
     sync::Arc,
 };
 
@@ -32,7 +33,7 @@ struct World {
     durable_folder: BTreeMap<String, usize>,
     folder_changes: Vec<FolderChange>,
     calls: u64,
-    fail: Option<(u64, io::ErrorKind)>,
+    fail: Option<(RangeInclusive<u64>, io::ErrorKind)>,
     power_off: Option<u64>,
     capacity: Option<u64>,
     holding: bool,
@@ -84,8 +85,8 @@ impl World {
         if self.power_off.is_some_and(|at| self.calls > at) {
             return Err(io::Error::other("no power"));
         }
-        match self.fail {
-            Some((at, kind)) if at == self.calls => Err(kind.into()),
+        match &self.fail {
+            Some((calls, kind)) if calls.contains(&self.calls) => Err((*kind).into()),
             Some(_) | None => Ok(()),
         }
     }
@@ -165,9 +166,9 @@ impl SimDisk {
         self.world().calls
     }
 
-    /// Makes the call with that number fail, counted from the beginning.
-    pub fn fail_call(&self, number: u64, kind: io::ErrorKind) {
-        self.world().fail = Some((number, kind));
+    /// Makes these calls, counted as [`SimDisk::calls`] counts them, fail so.
+    pub fn fail_calls(&self, numbers: RangeInclusive<u64>, kind: io::ErrorKind) {
+        self.world().fail = Some((numbers, kind));
     }
 
     /// Makes every call after that number fail.

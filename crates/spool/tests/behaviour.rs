@@ -210,6 +210,35 @@ fn a_full_disk_refuses_mail_and_still_takes_marks() {
 }
 
 #[test]
+fn a_disk_that_turns_read_only_refuses_mail_and_forgets_no_mark() {
+    let disk = SimDisk::new(4);
+    let mut life = live(&disk, small()).unwrap();
+    let mut first = life.log.put(put(1, 1, 100));
+    life.stepper.step();
+    poll(&mut first).unwrap().unwrap();
+    disk.fail_calls(disk.calls() + 1..=u64::MAX, ErrorKind::ReadOnlyFilesystem);
+    let (mut mark, mut second) = (done(&life.log, 1), life.log.put(put(2, 1, 100)));
+    for _ in 0..20 {
+        life.stepper.step();
+    }
+    assert!(poll(&mut mark).is_none(), "a mark that cannot be written waits");
+    assert!(poll(&mut second).unwrap().is_err());
+    // Somebody mounts it anew.
+    disk.fail_calls(0..=0, ErrorKind::Other);
+    let settled = (0..20).find_map(|_| {
+        life.stepper.step();
+        poll(&mut mark)
+    });
+    settled.unwrap().unwrap();
+    let mut third = life.log.put(put(3, 1, 100));
+    life.stepper.step();
+    poll(&mut third).unwrap().unwrap();
+    let (_, recovery, _) = open_stepped(Arc::new(disk.crash()), small()).unwrap();
+    let ids: Vec<_> = recovery.map(|message| message.unwrap().envelope.id.as_u64()).collect();
+    assert_eq!(ids, [3], "the first is done, the second was refused");
+}
+
+#[test]
 fn a_failed_sync_is_not_believed_the_second_time() {
     let disk = SimDisk::new(5);
     let mut life = live(&disk, small()).unwrap();
@@ -218,7 +247,8 @@ fn a_failed_sync_is_not_believed_the_second_time() {
     poll(&mut first).unwrap().unwrap();
     let mut second = life.log.put(put(2, 1, 100));
     // Free space, write, sync: whichever of the next calls it is, the message is written elsewhere.
-    disk.fail_call(disk.calls() + 2, ErrorKind::Other);
+    let next = disk.calls() + 2;
+    disk.fail_calls(next..=next, ErrorKind::Other);
     life.stepper.step();
     poll(&mut second).unwrap().unwrap();
     assert_eq!(life.log.metrics().failures, 1);

@@ -79,7 +79,7 @@ fn each_call_fails_once() {
     for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
         for call in 1.. {
             let (mut random, mut model, disk) = (Random(call), Model::default(), SimDisk::new(call));
-            disk.fail_call(call, kind);
+            disk.fail_calls(call..=call, kind);
             let mut life = live(&disk, small()).or_else(|_| live(&disk, small())).unwrap();
             run(&mut model, &mut life, &mut random, 150);
             drop(life);

@@ -8,7 +8,7 @@ use waxseal_spool::{RecipientResult, Update};
 use waxseal_types::{EnhancedStatus, Envelope, UnixTime};
 
 use super::{
-    delivery::{self, Unrouted},
+    delivery,
     manager::{QueueManager, now},
     saving::Mark,
 };
@@ -17,7 +17,7 @@ use crate::{
     account::Failure,
     bounce::{Action, Report},
     client_number, disposition,
-    owner::{Part, Replaced},
+    owner::{Part, Replaced, Unrouted},
     routing::Routed,
 };
 

@@ -70,10 +70,7 @@ impl Handler<Show> for QueueManager {
     type Result = ResponseFuture<Option<ShownMessage>>;
 
     fn handle(&mut self, Show(id): Show, _: &mut Context<Self>) -> Self::Result {
-        let parts = self
-            .owner
-            .get(id)
-            .map(|message| message.numbered().map(|(number, part)| part.entry((id, number))).collect());
+        let parts: Option<Vec<Entry>> = self.owner.has(id).then(|| self.owner.parts_of(id).collect());
         let asked = put(self.board.borrow().spool.as_ref(), waxseal_spool::actor::ReadMsg(id));
         Box::pin(async move {
             let stored = answer(asked, None).await?.ok()?;

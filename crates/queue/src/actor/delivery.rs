@@ -6,7 +6,8 @@ use actix::{Addr, Message};
 use bytes::Bytes;
 use waxseal_policy::{Route, RouteLookup, Step, actor::AskRoute};
 use waxseal_spool::{
-    Accept as _, Outcome, Progress, Put, RecipientResult, RecipientState, Recovered, Update, actor::ReadMsg,
+    Accept as _, Error, Outcome, Progress, Put, RecipientResult, RecipientState, Stored, Update,
+    actor::ReadMsg,
 };
 use waxseal_types::{Envelope, Mailbox, QueueId, UnixTime};
 
@@ -22,7 +23,7 @@ use crate::{
     account::Failure,
     bounce::{self, Action, Report},
     disposition, drive,
-    owner::Part,
+    owner::{Part, Unrouted},
     routing::{self, Routed},
 };
 
@@ -74,14 +75,16 @@ impl Drop for Ticket {
 
 /// How an attempt ended.
 pub(super) enum End {
-    /// With an account.
-    Made(Box<Account>, Feedback, Bytes),
+    /// With an account; since when the part fails, as far as the spool knows.
+    Made(Box<Account>, Feedback, Bytes, Option<UnixTime>),
     /// Not made: the routes of its recipients are others by now.
     Rerouted(Routed, Arc<Envelope>, Bytes),
     /// Not made: it was to ride on a connection that has no place for it.
     NoPlace,
     /// Not made: there are as many connections as may be, to its address or in all.
     Crowded,
+    /// Not made: the message is not in the spool any more.
+    Gone,
     /// Not made, by a fault of ours.
     Impossible,
 }
@@ -104,7 +107,10 @@ impl Attempt {
     }
 
     async fn run(self) -> End {
-        let Some((envelope, body)) = self.message().await else { return End::Impossible };
+        let Text { envelope, body, since } = match self.text().await {
+            Ok(text) => text,
+            Err(end) => return end,
+        };
         // Design §2: routing comes first, also at every retry.
         if self.start.job.attempts > 0 && !self.part.pinned {
             let routes =
@@ -128,7 +134,7 @@ impl Attempt {
         // At shutdown an attempt that has sent nothing is dropped as if it had not begun; its message is on disk.
         tokio::select! {
             biased;
-            (account, feedback) = drive(plan, &self.actors, now) => End::Made(account, feedback, body),
+            (account, feedback) = drive(plan, &self.actors, now) => End::Made(account, feedback, body, since),
             crowded = self.actors.passage.stepped_off() => {
                 if crowded { End::Crowded } else { End::NoPlace }
             }
@@ -136,20 +142,32 @@ impl Attempt {
         }
     }
 
-    async fn message(&self) -> Option<(Arc<Envelope>, Bytes)> {
-        if let Some(fresh) = &self.fresh {
-            return Some(fresh.clone());
+    async fn text(&self) -> Result<Text, End> {
+        if let Some((envelope, body)) = self.fresh.clone() {
+            return Ok(Text { envelope, body, since: None });
         }
         let id = self.start.job.id;
         let asked = put(self.actors.board.borrow().spool.as_ref(), ReadMsg(id));
-        match answer(asked, None).await? {
-            Ok(stored) => Some((Arc::new(stored.envelope), stored.body)),
+        match answer(asked, None).await.ok_or(End::Impossible)? {
+            Ok(Stored { envelope, states, body }) => {
+                let part = self.part.recipients.iter().filter_map(|index| states.get(*index));
+                let since = part.filter_map(|progress| progress.first_failure).min();
+                Ok(Text { envelope: Arc::new(envelope), body, since })
+            }
             Err(error) => {
                 tracing::error!("{id}: the message cannot be read: {error}");
-                None
+                Err(if matches!(error, Error::Unknown(_)) { End::Gone } else { End::Impossible })
             }
         }
     }
+}
+
+/// A message at hand.
+struct Text {
+    envelope: Arc<Envelope>,
+    body: Bytes,
+    /// Since when the part fails.
+    since: Option<UnixTime>,
 }
 
 /// The routes of some recipients. Tables are asked through the policy service; where none has to be asked, nobody is.
@@ -186,43 +204,13 @@ fn at_once(common: &Common, mailbox: &Mailbox) -> Option<Result<Route, Failure>>
     }
 }
 
-/// A message whose routes are to be found.
-pub(super) struct Unrouted {
-    pub(super) envelope: Arc<Envelope>,
-    pub(super) body: Option<Bytes>,
-    pub(super) recipients: Vec<usize>,
-    pub(super) attempts: u32,
-    pub(super) due: UnixTime,
-    /// Those that an operator holds.
-    pub(super) held: Vec<usize>,
-    /// What the sender has not been told yet.
-    pub(super) reports: Vec<Report>,
-    /// Recipients of whose delay the sender was told.
-    pub(super) warned: Vec<usize>,
-}
+/// Each recipient with its route, or with why it has none now.
+type Routes = Vec<(usize, Result<Route, Failure>)>;
 
-impl Unrouted {
-    /// A message that nothing has happened to.
-    pub(super) fn fresh(envelope: Arc<Envelope>, body: Bytes) -> Self {
-        Self {
-            recipients: (0..envelope.recipients.len()).collect(),
-            envelope,
-            body: Some(body),
-            attempts: 0,
-            due: UnixTime::default(),
-            held: Vec::new(),
-            reports: Vec::new(),
-            warned: Vec::new(),
-        }
-    }
-}
-
-impl Unrouted {
-    fn admitted(self, routes: Vec<(usize, Result<Route, Failure>)>, limit: usize) -> Admitted {
-        let Self { envelope, body, recipients: _, attempts, due, held, reports, warned } = self;
-        let routed = routing::split(routes, limit);
-        Admitted { envelope, body, routed, attempts, due, held, reports, warned }
-    }
+pub(super) fn admitted(common: &Common, message: Unrouted, routes: Routes) -> Admitted {
+    let Unrouted { envelope, body, recipients: _, attempts, due, held, reports, warned } = message;
+    let routed = routing::split(routes, common.settings.destination_recipient_limit);
+    Admitted { envelope, body, routed, attempts, due, held, reports, warned }
 }
 
 /// Finds the routes of a message: at once where no table has to be asked, by a task that tells the manager otherwise.
@@ -232,61 +220,31 @@ pub(super) fn route(
     message: Unrouted,
     manager: Option<&Arc<Addr<QueueManager>>>,
 ) -> Option<Admitted> {
-    let limit = common.settings.destination_recipient_limit;
-    let recipients = message.recipients.iter();
-    let mailbox = |index: &usize| message.envelope.recipients.get(*index).map(|recipient| &recipient.mailbox);
-    let routes: Option<Vec<_>> =
-        recipients.map(|index| Some((*index, at_once(common, mailbox(index)?)?))).collect();
-    if let Some(routes) = routes {
-        return Some(message.admitted(routes, limit));
+    if let Some(routes) = routes_at_once(common, &message) {
+        return Some(admitted(common, message, routes));
     }
     let (common, board, manager) = (common.clone(), Rc::clone(board), Arc::clone(manager?));
     actix_rt::spawn(async move {
-        let routes = find_routes(&common, &board, &message.envelope, &message.recipients).await;
-        manager.do_send(message.admitted(routes, limit));
+        manager.do_send(route_by_tables(&common, &board, message).await);
     });
     None
 }
 
-/// Takes up a message that was found in the spool.
-pub(super) fn recover(
-    common: &Common,
-    board: &Rc<RefCell<Switchboard>>,
-    found: Recovered,
-    manager: Option<&Arc<Addr<QueueManager>>>,
-) -> Option<Admitted> {
-    let envelope = Arc::new(found.envelope);
-    let pending = || found.states.iter().enumerate().filter(|(_, progress)| !progress.state.is_final());
-    let unreported = |(index, progress)| unreported(&envelope, index, progress);
-    let message = Unrouted {
-        body: None,
-        recipients: pending().map(|(index, _)| index).collect(),
-        held: pending().filter(|(_, p)| p.state == RecipientState::Held).map(|(index, _)| index).collect(),
-        attempts: pending().map(|(_, progress)| progress.attempts).max().unwrap_or(0),
-        due: pending().map(|(_, progress)| progress.next_attempt).min().unwrap_or_default(),
-        reports: found.states.iter().enumerate().filter_map(unreported).collect(),
-        warned: pending().filter(|(_, progress)| progress.warned).map(|(index, _)| index).collect(),
-        envelope: Arc::clone(&envelope),
-    };
-    route(common, board, message, manager)
+/// `None` where a table has to be asked.
+pub(super) fn routes_at_once(common: &Common, message: &Unrouted) -> Option<Routes> {
+    let recipients = message.recipients.iter();
+    let mailbox = |index: &usize| message.envelope.recipients.get(*index).map(|recipient| &recipient.mailbox);
+    recipients.map(|index| Some((*index, at_once(common, mailbox(index)?)?))).collect()
 }
 
-/// What the sender of a recovered message has not been told yet.
-fn unreported(envelope: &Envelope, index: usize, progress: &Progress) -> Option<Report> {
-    let last = progress.last.clone().filter(|_| !progress.reported)?;
-    match progress.state {
-        RecipientState::Failed => Report::new(envelope, index, Action::Failed, last),
-        RecipientState::Expired => {
-            let status = waxseal_types::EnhancedStatus::permanent(4, 7);
-            Report::new(envelope, index, Action::Failed, Outcome { status, ..last })
-        }
-        RecipientState::Delivered => Report::new(envelope, index, Action::Relayed, last),
-        RecipientState::Pending if progress.warned => {
-            let report = Report::new(envelope, index, Action::Delayed, last)?;
-            Some(Report { next_attempt: Some(progress.next_attempt), ..report })
-        }
-        RecipientState::Pending | RecipientState::Held | RecipientState::Removed => None,
-    }
+/// With the policy service asked where that is necessary.
+pub(super) async fn route_by_tables(
+    common: &Common,
+    board: &RefCell<Switchboard>,
+    message: Unrouted,
+) -> Admitted {
+    let routes = find_routes(common, board, &message.envelope, &message.recipients).await;
+    admitted(common, message, routes)
 }
 
 /// The last word on a recipient that was settled before any attempt.

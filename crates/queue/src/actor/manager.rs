@@ -61,6 +61,8 @@ pub struct QueueManager {
     pub(super) idle: Rc<tokio::sync::Notify>,
     pub(super) drain: Arc<DrainState>,
     pub(super) intake_started: bool,
+    /// How often a spool was opened: what was found in one that is gone is not taken up any more.
+    pub(super) spools: u64,
     /// Where the spool's files are awaited: the arbiter that the intake runs on.
     pub(super) front: actix_rt::ArbiterHandle,
 }
@@ -113,6 +115,7 @@ impl QueueManager {
             idle: Rc::default(),
             drain: Arc::default(),
             intake_started: false,
+            spools: 0,
             front: threads.front,
         }
     }
@@ -201,7 +204,13 @@ impl QueueManager {
         }
         start.leaves(self.crews.ended(crew));
         match end {
-            End::Made(mut account, feedback, body) => {
+            End::Gone => {
+                // Finished before, and found in the spool a moment earlier.
+                self.owner.forget(start.job.id);
+                self.schedule.finished(&start, Feedback::None, now);
+            }
+            End::Made(mut account, feedback, body, since) => {
+                self.owner.fails_since(&start.job, since);
                 if self.levers.soft_bounce {
                     account.soften();
                 }

@@ -18,6 +18,7 @@ mod obey;
 mod orders;
 mod passage;
 mod quay;
+mod recovery;
 mod saving;
 mod services;
 mod supervise;

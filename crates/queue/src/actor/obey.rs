@@ -113,15 +113,7 @@ impl QueueManager {
         elsewhere: Option<&Destination>,
         now: UnixTime,
     ) -> Option<()> {
-        let part = self.owner.at_rest(place, attempts)?;
-        let before = part.clone();
-        if let Some(destination) = elsewhere {
-            part.destination = destination.clone();
-            part.alternatives = Vec::new();
-            part.pinned = true;
-        }
-        part.due = now;
-        let part = part.clone();
+        let (before, part) = self.owner.retry(place, attempts, elsewhere, now)?;
         if part.held {
             return Some(());
         }

@@ -52,12 +52,11 @@ impl Handler<Look> for QueueManager {
     fn handle(&mut self, Look { selection, after, limit }: Look, _: &mut Context<Self>) -> Self::Result {
         let now = now();
         let mut slice = Slice { entries: Vec::new(), next: None };
-        for (looked_at, (place, part)) in self.owner.parts(after).enumerate() {
+        for (looked_at, (place, entry)) in self.owner.parts(after).enumerate() {
             if slice.entries.len() >= limit || looked_at >= LOOKED_AT {
                 return MessageResult(slice);
             }
             slice.next = Some(place);
-            let entry = part.entry(place);
             if selection.admits(&entry, now) {
                 slice.entries.push(entry);
             }

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use actix::{Addr, AsyncContext as _, Context, Handler, Message};
-use waxseal_spool::{Gate, Recovered, actor::SpoolActor};
+use waxseal_spool::{Gate, actor::SpoolActor};
 use waxseal_types::QueueId;
 
 use super::{
     children::{DeathNotice, Died, watch},
-    delivery,
     doorway::Doorway,
     factories::SpoolParts,
     manager::{QueueManager, now},
     quay::{self, HOME, QUAY},
+    recovery::{Found, found},
 };
 use crate::Event;
 
@@ -28,8 +28,8 @@ impl QueueManager {
     }
 
     /// Whether a message found in the spool is one that this manager has, or has just ended.
-    fn knows(&self, id: QueueId) -> bool {
-        self.owner.get(id).is_some() || self.saving.as_ref().is_some_and(|saving| saving.is_ending(id))
+    pub(super) fn knows(&self, id: QueueId) -> bool {
+        self.owner.has(id) || self.saving.as_ref().is_some_and(|saving| saving.is_ending(id))
     }
 
     /// Starts a service from its factory, at the quay where it belongs.
@@ -56,11 +56,13 @@ impl QueueManager {
         let factory = Arc::clone(&self.factories.spool);
         self.front.spawn(async move {
             // Reading the folder takes time; the intake's connections go on meanwhile.
-            let parts = tokio::task::spawn_blocking(move || factory()).await;
-            match parts {
-                Ok(Ok(SpoolParts { actor, gate, recovered })) => {
+            let open = move || {
+                factory().map(|SpoolParts { actor, gate, recovered }| (actor, gate, found(recovered)))
+            };
+            match tokio::task::spawn_blocking(open).await {
+                Ok(Ok((actor, gate, found))) => {
                     let address = watch(actor, notice);
-                    manager.do_send(SpoolUp { address, gate, recovered });
+                    manager.do_send(SpoolUp { address, gate, found });
                 }
                 // The notice is dropped: tried again, later and later.
                 Ok(Err(error)) => tracing::error!("the spool cannot be opened: {error}"),
@@ -112,7 +114,7 @@ impl Handler<Died> for QueueManager {
 pub(super) struct SpoolUp {
     address: Addr<SpoolActor>,
     gate: Gate,
-    recovered: Box<dyn Iterator<Item = Result<Recovered, waxseal_spool::Error>> + Send>,
+    found: Found,
 }
 
 impl Handler<SpoolUp> for QueueManager {
@@ -132,22 +134,8 @@ impl Handler<SpoolUp> for QueueManager {
                 )))
             }
         }
-        for found in up.recovered {
-            match found {
-                Ok(message) if !self.knows(message.envelope.id) => {
-                    if let Some(admitted) =
-                        delivery::recover(&self.common, &self.board, message, self.address())
-                    {
-                        self.admit(admitted);
-                    }
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::error!("a message of the spool cannot be read and stays where it is: {error}")
-                }
-            }
-        }
-        // Mail is taken once the spool is there, and not before.
+        self.take_up(up.found, context);
+        // Mail is taken once the spool is there, and not before; what it had is taken up meanwhile.
         if !std::mem::replace(&mut self.intake_started, true) {
             self.start("intake", HOME, context);
         }

@@ -1,7 +1,5 @@
 //! What operators do to the parts of messages.
 
-use std::ops::Bound;
-
 use waxseal_types::{QueueId, UnixTime};
 
 use super::{Message, Owner, Part, release};
@@ -29,12 +27,30 @@ pub struct Remains {
 
 impl Owner {
     /// Parts behind `after`, oldest messages first.
-    pub fn parts(&self, after: Option<Place>) -> impl Iterator<Item = (Place, &Part)> {
-        let from = after.map_or(Bound::Unbounded, |(id, _)| Bound::Included(id));
-        let messages = self.messages.range((from, Bound::Unbounded));
-        let parts =
-            messages.flat_map(|(id, message)| message.numbered().map(|(number, part)| ((*id, number), part)));
-        parts.filter(move |(place, _)| after.is_none_or(|after| *place > after))
+    pub fn parts(&self, after: Option<Place>) -> impl Iterator<Item = (Place, Entry)> {
+        let from = after.map_or(QueueId::from_u64(0), |(id, _)| id);
+        self.parts_from(from).filter(move |(place, _)| after.is_none_or(|after| *place > after))
+    }
+
+    fn parts_from(&self, from: QueueId) -> impl Iterator<Item = (Place, Entry)> {
+        let entries = |(id, message): (&QueueId, &Message)| {
+            let id = *id;
+            let entry = move |(number, part): (u32, &Part)| ((id, number), part.entry((id, number)));
+            message.numbered().map(entry).collect::<Vec<_>>()
+        };
+        let mut awake = self.messages.range(from..).flat_map(entries).peekable();
+        let mut resting = self.resting.entries(from).peekable();
+        let oldest = move || match (awake.peek(), resting.peek()) {
+            (Some((one, _)), Some((other, _))) if one < other => awake.next(),
+            (_, Some(_)) => resting.next(),
+            (_, None) => awake.next(),
+        };
+        std::iter::from_fn(oldest)
+    }
+
+    /// The parts of one message.
+    pub fn parts_of(&self, id: QueueId) -> impl Iterator<Item = Entry> {
+        self.parts_from(id).take_while(move |(place, _)| place.0 == id).map(|(_, entry)| entry)
     }
 
     /// How many parts are held for a destination.
@@ -51,14 +67,39 @@ impl Owner {
     /// Whether what the schedule has of a part is still to be done.
     #[must_use]
     pub fn is_current(&self, job: &Job) -> bool {
-        let part = self.get(job.id).and_then(|message| message.parts.get(job.part as usize)?.as_ref());
+        if let Some(current) = self.resting.is_current(job) {
+            return current;
+        }
+        let message = self.messages.get(&job.id);
+        let part = message.and_then(|message| message.parts.get(job.part as usize)?.as_ref());
         part.is_some_and(|part| !part.active && !part.held && part.attempts == job.attempts)
     }
 
     /// A part that nothing is under way for, as it was when it was looked at.
-    pub fn at_rest(&mut self, (id, number): Place, attempts: u32) -> Option<&mut Part> {
-        let part = self.messages.get_mut(&id)?.parts.get_mut(number as usize)?.as_mut()?;
+    fn at_rest(&mut self, (id, number): Place, attempts: u32) -> Option<&mut Part> {
+        let part = self.awake(id)?.parts.get_mut(number as usize)?.as_mut()?;
         (!part.active && part.attempts == attempts).then_some(part)
+    }
+
+    /// A part at rest is due now, at its destination or another one: as it was, and as it is.
+    pub fn retry(
+        &mut self,
+        place: Place,
+        attempts: u32,
+        elsewhere: Option<&Destination>,
+        now: UnixTime,
+    ) -> Option<(Part, Part)> {
+        let part = self.at_rest(place, attempts)?;
+        let before = part.clone();
+        if let Some(destination) = elsewhere {
+            part.destination = destination.clone();
+            part.alternatives = Vec::new();
+            part.pinned = true;
+        }
+        part.due = now;
+        let after = part.clone();
+        self.lay(place.0);
+        Some((before, after))
     }
 
     /// Holds a part at rest, or lets it go.
@@ -71,6 +112,7 @@ impl Owner {
             (true, false) => release(&mut self.holds, &part.destination),
             (true, true) | (false, false) => {}
         }
+        self.lay(place.0);
         Some(part)
     }
 
@@ -99,8 +141,11 @@ impl Owner {
         let told = finished.then(|| std::mem::take(&mut message.reports));
         if finished {
             self.forget(place.0);
-        } else if gathers {
-            message.gathering = Some(now);
+        } else {
+            if gathers {
+                message.gathering = Some(now);
+            }
+            self.lay(place.0);
         }
         Some(Remains { destination, attempts, told, gathers: gathers && !finished })
     }

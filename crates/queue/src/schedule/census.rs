@@ -3,11 +3,11 @@
 //! A queue of a million messages is counted in turns of some thousand, between which deliveries go on; so it is the count of a queue that moves. Nothing
 //! is kept for it while nobody asks.
 
-use std::{collections::HashMap, ops::Bound, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use waxseal_types::UnixTime;
 
-use super::{Destination, Job, Schedule, share::Share};
+use super::{Destination, Job, Schedule, later::Mark, share::Share};
 
 /// Jobs looked at in one turn: less than a millisecond.
 const TURN: usize = 8192;
@@ -18,8 +18,8 @@ pub struct Census {
     now: UnixTime,
     /// Destinations whose lines have been counted.
     lines: usize,
-    /// The last job counted of those that wait for their time.
-    last: Option<(UnixTime, u64)>,
+    /// How far those are counted that wait for their time.
+    mark: Mark,
     complete: bool,
     counts: HashMap<Destination, DestinationCount>,
     /// Age of the oldest job that no attempt was made at.
@@ -72,7 +72,7 @@ impl Census {
         Self {
             now,
             lines: 0,
-            last: None,
+            mark: Mark::default(),
             complete: false,
             counts: HashMap::new(),
             oldest_untried: None,
@@ -163,18 +163,15 @@ impl Schedule {
     }
 
     fn count_waiting(&self, census: &mut Census, room: usize) {
-        let from = census.last.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut counted = 0;
-        for (key, (number, job)) in self.due.range((from, Bound::Unbounded)).take(room) {
-            census.last = Some(*key);
-            counted += 1;
+        let behind = self.due.look(census.mark, room, |number, job| {
             census.note(job);
             let class = class(census.age(job));
-            if let Some(destination) = self.destinations.get(*number as usize) {
+            if let Some(destination) = self.destinations.get(number as usize) {
                 census.of(destination).by_age[class] += 1;
             }
-        }
-        census.complete = counted < room;
+        });
+        census.complete = behind.is_none();
+        census.mark = behind.unwrap_or_default();
     }
 }
 

@@ -26,6 +26,13 @@ pub struct Job {
     pub client: u32,
 }
 
+impl Job {
+    /// More are not told from each other; a second apart they take twelve days.
+    pub const MOST_ATTEMPTS: u32 = (1 << 20) - 1;
+    /// No message has more parts than this, which is where its memory would end, too.
+    pub const MOST_PARTS: u32 = 1 << 24;
+}
+
 /// A number for the name of a client. Two names may share one, and then their turns.
 #[must_use]
 pub fn client_number(name: &str) -> u32 {

@@ -1,5 +1,7 @@
 //! What operators change about the schedule while it runs.
 
+use std::time::Duration;
+
 use waxseal_types::{NextHop, UnixTime};
 
 use super::{Destination, Job, Schedule, line::Class};
@@ -44,12 +46,7 @@ impl Schedule {
 
     /// Takes back a job that waits for its time, `due`. One that is due already is taken out by [`Schedule::sweep`].
     pub fn take_back(&mut self, job: &Job, due: UnixTime) {
-        let same = |waiting: &Job| (waiting.id, waiting.part) == (job.id, job.part);
-        let mut at_that_time = self.due.range((due, 0)..=(due, u64::MAX));
-        let Some(key) = at_that_time.find(|(_, (_, waiting))| same(waiting)).map(|(key, _)| *key) else {
-            return;
-        };
-        let Some((number, _)) = self.due.remove(&key) else { return };
+        let Some(number) = self.due.take(job, due) else { return };
         if let Some(line) = self.lines.get_mut(number as usize) {
             line.waiting = line.waiting.saturating_sub(1);
         }
@@ -64,4 +61,20 @@ impl Schedule {
         }
         self.retire(number, now);
     }
+
+    /// The clock was set back: what waits for its time waits as long as it would have, and not until the old clock's time comes again.
+    pub(super) fn clock_went_back(&mut self, by: Duration) {
+        let earlier = |time: UnixTime| UnixTime::from_micros(time.as_micros().saturating_sub(micros(by)));
+        self.due.shift(micros(by));
+        for line in &mut self.lines {
+            line.dead_until = line.dead_until.map(earlier);
+            line.not_before = earlier(line.not_before);
+        }
+        let sleepers = std::mem::take(&mut self.sleepers);
+        self.sleepers = sleepers.into_keys().map(|(time, number)| ((earlier(time), number), ())).collect();
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -7,6 +7,7 @@
 
 mod census;
 mod job;
+mod later;
 mod levers;
 mod line;
 mod places;
@@ -20,6 +21,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use waxseal_types::{NextHop, UnixTime};
 
 use self::{
+    later::Later,
     line::{Class, Limits, Line},
     places::Places,
     quotas::Quotas,
@@ -37,12 +39,11 @@ pub struct Schedule {
     destinations: Vec<Destination>,
     lines: Vec<Line>,
     turns: [VecDeque<u32>; 2],
-    due: BTreeMap<(UnixTime, u64), (u32, Job)>,
+    due: Later,
     sleepers: BTreeMap<(UnixTime, u32), ()>,
     free: Vec<u32>,
     /// Destinations whose full windows held something back in the last polls.
     held: Vec<u32>,
-    sequence: u64,
     places: Places,
     /// Destinations that wait for room among the slow.
     behind_slow: Vec<u32>,
@@ -52,6 +53,8 @@ pub struct Schedule {
     suspended: HashSet<NextHop>,
     /// Polls that gave nothing because too many were under way.
     held_back: u64,
+    /// The time of the last poll.
+    polled: UnixTime,
     limits: Limits,
 }
 
@@ -64,17 +67,17 @@ impl Schedule {
             destinations: Vec::new(),
             lines: Vec::new(),
             turns: [VecDeque::new(), VecDeque::new()],
-            due: BTreeMap::new(),
+            due: Later::default(),
             sleepers: BTreeMap::new(),
             free: Vec::new(),
             held: Vec::new(),
-            sequence: 0,
             places: Places::new(settings.active_limit, settings.threads_for_deliveries()),
             behind_slow: Vec::new(),
             quotas: Quotas::default(),
             paused: settings.levers.defer_all,
             suspended: settings.levers.suspended.iter().cloned().collect(),
             held_back: 0,
+            polled: UnixTime::default(),
             limits: Limits {
                 window: f64::from(settings.destination_concurrency_limit.max(1)),
                 initial: f64::from(settings.initial_destination_concurrency.max(1)),
@@ -89,8 +92,7 @@ impl Schedule {
     pub fn add(&mut self, destination: &Destination, job: Job, due: UnixTime, now: UnixTime) {
         let number = self.number(destination);
         if due > now {
-            self.sequence += 1;
-            self.due.insert((due, self.sequence), (number, job));
+            self.due.insert(due, number, &job);
             if let Some(line) = self.lines.get_mut(number as usize) {
                 line.waiting += 1;
             }
@@ -101,6 +103,10 @@ impl Schedule {
 
     /// The next delivery to begin, if the limits allow one.
     pub fn poll(&mut self, now: UnixTime) -> Option<Start> {
+        if now < self.polled {
+            self.clock_went_back(self.polled.since(now));
+        }
+        self.polled = now;
         self.wake(now);
         let waits = self.turns.iter().any(|turn| !turn.is_empty());
         if self.paused || !self.places.has_room() {
@@ -206,7 +212,7 @@ impl Schedule {
     /// When [`Schedule::poll`] may have something although nothing else happened.
     #[must_use]
     pub fn next_wakeup(&self) -> Option<UnixTime> {
-        let due = self.due.keys().next().map(|(time, _)| *time);
+        let due = self.due.next_time();
         let sleeper = self.sleepers.keys().next().map(|(time, _)| *time);
         let place = self.places.next_change();
         due.into_iter().chain(sleeper).chain(place).min()
@@ -220,7 +226,7 @@ impl Schedule {
 
     /// Jobs that wait for their time.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub const fn waiting(&self) -> usize {
         self.due.len()
     }
 
@@ -298,11 +304,7 @@ impl Schedule {
                 line.slow += 1;
             }
         }
-        while let Some(entry) = self.due.first_entry() {
-            if entry.key().0 > now {
-                break;
-            }
-            let (number, job) = entry.remove();
+        while let Some((number, job)) = self.due.pop(now) {
             if let Some(line) = self.lines.get_mut(number as usize) {
                 line.waiting = line.waiting.saturating_sub(1);
             }

@@ -480,3 +480,69 @@ fn a_quota_that_is_lifted_lets_all_in() {
     schedule.set_quota(7, None);
     assert_eq!(begun(&mut schedule, NOW).len(), 3);
 }
+
+#[test]
+fn a_clock_that_jumps_ten_years_makes_nobody_wait_ten_years_and_nobody_run_wild() {
+    const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
+    let later = NOW + TEN_YEARS;
+    let mut schedule = Schedule::new(&settings());
+    for id in 0..1000 {
+        let job = Job { attempts: 1, ..job(id) };
+        schedule.add(
+            &to(&format!("d{}.example", id % 50)),
+            job,
+            NOW + Duration::from_secs(300 + id % 7),
+            NOW,
+        );
+    }
+    assert_eq!(schedule.poll(NOW), None);
+    // Ahead: everything is due, and the limits hold.
+    let begun_later = begun(&mut schedule, later);
+    assert!((1..=4).contains(&begun_later.len()));
+    assert_eq!(schedule.poll(later), None);
+    for start in &begun_later {
+        schedule.finished(start, Feedback::Alive, later);
+        schedule.add(&start.destination, start.job.clone(), later + Duration::from_secs(300), later);
+    }
+    // And back again: what was put off until then waits its five minutes.
+    let (mut now, mut tried) = (NOW, 0);
+    for _ in 0..100_000 {
+        while let Some(start) = schedule.poll(now) {
+            schedule.finished(&start, Feedback::Alive, now);
+            tried += 1;
+        }
+        let Some(next) = schedule.next_wakeup() else { break };
+        now = now.max(next);
+    }
+    assert_eq!((tried, schedule.waiting()), (1000, 0));
+    assert!(now > NOW && now <= NOW + Duration::from_secs(600), "{now:?}");
+}
+
+#[test]
+fn a_hundred_thousand_dead_destinations_are_left_alone_until_their_time() {
+    const MANY: u64 = 100_000;
+    // A window of one: the first failure is a death.
+    let mut schedule = Schedule::new(&Settings { initial_destination_concurrency: 1, ..settings() });
+    for id in 0..MANY {
+        let destination = to(&format!("d{id}.example"));
+        schedule.add(&destination, job(id), NOW, NOW);
+        schedule.add(&destination, job(MANY + id), NOW, NOW);
+    }
+    let mut tried = 0u64;
+    while let Some(start) = schedule.poll(NOW) {
+        schedule.finished(&start, Feedback::Dead, NOW);
+        tried += 1;
+    }
+    assert_eq!(tried, MANY, "one of each");
+    // Nobody is woken before a probe may go, and then each destination gets one.
+    let wake = schedule.next_wakeup().unwrap();
+    assert_eq!(wake, NOW + Duration::from_secs(300));
+    assert_eq!(schedule.poll(wake.min(NOW + Duration::from_secs(299))), None);
+    let mut probes = 0;
+    while let Some(start) = schedule.poll(wake) {
+        schedule.finished(&start, Feedback::Alive, wake);
+        probes += 1;
+    }
+    assert_eq!(probes, MANY);
+    assert_eq!((schedule.waiting(), schedule.active()), (0, 0));
+}

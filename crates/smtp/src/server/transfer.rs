@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::{
     Message, Refusal, Session, Step,
@@ -131,9 +131,18 @@ impl Session {
         }
         self.owed = true;
         let Header { message_id, traceparent, .. } = header;
-        let message = Message { transaction, text: text.freeze(), leading_dots, message_id, traceparent };
+        let message = Message { transaction, text: fitted(text), leading_dots, message_id, traceparent };
         Some(Step::Message(Box::new(message)))
     }
+}
+
+/// Texts up to here are worth a copy.
+const FITTED: usize = 256 << 10;
+
+/// The text in as much memory as it needs: it may wait for its delivery among thousands, and the buffer was made for a longer one.
+fn fitted(text: BytesMut) -> Bytes {
+    let spare = text.capacity() - text.len();
+    if text.len() <= FITTED && spare > text.len() / 8 { Bytes::copy_from_slice(&text) } else { text.freeze() }
 }
 
 /// Why a text cannot be accepted. What is wrong with its form is told before its size: it would be wrong in any size.
