@@ -42,12 +42,20 @@ pub(crate) enum Effect {
 }
 
 /// What earlier requests of the same group do to a message.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Staged {
     Put,
-    /// Where; and whether a notification about it is in this group.
-    Marked(Place, bool),
+    Marked(Marked),
     Finished,
+}
+
+#[derive(Debug)]
+struct Marked {
+    place: Place,
+    /// Whether a notification about it is in this group.
+    told: bool,
+    /// What is told of it in this group so far.
+    results: Vec<RecipientResult>,
 }
 
 pub(crate) struct Build {
@@ -105,7 +113,7 @@ impl Build {
         let entry = self.index.lock().find(id);
         match (self.staged.get(&id), entry) {
             (Some(Staged::Finished | Staged::Put), _) | (_, None) => Err(unknown),
-            (Some(Staged::Marked(place, _)), Some(entry)) => Ok((entry, *place)),
+            (Some(Staged::Marked(marked)), Some(entry)) => Ok((entry, marked.place)),
             (None, Some(entry)) => Ok((entry, entry.mark)),
         }
     }
@@ -144,15 +152,16 @@ impl Build {
         dsn: Option<&Prepared>,
     ) -> Result<(), Error> {
         let id = request.subject();
-        let (entry, before) = self.find(id)?;
+        let (entry, _) = self.find(id)?;
         if let Some(dsn) = dsn {
             self.check_new(dsn.id)?;
         }
-        let mark = match self.mark(id, &entry, before, results) {
+        let results = self.staged_results(id, results);
+        let mark = match self.mark(id, &entry, &results) {
             // What has happened has to be told in the end, even if what happened before cannot be read.
             Err(error) if request.tries >= READ_TRIES => {
                 tracing::error!(%error, id = %QueueId::from_u64(id), "older results are lost");
-                Mark { id, previous: None, results: results.to_vec() }
+                Mark { id, previous: None, results: results.clone() }
             }
             mark => mark?,
         };
@@ -163,18 +172,23 @@ impl Build {
         };
         self.effects.push(Effect::Mark { id, place });
         let told = dsn.is_some() || self.is_told(id);
-        self.staged.insert(id, Staged::Marked(place, told));
+        self.staged.insert(id, Staged::Marked(Marked { place, told, results }));
         Ok(())
     }
 
+    /// With those that this group has already: what hangs on a record of the same group would be lost where that is torn, and what is older with it.
+    fn staged_results(&self, id: u64, newer: &[RecipientResult]) -> Vec<RecipientResult> {
+        let mut results = match self.staged.get(&id) {
+            Some(Staged::Marked(marked)) => marked.results.clone(),
+            Some(Staged::Put | Staged::Finished) | None => Vec::new(),
+        };
+        replace(&mut results, newer);
+        results
+    }
+
     /// Results hang together within a segment only: the first ones in a new segment repeat what older segments say.
-    fn mark(
-        &self,
-        id: u64,
-        entry: &Entry,
-        before: Place,
-        results: &[RecipientResult],
-    ) -> Result<Mark, Error> {
+    fn mark(&self, id: u64, entry: &Entry, results: &[RecipientResult]) -> Result<Mark, Error> {
+        let before = entry.mark;
         if before.segment == self.segment {
             return Ok(Mark { id, previous: Some(before.unit), results: results.to_vec() });
         }
@@ -192,15 +206,12 @@ impl Build {
     ) -> Result<Vec<RecipientResult>, Error> {
         let source = self.index.lock().source(entry.mark.segment);
         let mut results = told(read_states(id, entry, source.as_ref())?);
-        for result in newer {
-            results.retain(|old| old.index != result.index);
-            results.push(result.clone());
-        }
+        replace(&mut results, newer);
         Ok(results)
     }
 
     fn is_told(&self, id: u64) -> bool {
-        matches!(self.staged.get(&id), Some(Staged::Marked(_, true)))
+        matches!(self.staged.get(&id), Some(Staged::Marked(Marked { told: true, .. })))
     }
 
     fn done(&mut self, id: u64, dsn: Option<&Prepared>) -> Result<(), Error> {
@@ -237,13 +248,13 @@ impl Build {
         if entry.put.segment != from {
             let place = self.record(Kind::Update, id, &mark);
             self.effects.push(Effect::Mark { id, place });
-            self.staged.insert(id, Staged::Marked(place, false));
+            self.staged.insert(id, Staged::Marked(Marked { place, told: false, results: Vec::new() }));
             return Ok(());
         }
         let Some(put) = self.reread(id, &entry)? else { return Ok(()) };
         let place = self.push_put(Kind::PutUpdate, id, &put, &join(&mark, &put.meta));
         self.effects.push(Effect::Mark { id, place });
-        self.staged.insert(id, Staged::Marked(place, false));
+        self.staged.insert(id, Staged::Marked(Marked { place, told: false, results: Vec::new() }));
         Ok(())
     }
 
@@ -271,6 +282,14 @@ impl Build {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Newer results take the place of older ones.
+fn replace(results: &mut Vec<RecipientResult>, newer: &[RecipientResult]) {
+    for result in newer {
+        results.retain(|old| old.index != result.index);
+        results.push(result.clone());
     }
 }
 

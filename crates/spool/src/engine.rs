@@ -187,6 +187,11 @@ impl Engine {
         let mut build = Build::new(Arc::clone(&self.index), number, group);
         let mut kept = Vec::with_capacity(batch.len());
         for request in batch.drain(..) {
+            // What is told of a message keeps its order.
+            if request.is_mark() && self.postponed.iter().any(|r| r.subject() == request.subject()) {
+                self.postponed.push(request);
+                continue;
+            }
             match build.add(&request) {
                 Ok(()) => kept.push(request),
                 Err(Error::Io { .. }) if request.is_mark() => {
