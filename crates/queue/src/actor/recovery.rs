@@ -93,7 +93,7 @@ impl QueueManager {
             }
         }
         let recovery = Recovery {
-            common: self.common.clone(),
+            common: Rc::clone(&self.common),
             board: Rc::clone(&self.board),
             manager: context.address(),
             spool: self.spools,
@@ -103,7 +103,7 @@ impl QueueManager {
 }
 
 struct Recovery {
-    common: Common,
+    common: Rc<Common>,
     board: Rc<RefCell<Switchboard>>,
     manager: Addr<QueueManager>,
     spool: u64,
