@@ -83,7 +83,7 @@ fn ten_thousand_crashes() {
     eprintln!("{} crashes: {reached:?}", 3400 * LIVES);
 }
 
-/// Seeds that found something. 1860: of a torn group the end of a message was left, and the notification before it, which that took for granted, was not.
+/// Seeds that once ended in a loss, while records of one group could hang on others of the same group, which may be torn.
 #[test]
 fn what_was_found_once_stays_found() {
     let reached: Reached = [1860].into_iter().map(run).sum();
