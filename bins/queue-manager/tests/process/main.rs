@@ -4,7 +4,6 @@
 
 mod bad_input;
 mod daemon;
-mod exhaustion;
 mod first_start;
 mod front_door;
 mod kill_nine;
