@@ -43,6 +43,7 @@ class Server(threading.Thread):
             threading.Thread(target=self.attend, args=(peer,), daemon=True).start()
 
     def attend(self, peer):
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with peer, peer.makefile("rwb") as lines:
             def say(text):
                 lines.write(text + b"\r\n")
@@ -75,7 +76,7 @@ class Server(threading.Thread):
 class Stage:
     """The daemon in a folder of its own, which goes with it."""
 
-    def __init__(self, binary, routes, token=None, extra=""):
+    def __init__(self, binary, routes, token=None, extra="", spool=None):
         self.folder = tempfile.TemporaryDirectory()
         path = self.folder.name
         routes = routes or {"nobody.test": "[127.0.0.1]:9"}
@@ -85,10 +86,11 @@ class Stage:
             with open(os.open(f"{path}/token", os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
                 file.write(token + "\n")
             admin = f'[admin]\ntoken_file = "{path}/token"\n'
+        spool = spool or f"{path}/spool"
         with open(f"{path}/waxseal.toml", "w") as file:
             file.write(f'''hostname = "queue.test"
 [spool]
-path = "{path}/spool"
+path = "{spool}"
 [listen]
 smtp = ["127.0.0.1:0"]
 admin = "127.0.0.1:0"
@@ -126,6 +128,7 @@ delivery_events = "{path}/events.jsonl"
     def inject(self, count, recipient, sender="news@sender.test", subject="Hello", text="A letter.\r\n" * 20):
         """Submits `count` messages over one connection; `recipient(n)` is to whom the n-th goes."""
         with socket.create_connection(("127.0.0.1", self.smtp), timeout=LIMIT) as peer, peer.makefile("rwb") as lines:
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             lines.readline()
             lines.write(b"EHLO stage.test\r\n")
             lines.flush()
