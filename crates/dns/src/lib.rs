@@ -19,6 +19,8 @@
 //! [`Resolver::probe`] tells whether DNSSEC works here at all, and if not, what keeps it from that: a [`BlindCause`]. It
 //! alarms and changes no answer. [`Resolver::statistics`] counts.
 //!
+//! [`Authorities`] asks the authoritative servers of a zone one by one, and changes TLSA records there (RFC 2136): for those who publish.
+//!
 //! The crate refuses to know what the answers are for: which host comes first, which base domain counts, whether an
 //! insecure answer is good enough. It is the only one that names its DNS library.
 //!
@@ -51,6 +53,7 @@
 pub mod actor;
 mod anchors;
 mod answer;
+mod authority;
 mod cache;
 mod chase;
 mod counters;
@@ -71,6 +74,9 @@ mod why;
 mod wildcard;
 mod wire;
 
+pub use authority::{
+    Authorities, InvalidTsigKey, NameServer, ServedTlsa, TlsaUpdate, TsigKey, UpdateError, Zone,
+};
 pub use counters::Statistics;
 pub use error::Error;
 pub use health::{BlindCause, DnssecHealth};

@@ -160,7 +160,7 @@ fn end_of_alias(name: &Name) -> Result<Domain, Trouble> {
     })
 }
 
-fn tlsa(record: &RData) -> Option<Tlsa> {
+pub(crate) fn tlsa(record: &RData) -> Option<Tlsa> {
     let RData::TLSA(tlsa) = record else { return None };
     Some(Tlsa::new(tlsa.cert_usage.into(), tlsa.selector.into(), tlsa.matching.into(), &tlsa.cert_data))
 }

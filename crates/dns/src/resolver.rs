@@ -274,7 +274,7 @@ impl Outcome {
     }
 }
 
-fn checked(mut settings: Settings) -> Result<Settings, Error> {
+pub(crate) fn checked(mut settings: Settings) -> Result<Settings, Error> {
     if settings.servers.is_empty() {
         let system = system::resolvers();
         settings.servers = system.servers;

@@ -17,6 +17,8 @@ pub struct Settings {
     pub attempts: u32,
     /// How long one question may take in all: aliases, signatures, every server and every attempt.
     pub deadline: Duration,
+    /// The port at which [`Authorities`](crate::Authorities) asks authoritative servers: 53 but in a laboratory.
+    pub authority_port: u16,
     /// What is remembered, and for how long.
     pub cache: CacheSettings,
 }
@@ -71,6 +73,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(5),
             attempts: 2,
             deadline: Duration::from_secs(30),
+            authority_port: 53,
             cache: CacheSettings::default(),
         }
     }
