@@ -13,6 +13,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("trust", &[]),
     ("verify", &["trust"]),
     ("tlsa", &["trust", "verify"]),
+    ("rollover", &["dns", "trust", "verify", "tlsa"]),
     ("smtp", &[]),
     ("transport", &["verify", "smtp"]),
     ("spool", &[]),
