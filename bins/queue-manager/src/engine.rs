@@ -8,12 +8,13 @@ use std::{
 
 use actix::Addr;
 use actix_rt::Arbiter;
-use waxseal_dns::Resolver;
+use waxseal_dns::{Authorities, Resolver};
 use waxseal_intake::{Intake, actor::IntakeActor};
 use waxseal_queue::{
     Direct, Several, Sink,
     actor::{AskDoorway, Drain, QueueManager, SpoolParts, Stop, Threads},
 };
+use waxseal_rollover::{Gate, Lookups};
 use waxseal_transport::Connector;
 use waxseal_trust::Store;
 
@@ -23,11 +24,14 @@ use crate::{
     dnssec::watch_dnssec,
     factories::{factories, open_spool},
     levers,
-    neighbours::neighbours,
+    neighbours::{neighbours, tend},
     readings::{HealthSlot, MeterSlot, Readings, Sources, now},
     reloads::{ReloadRequest, Reloads},
     settings::{EngineSettings, StartError},
 };
+
+/// Where the gate before the intake's certificates keeps its memory of TLSA records, in the folder of the spool.
+pub const GATE_FILE: &str = "tlsa-seen.json";
 
 /// What is opened before anything runs, so that a mistake of the operator ends the start.
 pub struct Opened {
@@ -35,6 +39,7 @@ pub struct Opened {
     spool: SpoolParts,
     intake: Arc<Intake>,
     resolver: Resolver,
+    gate: Arc<Gate>,
     store: Arc<Store>,
     connector: Connector,
     admin: waxseal_admin::Bound,
@@ -109,7 +114,10 @@ impl Engine {
     ) -> Result<Opened, StartError> {
         // Privileges may be needed for ports and keys; the resolver needs none, and its sockets come later.
         let resolver = Resolver::new(settings.dns.clone())?;
-        let neighbours = neighbours(Arc::clone(&settings.tables), resolver.clone());
+        let authorities = Authorities::new(&settings.dns, settings.queue.families)?;
+        let kept = settings.spool.path.join(GATE_FILE);
+        let gate = Arc::new(Gate::new(Lookups::new(authorities, resolver.clone()), Some(kept)));
+        let neighbours = neighbours(Arc::clone(&settings.tables), Arc::clone(&gate));
         let intake = Arc::new(Intake::bind_with(settings.intake.clone(), neighbours)?);
         let (admin, admin_notice) = waxseal_admin::Bound::bind(&settings.admin)?;
         let (store, trust_notices) = Store::open(settings.trust.clone())?;
@@ -134,6 +142,7 @@ impl Engine {
             spool,
             intake,
             resolver,
+            gate,
             store: Arc::new(store),
             connector,
             admin,
@@ -155,7 +164,8 @@ impl Engine {
     /// # Errors
     /// [`StartError::Manager`].
     pub async fn run(opened: Opened, sink: Arc<dyn Sink>) -> Result<Self, StartError> {
-        let Opened { mut settings, spool, intake, resolver, store, connector, admin, meter, .. } = opened;
+        let Opened { mut settings, spool, intake, resolver, gate, store, connector, admin, meter, .. } =
+            opened;
         // What is delivered to our own addresses comes back to us (RFC 5321 §5.1).
         settings.queue.own_endpoints.extend_from_slice(intake.local_addrs());
         let (front, deliveries, threads) = start_threads(settings.queue.threads_for_deliveries());
@@ -168,8 +178,7 @@ impl Engine {
         let tables = settings.tables;
         let health = HealthSlot::default();
         actix_rt::spawn(watch_dnssec(resolver.clone(), Arc::clone(&health)));
-        let tended = Arc::clone(&intake);
-        actix_rt::spawn(async move { tended.tend().await });
+        tend(&intake, gate);
         let numbers = connector.clone();
         let direct = Direct {
             resolver: resolver.clone(),
@@ -264,10 +273,15 @@ impl Engine {
         self.attendant.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads trust stores and certificates anew; what is broken keeps its last good version and is told.
+    /// Reads trust stores and certificates anew; what is broken keeps its last good version and is told. `switches` has the intake take what
+    /// its files hold, whatever TLSA records say.
     #[must_use]
-    pub fn reload(&self) -> Vec<String> {
-        self.intake.reload();
+    pub fn reload(&self, switches: bool) -> Vec<String> {
+        if switches {
+            self.intake.switch_certificates()
+        } else {
+            self.intake.reload()
+        }
         self.store.reload().iter().map(ToString::to_string).collect()
     }
 

@@ -29,7 +29,7 @@ mod reloads;
 mod settings;
 
 pub use desk::Archive;
-pub use engine::{Engine, EngineEvent, Opened};
+pub use engine::{Engine, EngineEvent, GATE_FILE, Opened};
 pub use readings::Readings;
 pub use reloads::ReloadRequest;
 pub use settings::{EngineSettings, StartError};

@@ -244,7 +244,8 @@ async fn serve(engine: &mut Engine, config: &Config, telemetry: &Telemetry) -> b
             EngineEvent::Died => return false,
             EngineEvent::Reload(request) => {
                 host::notify_reloading();
-                let notices = reload(engine, config, telemetry);
+                let switches = request.as_ref().is_some_and(|request| request.switches());
+                let notices = reload((engine, switches), config, telemetry);
                 host::notify("READY=1");
                 if let Some(request) = request {
                     request.done(notices);
@@ -255,10 +256,10 @@ async fn serve(engine: &mut Engine, config: &Config, telemetry: &Telemetry) -> b
 }
 
 /// Reads everything anew that can be; what is odd about it, which is told in the log as well.
-fn reload(engine: &Engine, config: &Config, telemetry: &Telemetry) -> Vec<String> {
+fn reload((engine, switches): (&Engine, bool), config: &Config, telemetry: &Telemetry) -> Vec<String> {
     tracing::info!("reloading");
     let mut notices = refresh_tables(config);
-    for notice in engine.reload() {
+    for notice in engine.reload(switches) {
         tracing::warn!("{notice}");
         notices.push(notice);
     }

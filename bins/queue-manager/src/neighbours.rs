@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use waxseal_dns::Resolver;
-use waxseal_intake::{Answer, Lookup, Neighbours, Publication, Records, Switch};
+use waxseal_intake::{Answer, Intake, Lookup, Neighbours, Publication, Records, Switch};
 use waxseal_policy::{TableAnswer, TableName, Tables};
-use waxseal_types::{Domain, Lookup as Found};
+use waxseal_rollover::{Gate, Place};
+use waxseal_types::{ClientCertificate, Domain};
 
 /// Both, for an intake.
-pub(crate) fn neighbours(tables: Arc<dyn Tables>, resolver: Resolver) -> Neighbours {
-    Neighbours { tables: Arc::new(TablesOf(tables)), records: Arc::new(RecordsOf(resolver)) }
+pub(crate) fn neighbours(tables: Arc<dyn Tables>, gate: Arc<Gate>) -> Neighbours {
+    Neighbours { tables: Arc::new(TablesOf(tables)), records: Arc::new(RecordsOf(gate)) }
 }
 
 struct TablesOf(Arc<dyn Tables>);
@@ -32,31 +32,68 @@ impl Lookup for TablesOf {
     }
 }
 
-struct RecordsOf(Resolver);
+#[derive(Debug)]
+struct RecordsOf(Arc<Gate>);
 
-impl std::fmt::Debug for RecordsOf {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RecordsOf")
-    }
+/// No TLSA record can stand under what is no domain name.
+fn place((name, port): &(String, u16)) -> Option<Place> {
+    Some(Place::new(Domain::new(name).ok()?, *port))
 }
 
 impl Records for RecordsOf {
     fn published<'a>(&'a self, name: &'a str, port: u16) -> Answer<'a, Publication> {
         Box::pin(async move {
-            let Ok(name) = Domain::new(name) else { return Publication::None };
-            match self.0.tlsa(&name, port).await {
-                // RFC 7672 §2.2: in an unsigned zone they bind nobody; but whoever publishes them there is about to sign it.
-                Ok(answer) => match answer.lookup {
-                    Found::Found(records) if !records.is_empty() => Publication::Some,
-                    Found::Found(_) | Found::NoData | Found::NxDomain => Publication::None,
-                },
-                Err(failure) => Publication::Unknown(failure.to_string()),
+            let Some(place) = place(&(name.to_owned(), port)) else { return Publication::None };
+            // RFC 7672 §2.2: in an unsigned zone they bind nobody; but whoever publishes them there is about to sign it.
+            match self.0.look(&place).await {
+                Ok(true) => Publication::Some,
+                Ok(false) => Publication::None,
+                Err(error) => Publication::Unknown(error.to_string()),
             }
         })
     }
 
-    /// No rollover is under way: what the operator put into the files is what is to be served.
-    fn may_switch<'a>(&'a self, _: Switch<'a>) -> Answer<'a, Result<(), String>> {
-        Box::pin(async { Ok(()) })
+    fn settled(&self) {
+        self.0.settle();
+    }
+
+    fn may_switch<'a>(&'a self, switch: Switch<'a>) -> Answer<'a, Result<(), String>> {
+        Box::pin(async move {
+            let places: Vec<Place> = switch.places.iter().filter_map(place).collect();
+            let chains = |list: &'a [ClientCertificate]| -> Vec<&'a [Vec<u8>]> {
+                list.iter().map(|one| one.chain.as_slice()).collect()
+            };
+            let (old, new) = (chains(switch.old), chains(switch.new));
+            self.0.may_switch(&places, &old, &new).await.map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// Looks after the intake's certificates, and after what DNS says of them, from now on.
+pub(crate) fn tend(intake: &Arc<Intake>, gate: Arc<Gate>) {
+    let tended = Arc::clone(intake);
+    actix_rt::spawn(async move { tended.tend().await });
+    if !intake.places().is_empty() {
+        actix_rt::spawn(watch(gate, Arc::clone(intake)));
+    }
+}
+
+/// Keeps the gate's memory of what is served, for as long as it is polled: what was not seen cannot be waited for.
+async fn watch(gate: Arc<Gate>, intake: Arc<Intake>) {
+    let mut said: Option<String> = None;
+    loop {
+        let places: Vec<Place> = intake.places().iter().filter_map(place).collect();
+        let mut trouble = None;
+        for place in &places {
+            trouble = gate.look(place).await.err().map(|error| error.to_string()).or(trouble);
+        }
+        // It comes to an operator's ears with the first switch that it stands in the way of.
+        if trouble != said {
+            if let Some(trouble) = &trouble {
+                tracing::debug!("the TLSA records of the intake are not known: {trouble}");
+            }
+            said = trouble;
+        }
+        tokio::time::sleep(gate.pause(&places)).await;
     }
 }

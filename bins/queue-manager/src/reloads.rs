@@ -12,13 +12,22 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Somebody waits for this reload.
 #[derive(Debug)]
-pub struct ReloadRequest(oneshot::Sender<Vec<String>>);
+pub struct ReloadRequest {
+    answer: oneshot::Sender<Vec<String>>,
+    switches: bool,
+}
 
 impl ReloadRequest {
+    /// Whether the intake is to take the certificates that its files hold, whatever TLSA records say.
+    #[must_use]
+    pub const fn switches(&self) -> bool {
+        self.switches
+    }
+
     /// It is done; this is odd.
     pub fn done(self, notices: Vec<String>) {
         // Whoever asked may have gone.
-        let _ = self.0.send(notices);
+        let _ = self.answer.send(notices);
     }
 }
 
@@ -46,10 +55,10 @@ impl Reloads {
 pub(crate) struct Asking(mpsc::Sender<ReloadRequest>);
 
 impl Asking {
-    pub(crate) async fn reload(&self) -> Result<Vec<String>, Refusal> {
+    pub(crate) async fn reload(&self, switches: bool) -> Result<Vec<String>, Refusal> {
         let nobody = || Refusal::Unavailable("nobody reloads just now".into());
         let (sender, answer) = oneshot::channel();
-        self.0.try_send(ReloadRequest(sender)).map_err(|_| nobody())?;
+        self.0.try_send(ReloadRequest { answer: sender, switches }).map_err(|_| nobody())?;
         let answer = tokio::time::timeout(PATIENCE, answer).await;
         answer.ok().and_then(Result::ok).ok_or_else(nobody)
     }

@@ -40,6 +40,10 @@ pub(crate) struct One {
 pub(crate) struct Reload {
     #[command(flatten)]
     door: DoorArguments,
+    /// Has the intake take the certificates that its files hold, although TLSA records that clients may hold do not fit them: DANE senders
+    /// defer their mail then.
+    #[arg(long)]
+    switch_certificates: bool,
     /// Prints one JSON object.
     #[arg(long)]
     json: bool,
@@ -117,7 +121,12 @@ pub(crate) fn reload(arguments: &Reload, terminal: &mut Terminal) -> Status {
         Ok(door) => door,
         Err(status) => return status,
     };
-    let done = door.value(Request::Post("/api/v1/reload", &json!({}))).map(|answer| {
+    let path = if arguments.switch_certificates {
+        "/api/v1/reload?switch_certificates=true"
+    } else {
+        "/api/v1/reload"
+    };
+    let done = door.value(Request::Post(path, &json!({}))).map(|answer| {
         let notices = answer.get("notices").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         if arguments.json {
             terminal.json(&answer);

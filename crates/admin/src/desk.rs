@@ -47,8 +47,9 @@ pub trait Desk: Send + Sync {
     fn switches(&self) -> Answer<'_, Switches>;
     /// Sets those that are named.
     fn switch(&self, change: SwitchesChange) -> Answer<'_, Switches>;
-    /// Reads tables, certificates and trust stores anew; what is odd about them.
-    fn reload(&self) -> Answer<'_, Vec<String>>;
+    /// Reads tables, certificates and trust stores anew; what is odd about them. With `switches` the intake takes the certificates that its
+    /// files hold, whatever TLSA records say.
+    fn reload(&self, switches: bool) -> Answer<'_, Vec<String>>;
     /// The TLS policy in force for a next hop.
     fn policy(&self, nexthop: &str) -> Answer<'_, Value>;
     /// How mail for an address or a next hop would go; calls its servers only with `connect`.

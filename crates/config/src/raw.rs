@@ -92,6 +92,7 @@ section!(
         received_header: Flag,
         session_cache_timeout: Span,
         starttls_timeout: Span,
+        tlsa_names: Words,
     }
 );
 

@@ -139,6 +139,20 @@ impl Intake {
         }
     }
 
+    /// Names and ports at which clients may hold its certificates against TLSA records; none without TLS.
+    #[must_use]
+    pub fn places(&self) -> Vec<(String, u16)> {
+        self.front.as_ref().map(Front::places).unwrap_or_default()
+    }
+
+    /// Has [`Intake::tend`] put into use what the files hold, whatever TLSA records say: for an operator who knows better.
+    pub fn switch_certificates(&self) {
+        if let Some(front) = &self.front {
+            front.insist();
+        }
+        self.reload();
+    }
+
     /// Has [`Intake::tend`] read everything again, changed or not (SIGHUP).
     pub fn reload(&self) {
         self.reload.notify_one();

@@ -29,10 +29,9 @@ pub enum Publication {
 /// A certificate that is about to be replaced by another.
 #[derive(Debug, Clone, Copy)]
 pub struct Switch<'a> {
-    /// The names under which the intake is known: its own, and those of server name maps that clients have asked for.
-    pub names: &'a [String],
-    /// The ports at which it starts TLS.
-    pub ports: &'a [u16],
+    /// The names under which it is served, each with a port: the intake's own, those that the configuration names besides, or those of a
+    /// server name map that clients have asked for.
+    pub places: &'a [(String, u16)],
     /// The chains that are served, by kind of key; empty where TLS was not offered.
     pub old: &'a [ClientCertificate],
     /// Those that shall be.
@@ -43,6 +42,9 @@ pub struct Switch<'a> {
 pub trait Records: Send + Sync + fmt::Debug {
     /// Whether TLSA records stand for `name` at `port`.
     fn published<'a>(&'a self, name: &'a str, port: u16) -> Answer<'a, Publication>;
+
+    /// All that is in the files is served.
+    fn settled(&self) {}
 
     /// Whether the certificates may be switched now. The error is the reason why not, for the operator: the old ones stay.
     fn may_switch<'a>(&'a self, switch: Switch<'a>) -> Answer<'a, Result<(), String>>;

@@ -109,6 +109,8 @@ pub struct TlsSettings {
     pub lenient: bool,
     /// The folder for a certificate of our own making, where none is configured.
     pub own_folder: Option<PathBuf>,
+    /// `tlsa_names`: further names, and ports, under which clients know this server and may have TLSA records for.
+    pub tlsa_places: Vec<(String, u16)>,
 }
 
 /// AUTH.
@@ -183,6 +185,7 @@ impl Default for TlsSettings {
             handshake_timeout: Duration::from_secs(300),
             lenient: false,
             own_folder: None,
+            tlsa_places: Vec::new(),
         }
     }
 }

@@ -152,8 +152,8 @@ impl Desk for EngineDesk {
         })
     }
 
-    fn reload(&self) -> Answer<'_, Vec<String>> {
-        Box::pin(self.asking.reload())
+    fn reload(&self, switches: bool) -> Answer<'_, Vec<String>> {
+        Box::pin(self.asking.reload(switches))
     }
 
     fn policy(&self, nexthop: &str) -> Answer<'_, Value> {

@@ -5,7 +5,11 @@ use std::{
 };
 
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, pki_types::ServerName};
-use waxseal_testbed::{Authority, Peer, within};
+use waxseal_testbed::{
+    Authority, Peer,
+    dns::{DnsServer, Fault, Zone},
+    within,
+};
 
 use crate::daemon::{self, Daemon, LIMIT};
 
@@ -81,7 +85,9 @@ async fn a_user_relays_over_tls_and_sighup_brings_the_next_certificate() {
         "[listen_tls]\nchain_files = [\"{0}/chain.pem\"]\n[listen]\nauth_users = \"texthash:{0}/users\"\nrelay_from = [\"192.0.2.0/24\"]\n",
         place.display()
     );
+    let dns = DnsServer::start(Zone::new()).await.expect("starts");
     let config = daemon::config(place, &peer.nexthop()).replace("[listen]\n", &listen);
+    let config = config.replace("127.0.0.1:9", &dns.addr().to_string());
     let daemon = Daemon::start(place, &config).await;
     let address = daemon.smtp();
     let (leaf, authority) = tokio::task::spawn_blocking(move || {
@@ -108,8 +114,13 @@ async fn a_user_relays_over_tls_and_sighup_brings_the_next_certificate() {
     assert_eq!(leaf, first);
     within(LIMIT, peer.wait_for(1)).await;
 
+    // While nobody knows which TLSA records stand for our name, it is not served.
+    let owner = format!("_{}._tcp.queue.test", address.port());
+    dns.edit(|zone| zone.fault(&owner, "SOA", Fault::ServFail)).expect("a good zone");
     let second = install(place, &authority);
     daemon.signal("HUP", daemon.id()).await;
+    daemon.said("the intake keeps its certificate").await;
+    dns.edit(|_| Zone::new()).expect("a good zone");
     daemon.said("the intake has new certificates").await;
     let leaf =
         tokio::task::spawn_blocking(move || connect(address, &authority).expect("a handshake").leaf).await;

@@ -54,6 +54,16 @@ pub(super) fn examine(settings: &Settings, now: UnixTime) -> Vec<Finding> {
     found
 }
 
+/// What the running intake has to say of a certificate that it does not take.
+pub(super) fn refused(spool: &Path) -> Option<Finding> {
+    let why = waxseal_rollover::refusal(&spool.join(waxseal_queue_manager::GATE_FILE))?;
+    Some(Finding::bad(
+        AREA,
+        format!("the intake keeps its certificate, and not the one in its files: {why}"),
+        "publish what the new one needs and wait, as `waxseal tlsa rollover` does; or `waxseal reload --switch-certificates`",
+    ))
+}
+
 fn ends(path: &Path) -> Result<Vec<(String, i64)>, String> {
     let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
     if size > LIMIT.0 {

@@ -113,6 +113,7 @@ fn examine(config: &Config, arguments: &Arguments, found: &mut Vec<Finding>) {
     found.extend(disk::examine(&config.spool, config.intake.protocol.message_size_limit));
     found.extend(ports::examine(config));
     found.extend(certificates::examine(&config.trust, clock::now()));
+    found.extend(certificates::refused(&config.spool.path));
     if !arguments.offline {
         found.push(outbound::examine(config, &arguments.outbound));
     }

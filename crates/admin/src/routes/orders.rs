@@ -171,11 +171,21 @@ pub(super) async fn switch(
     audited(&office, &request, ("switch", said), office.desk.switch(change)).await
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReloadWish {
+    #[serde(default)]
+    switch_certificates: bool,
+}
+
 pub(super) async fn reload(office: web::Data<Office>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let wish = web::Query::<ReloadWish>::from_query(request.query_string()).map_err(Problem::wrong)?;
+    let switches = wish.switch_certificates;
     let work = async {
-        let mut notices = office.desk.reload().await?;
+        let mut notices = office.desk.reload(switches).await?;
         notices.extend(office.reload().err().map(|error| error.to_string()));
         Ok(json!({ "notices": notices }))
     };
-    audited(&office, &request, ("reload", Value::Null), Box::pin(work)).await
+    let said = if switches { json!({ "switch_certificates": true }) } else { Value::Null };
+    audited(&office, &request, ("reload", said), Box::pin(work)).await
 }

@@ -6,6 +6,19 @@ use waxseal_spool::Settings as SpoolSettings;
 
 use super::{Build, count, flag, set, span};
 
+/// The port of mail between servers, where a name comes without one.
+const SMTP: u16 = 25;
+
+/// `mx.example.org`, or `mx.example.org:465`.
+fn place(word: &str) -> Result<(String, u16), String> {
+    let (name, port) = match word.rsplit_once(':') {
+        Some((name, port)) => (name, port.parse().map_err(|_| format!("{port:?} is no port"))?),
+        None => (word, SMTP),
+    };
+    let name = waxseal_types::Domain::new(name).map_err(|error| format!("{word:?}: {error}"))?;
+    Ok((name.to_string(), port))
+}
+
 impl Build<'_> {
     pub(super) fn intake_tls(&mut self, spool: &SpoolSettings) -> TlsSettings {
         const SECTION: &str = "listen_tls";
@@ -57,6 +70,8 @@ impl Build<'_> {
         set(&mut settings.received_header, flag(&raw.received_header));
         set(&mut settings.session_timeout, span(&raw.session_cache_timeout));
         set(&mut settings.handshake_timeout, span(&raw.starttls_timeout));
+        let names = raw.tlsa_names.map(|words| words.0).unwrap_or_default();
+        settings.tlsa_places = self.parsed_words((SECTION, "tlsa_names"), &names, place);
         settings
     }
 

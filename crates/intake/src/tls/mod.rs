@@ -3,10 +3,15 @@
 mod identity;
 mod peer;
 mod possession;
+mod renew;
 mod sni;
 mod tickets;
 
-use std::{io, sync::Arc, time::SystemTime};
+use std::{
+    io,
+    sync::{Arc, atomic::AtomicBool},
+    time::SystemTime,
+};
 
 use parking_lot::{Mutex, RwLock};
 use rustls::{
@@ -18,11 +23,11 @@ use rustls::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, server::TlsStream};
 use waxseal_trust::{Notice, Settings as StoreOptions, Store};
-use waxseal_types::{AnchorFiles, ClientCertificate, Service, UnixTime};
+use waxseal_types::{AnchorFiles, Service, UnixTime};
 
 pub(crate) use self::peer::{Facts, Peer};
 use self::{identity::Identity, possession::Possession, sni::NameMaps};
-use crate::{Error, Handshake, Neighbours, Publication, Switch, TlsSettings};
+use crate::{Error, Handshake, Neighbours, TlsSettings};
 
 /// RFC 7301 with the name that RFC 8314 §5 and IANA's registry have for none: whoever asks for another protocol than SMTP was lured here
 /// (ALPACA), and whoever asks for none is served.
@@ -37,6 +42,8 @@ pub(crate) struct Front {
     provider: Arc<CryptoProvider>,
     store: Store,
     maps: NameMaps,
+    /// Set by an operator who knows better than DNS: the next switch is not asked for.
+    insists: AtomicBool,
     /// What is served; `None` while there is no certificate that may be shown.
     offer: RwLock<Option<Arc<Offer>>>,
     /// What was last said, so that it is said once.
@@ -91,6 +98,7 @@ impl Front {
             provider: Arc::new(provider()),
             store,
             maps: NameMaps::new(settings.sni_maps.clone()),
+            insists: AtomicBool::new(false),
             offer: RwLock::default(),
             said: Mutex::default(),
             neighbours,
@@ -113,6 +121,25 @@ impl Front {
     /// Whether a handshake can be begun.
     pub(crate) fn is_ready(&self) -> bool {
         self.offer.read().is_some()
+    }
+
+    /// Where clients may hold its certificates against TLSA records.
+    pub(crate) fn places(&self) -> Vec<(String, u16)> {
+        let mut places = self.own_places();
+        places.extend(self.maps.names().into_iter().flat_map(|name| self.at_ports(&name)));
+        places
+    }
+
+    fn own_places(&self) -> Vec<(String, u16)> {
+        let mut places = self.at_ports(&self.hostname);
+        places.extend(self.settings.tlsa_places.iter().cloned());
+        places.sort();
+        places.dedup();
+        places
+    }
+
+    fn at_ports(&self, name: &str) -> Vec<(String, u16)> {
+        self.ports.iter().map(|port| (name.to_owned(), *port)).collect()
     }
 
     fn install(&self, identity: Identity) -> Result<(), Error> {
@@ -228,95 +255,6 @@ impl Front {
         // Off this thread: a stranger's chain may cost some milliseconds.
         let judged = tokio::task::spawn_blocking(move || Peer::judge(&chain, digest, &anchors, rules));
         judged.await.ok().flatten()
-    }
-
-    /// Looks whether the files have changed, and switches where that is allowed. Sessions that are there stay as they are.
-    pub(crate) async fn refresh(&self, forced: bool) -> Change {
-        if forced {
-            for notice in self.store.reload() {
-                tracing::warn!("{notice}");
-            }
-        }
-        match self.renew().await {
-            Ok(switched) => {
-                *self.said.lock() = None;
-                for notice in self.store.notices() {
-                    tracing::warn!("{notice}");
-                }
-                if switched { Change::Switched } else { Change::None }
-            }
-            Err(trouble) => {
-                let mut said = self.said.lock();
-                if said.as_ref() == Some(&trouble) && !forced {
-                    return Change::None;
-                }
-                *said = Some(trouble.clone());
-                Change::Trouble(trouble)
-            }
-        }
-    }
-
-    async fn renew(&self) -> Result<bool, String> {
-        let fresh = if self.settings.has_certificate() {
-            if let Some(path) = identity::missing(&self.settings.files) {
-                return Err(format!("{}: there is no such file; what was served stays", path.display()));
-            }
-            let chains = self.store.client(&Service::SMTP).map_err(|error| error.to_string())?;
-            if chains.is_empty() {
-                return Err("no certificate of the intake can be read; the one that was served stays".into());
-            }
-            chains.to_vec()
-        } else if self.is_ready() {
-            return Ok(false);
-        } else {
-            return self.make_own().await;
-        };
-        let old = self.offer.read().clone();
-        let served: &[ClientCertificate] = old.as_ref().map_or(&[], |offer| &offer.identity.chains);
-        if served == fresh {
-            return Ok(false);
-        }
-        for path in identity::key_files(&self.settings.files) {
-            if let Some(warning) = identity::check_permissions(path).map_err(|error| error.to_string())? {
-                tracing::warn!("{warning}");
-            }
-        }
-        let names = [self.hostname.clone()];
-        let switch = Switch { names: &names, ports: &self.ports, old: served, new: &fresh };
-        let allowed = self.neighbours.records.may_switch(switch).await;
-        allowed.map_err(|why| format!("the intake keeps its certificate: {why}"))?;
-        let identity = Identity::new(fresh, &self.provider).map_err(|error| error.to_string())?;
-        self.install(identity).map_err(|error| error.to_string())?;
-        Ok(true)
-    }
-
-    /// RFC 7672 §2.2: where TLSA records stand, a certificate that fits none of them is worse than no STARTTLS, and so would a wrong
-    /// guess be: while nobody knows whether there are any, none is offered.
-    async fn make_own(&self) -> Result<bool, String> {
-        let Some(folder) = &self.settings.own_folder else {
-            return Err("the intake has no certificate, and no folder for one of its own".into());
-        };
-        for port in &self.ports {
-            let why = match self.neighbours.records.published(&self.hostname, *port).await {
-                Publication::None => continue,
-                Publication::Some => format!("has TLSA records at port {port}"),
-                Publication::Unknown(why) => format!("may have TLSA records at port {port} ({why})"),
-            };
-            return Err(format!(
-                "no STARTTLS is offered: there is no certificate, and {} {why}; set listen_tls.chain_files",
-                self.hostname
-            ));
-        }
-        let path = identity::self_signed(folder, &self.hostname).map_err(|error| error.to_string())?;
-        let files = waxseal_trust::StoreSettings { chain_files: vec![path.clone()], ..Default::default() };
-        let identity = sni::read(files, &self.provider).map_err(|error| error.to_string())?;
-        self.install(identity).map_err(|error| error.to_string())?;
-        tracing::warn!(
-            "no certificate is configured: {} is shown, which is self-signed. Mail to us is encrypted against those who only listen; \
-             no client can tell this server from another one. Set listen_tls.chain_files",
-            path.display()
-        );
-        Ok(true)
     }
 }
 

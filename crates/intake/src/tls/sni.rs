@@ -25,8 +25,29 @@ type Stamp = Vec<Option<(SystemTime, u64)>>;
 #[derive(Debug)]
 pub(super) struct NameMaps {
     tables: Vec<String>,
-    known: Mutex<HashMap<String, (Stamp, Arc<Identity>)>>,
+    known: Mutex<HashMap<String, Known>>,
 }
+
+/// What one table entry has led to.
+#[derive(Debug)]
+struct Known {
+    stamp: Stamp,
+    identity: Arc<Identity>,
+    /// The names that clients have asked for it by.
+    names: Vec<String>,
+}
+
+/// Files that have changed since they were read.
+#[derive(Debug)]
+pub(super) struct Changed {
+    value: String,
+    stamp: Stamp,
+    pub(super) identity: Arc<Identity>,
+    pub(super) names: Vec<String>,
+}
+
+/// Names of one entry that are remembered: a pattern may stand for any number of them, and each costs a lookup.
+const MAX_NAMES: usize = 100;
 
 impl NameMaps {
     pub(super) fn new(tables: Vec<String>) -> Self {
@@ -46,13 +67,14 @@ impl NameMaps {
     ) -> Result<Option<Arc<Identity>>, Error> {
         // As in Postfix: what is no hostname is as if no name were given.
         let Ok(name) = Domain::new(name) else { return Ok(None) };
-        let mut key = name.as_str();
+        let asked = name.as_str();
+        let mut key = asked;
         loop {
             for table in &self.tables {
                 let found = tables.find(table, key).await;
                 let wrong = |reason| Error::Certificate(format!("{table}: {reason}"));
                 if let Some(value) = found.map_err(wrong)? {
-                    return self.load(&value, provider).map(Some);
+                    return self.load((&value, asked), provider).map(Some);
                 }
             }
             // tls_server_sni_maps: "example.com", then ".com" and the like, each with its dot.
@@ -63,23 +85,72 @@ impl NameMaps {
         }
     }
 
-    /// The chain files that a table's value names, from memory where they have not changed.
-    fn load(&self, value: &str, provider: &CryptoProvider) -> Result<Arc<Identity>, Error> {
-        let files = crate::chain_files(value);
-        let stamp: Stamp = files.iter().map(|file| stamp(file)).collect();
-        if let Some((seen, identity)) = self.known.lock().get(value)
-            && *seen == stamp
-        {
-            return Ok(Arc::clone(identity));
+    /// The chain files that a table's value names, from memory where they were read before: what has changed since comes into force only
+    /// where TLSA records allow it, by [`NameMaps::replace`].
+    fn load(&self, (value, name): (&str, &str), provider: &CryptoProvider) -> Result<Arc<Identity>, Error> {
+        if let Some(known) = self.known.lock().get_mut(value) {
+            if known.names.len() < MAX_NAMES && !known.names.iter().any(|known| known == name) {
+                known.names.push(name.to_owned());
+            }
+            return Ok(Arc::clone(&known.identity));
         }
-        let identity = Arc::new(chain(files, provider)?);
+        let stamp = stamps(value);
+        let identity = Arc::new(read_value(value, provider)?);
         let mut known = self.known.lock();
         if known.len() >= KEPT {
             known.clear();
         }
-        known.insert(value.to_owned(), (stamp, Arc::clone(&identity)));
+        let fresh = Known { stamp, identity: Arc::clone(&identity), names: vec![name.to_owned()] };
+        known.insert(value.to_owned(), fresh);
         Ok(identity)
     }
+
+    /// All names that have been asked for.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.known.lock().values().flat_map(|known| known.names.clone()).collect()
+    }
+
+    /// Entries whose files are not what they were.
+    pub(super) fn changed(&self) -> Vec<Changed> {
+        let known: Vec<Changed> = {
+            let known = self.known.lock();
+            let changed = known.iter().map(|(value, known)| Changed {
+                value: value.clone(),
+                stamp: known.stamp.clone(),
+                identity: Arc::clone(&known.identity),
+                names: known.names.clone(),
+            });
+            changed.collect()
+        };
+        let differs = |mut known: Changed| {
+            let before = std::mem::replace(&mut known.stamp, stamps(&known.value));
+            (before != known.stamp).then_some(known)
+        };
+        known.into_iter().filter_map(differs).collect()
+    }
+
+    /// Serves them from now on.
+    pub(super) fn replace(&self, changed: &Changed, fresh: Identity) {
+        if let Some(known) = self.known.lock().get_mut(&changed.value) {
+            known.stamp.clone_from(&changed.stamp);
+            known.identity = Arc::new(fresh);
+        }
+    }
+}
+
+impl Changed {
+    /// Reads the files as they are now.
+    pub(super) fn read(&self, provider: &CryptoProvider) -> Result<Identity, Error> {
+        read_value(&self.value, provider)
+    }
+}
+
+fn stamps(value: &str) -> Stamp {
+    crate::chain_files(value).iter().map(|file| stamp(file)).collect()
+}
+
+fn read_value(value: &str, provider: &CryptoProvider) -> Result<Identity, Error> {
+    chain(crate::chain_files(value), provider)
 }
 
 /// Reads the chain files of a name.

@@ -7,6 +7,7 @@ mod actor;
 mod certificates;
 mod common;
 mod framing;
+mod gate;
 mod loopback;
 mod real;
 mod tls;

@@ -297,7 +297,7 @@ impl Records for Dns {
         Box::pin(async { self.0.clone() })
     }
     fn may_switch<'a>(&'a self, switch: Switch<'a>) -> Answer<'a, Result<(), String>> {
-        assert!(!switch.old.is_empty() && switch.old != switch.new && !switch.ports.is_empty());
+        assert!(!switch.old.is_empty() && switch.old != switch.new && !switch.places.is_empty());
         Box::pin(async { self.1.clone() })
     }
 }
