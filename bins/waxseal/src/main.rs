@@ -15,6 +15,7 @@ mod lookup;
 mod narrate;
 mod policy;
 mod queue;
+mod rollover;
 mod send;
 mod serve;
 mod settings;

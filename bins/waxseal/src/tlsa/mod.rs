@@ -4,7 +4,10 @@ mod check;
 mod generate;
 mod narrate;
 
-use crate::terminal::{Status, Terminal};
+use crate::{
+    rollover,
+    terminal::{Status, Terminal},
+};
 
 /// Makes TLSA records, and looks after those that are published.
 #[derive(Debug, clap::Args)]
@@ -20,11 +23,13 @@ pub(crate) struct Arguments {
 enum Action {
     Generate(generate::Arguments),
     Check(check::Arguments),
+    Rollover(rollover::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
     match &arguments.action {
         Action::Generate(arguments) => generate::run(arguments, terminal),
         Action::Check(arguments) => check::run(arguments, terminal),
+        Action::Rollover(arguments) => rollover::run(arguments, terminal),
     }
 }
