@@ -112,9 +112,18 @@ impl Wish {
         // What carries the current chain, and neither the next one nor one that is served beside it.
         let of = |chain: &[Vec<u8>]| cover::matching(&before, &place.name, chain, now);
         let mut stale = current.map(of).unwrap_or_default().without(&of(next)).without(&wanted);
+        // RFC 7671 §8.1: what is served has to be among what is published, from the first record on.
+        let union = before.with(&wanted);
+        let uncovered = |chain: &&[Vec<u8>]| {
+            (before.is_empty() || crate::covers(&before, place, chain, now).is_ok())
+                && crate::covers(&union, place, chain, now).is_err()
+        };
+        let alone = current.filter(uncovered).and_then(|chain| cover::leaf_record(chain.first()?, &before));
+        let bridge = RecordSet::new(alone);
+        stale = stale.with(&bridge);
         for chain in &self.beside {
             stale = stale.without(&of(chain));
         }
-        Ok(Records { place: place.clone(), before, next: wanted, stale })
+        Ok(Records { place: place.clone(), before, next: wanted, bridge, stale })
     }
 }

@@ -99,7 +99,9 @@ pub struct Records {
     pub before: RecordSet,
     /// What the next certificate needs.
     pub next: RecordSet,
-    /// What nothing needs any more once it is served.
+    /// What the current certificate needs that was not there: without it the first record would turn everybody away until the switch.
+    pub bridge: RecordSet,
+    /// What nothing needs any more once it is served, the bridge included.
     pub stale: RecordSet,
 }
 
@@ -107,7 +109,7 @@ impl Records {
     /// What comes in that was not there.
     #[must_use]
     pub fn added(&self) -> RecordSet {
-        self.next.without(&self.before)
+        self.next.with(&self.bridge).without(&self.before)
     }
 
     /// What is served in the end.
@@ -260,7 +262,9 @@ impl Rollover {
     pub fn edit(&self, records: &Records) -> (RecordSet, RecordSet) {
         let none = RecordSet::default();
         match self.phase {
-            Phase::Publishing | Phase::Switching | Phase::Confirming => (records.next.clone(), none),
+            Phase::Publishing | Phase::Switching | Phase::Confirming => {
+                (records.next.with(&records.bridge), none)
+            }
             Phase::Withdrawing | Phase::Done => (records.next.clone(), records.stale.clone()),
             Phase::Undoing | Phase::Undone => (none, records.added()),
         }
