@@ -6,7 +6,7 @@ use waxseal_config::Config;
 use waxseal_dns::{Families, Resolver};
 use waxseal_rollover::{Answer, Error, Place, Probe};
 use waxseal_transport::{Connector, Endpoint, OpenRequest, TlsUse};
-use waxseal_types::{Lookup, Protocol, TlsShape};
+use waxseal_types::{Lookup, Service, TlsShape};
 
 /// RFC 8314 §3.3: TLS from the first octet on.
 const SUBMISSIONS: u16 = 465;
@@ -78,7 +78,7 @@ impl Caller {
         let request = OpenRequest {
             endpoint: Endpoint::Inet(address),
             host: Some(place.name.clone()),
-            protocol: Protocol::Smtp,
+            service: Service::SMTP,
             tls,
             reuse: false,
             resume: false,
