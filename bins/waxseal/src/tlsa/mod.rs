@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 enum Action {
     Generate(generate::Arguments),
     Check(check::Arguments),
-    Rollover(rollover::Arguments),
+    Rollover(Box<rollover::Arguments>),
 }
 
 pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
