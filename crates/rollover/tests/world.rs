@@ -13,7 +13,7 @@ use waxseal_types::UnixTime;
 
 type Chain = Vec<Vec<u8>>;
 
-const TTL: u64 = 30;
+const TTL: u64 = 12;
 const START: u64 = 1_795_000_000;
 
 struct Sim(RefCell<State>);

@@ -24,8 +24,9 @@ pub(super) struct Caller {
 
 impl Caller {
     pub(super) fn new(config: &Config, resolver: Resolver) -> Result<Self, Error> {
-        let connector =
-            Connector::new(config.transport.clone()).map_err(|error| Error::Wrong(error.to_string()))?;
+        // It is our own server that is called: its name is no mail loop, at whatever port. Nobody connects to port 0.
+        let settings = waxseal_transport::Settings { loop_port: 0, ..config.transport.clone() };
+        let connector = Connector::new(settings).map_err(|error| Error::Wrong(error.to_string()))?;
         Ok(Self { connector, resolver, families: config.queue.families })
     }
 
