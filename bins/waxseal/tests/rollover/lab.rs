@@ -183,7 +183,7 @@ impl Lab {
     }
 
     pub(crate) async fn pause(&self) {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 
     /// How rollovers are begun here.

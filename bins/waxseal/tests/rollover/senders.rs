@@ -110,16 +110,12 @@ impl Senders {
     fn counts(&self, when: &str) -> (usize, usize) {
         let read = |name: &str| fs::read_to_string(self.folder.join(name)).unwrap_or_default();
         let (events, log) = (read("events.jsonl"), read("postfix/mail.log"));
+        // An "attempt" is not among them: a connection that was open from before the switch does not fit what is published after it, and
+        // gives way to a new one, which delivers in the same second. Where the new one did not, there is a "deferred", with one MX only.
         let bad = |line: &&str| {
-            [
-                "\"event\":\"deferred\"",
-                "\"event\":\"bounced\"",
-                "\"event\":\"attempt\"",
-                "status=deferred",
-                "status=bounced",
-            ]
-            .iter()
-            .any(|word| line.contains(word))
+            ["\"event\":\"deferred\"", "\"event\":\"bounced\"", "status=deferred", "status=bounced"]
+                .iter()
+                .any(|word| line.contains(word))
         };
         let waited: Vec<&str> = events.lines().chain(log.lines()).filter(bad).collect();
         assert!(waited.is_empty(), "{when}: {} deliveries waited, the first: {}", waited.len(), waited[0]);
@@ -143,6 +139,9 @@ impl Senders {
         self.feeding.iter().for_each(JoinHandle::abort);
         self.flow_out().await;
         let counts = self.counts("at the end");
+        let events = fs::read_to_string(self.folder.join("events.jsonl")).unwrap_or_default();
+        let gave_way = events.lines().filter(|line| line.contains("\"event\":\"attempt\"")).count();
+        println!("{gave_way} connections from before a switch gave way to new ones");
         drop(self.postfix);
         self.waxseal.shut_down().await;
         counts
