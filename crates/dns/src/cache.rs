@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{sync::OnceCell, time::Instant};
-use waxseal_types::{DnsFailureKind, Domain, Lookup, Proof};
+use waxseal_types::{Domain, Lookup, Proof};
 
 use crate::{
     chase::Backend,
@@ -157,7 +157,7 @@ impl AnswerCache {
         };
         if let Err(trouble) = &outcome {
             self.counters.failures.fetch_add(1, Ordering::Relaxed);
-            if trouble.failure == DnsFailureKind::Bogus {
+            if trouble.failure.is_bogus() {
                 self.counters.bogus.fetch_add(1, Ordering::Relaxed);
             }
         }

@@ -15,6 +15,7 @@ pub(crate) struct Counters {
     pub(crate) probes: AtomicU64,
     pub(crate) blind: AtomicU64,
     pub(crate) crowded: AtomicU64,
+    pub(crate) waited: AtomicU64,
 }
 
 /// What the resolver has done since it was made.
@@ -42,6 +43,8 @@ pub struct Statistics {
     pub blind: u64,
     /// Times that answers left the cache because it was full.
     pub crowded: u64,
+    /// Questions that waited because too many were under way.
+    pub waited: u64,
     /// Answers in the cache.
     pub entries: usize,
     /// About the octets that these answers and the chain of trust hold in memory.
@@ -63,6 +66,7 @@ impl Counters {
             probes: get(&self.probes),
             blind: get(&self.blind),
             crowded: get(&self.crowded),
+            waited: get(&self.waited),
             entries,
             octets,
         }

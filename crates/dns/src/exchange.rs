@@ -85,8 +85,13 @@ impl Exchange {
         wanted: Wanted,
     ) -> Result<Answered, Trouble> {
         // The semaphore is never closed, so that failing to acquire cannot happen; saying so costs nothing.
-        let _permit =
-            self.in_flight.acquire().await.map_err(|_| Trouble::server("the resolver is closing"))?;
+        let _permit = match self.in_flight.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => {
+                self.counters.waited.fetch_add(1, Ordering::Relaxed);
+                self.in_flight.acquire().await.map_err(|_| Trouble::server("the resolver is closing"))?
+            }
+        };
         let began = Instant::now();
         let mut refusals: Vec<Trouble> = Vec::new();
         let mut waiting = self.by_health();

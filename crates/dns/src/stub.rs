@@ -91,6 +91,7 @@ fn unanswered(trouble: Trouble) -> DnssecHealth {
         DnsFailureKind::ServerFailure
         | DnsFailureKind::Malformed
         | DnsFailureKind::Bogus
+        | DnsFailureKind::Anchor
         | DnsFailureKind::AliasLoop
         | DnsFailureKind::Unavailable => {
             // The resolver's clock, by the codes of RFC 8914 §4.8 and §4.9.

@@ -1,5 +1,6 @@
 //! A failure before it knows which question it belongs to.
 
+use hickory_proto::rr::Name;
 use waxseal_types::{DnsFailure, DnsFailureKind, RecordKind};
 
 /// Longest phrase that is kept: enough for every server of a long list, bounded whatever a server says.
@@ -27,6 +28,11 @@ impl Trouble {
 
     pub(crate) fn bogus(detail: impl Into<String>) -> Self {
         Self::new(DnsFailureKind::Bogus, detail)
+    }
+
+    /// The keys of an anchored zone do not fit the anchor. Those of the root are nobody's to break; a zone further down may be broken by its owners.
+    pub(crate) fn unanchored(zone: &Name, detail: String) -> Self {
+        Self::new(if zone.is_root() { DnsFailureKind::Anchor } else { DnsFailureKind::Bogus }, detail)
     }
 
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {

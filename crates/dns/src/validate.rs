@@ -82,7 +82,7 @@ impl Validator {
             return Err(trouble.clone());
         }
         match step(&primed.handle, name, kind).await {
-            Err(trouble) if trouble.failure == DnsFailureKind::Bogus => {
+            Err(trouble) if trouble.failure.is_bogus() => {
                 if !lies_in_unsigned_zone(&primed.handle, zone, name).await {
                     self.upstream.forget(name).await;
                     return Err(trouble);
@@ -144,7 +144,8 @@ impl Validator {
             self.upstream.forget(&anchor.zone).await;
             let found = match self.upstream.fetch(&anchor.zone, RecordType::DNSKEY).await {
                 Ok(message) => anchor.keys_in(&message, now()).map_err(|flaw| {
-                    Trouble::bogus(format!("trust anchor of {}: {}", anchor.zone, flaw.words(&anchor.zone)))
+                    let detail = format!("trust anchor of {}: {}", anchor.zone, flaw.words(&anchor.zone));
+                    Trouble::unanchored(&anchor.zone, detail)
                 }),
                 // Nothing is wrong with the anchor: nobody answers, or not with an answer.
                 Err(mut trouble) => {
@@ -376,7 +377,7 @@ fn unanswered(trouble: Trouble) -> DnssecHealth {
     let reason = trouble.detail;
     let cause = match trouble.failure {
         DnsFailureKind::Timeout => return DnssecHealth::Unreachable { reason },
-        DnsFailureKind::Bogus => BlindCause::Forged,
+        DnsFailureKind::Bogus | DnsFailureKind::Anchor => BlindCause::Forged,
         DnsFailureKind::ServerFailure
         | DnsFailureKind::Malformed
         | DnsFailureKind::AliasLoop

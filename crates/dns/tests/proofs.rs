@@ -321,6 +321,10 @@ async fn a_digest_serves_as_trust_anchor_as_well_as_a_key() {
         let resolver = Resolver::new(Settings { trust_anchor: Some(path.clone()), ..settings }).unwrap();
         let (got, why) = ask(&resolver, "A", "mx.signed.test").await;
         assert_eq!(got, expected, "{why}");
+        // That the root's own keys do not fit is nobody's fault but ours.
+        let failed = resolver.addresses(&domain("mx.signed.test"), Families::V4).await.err();
+        let anchor = failed.map(|failure| failure.failure == DnsFailureKind::Anchor);
+        assert_eq!(anchor, (expected == "bogus").then_some(true), "{why}");
     }
     let missing =
         Settings { trust_anchor: Some("/nonexistent/key".into()), ..settings(&server, DnssecMode::Validate) };

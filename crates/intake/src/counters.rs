@@ -8,6 +8,7 @@ pub(crate) struct Counters {
     pub(crate) refused: AtomicU64,
     pub(crate) crowded: AtomicU64,
     pub(crate) crowded_client: AtomicU64,
+    pub(crate) exhausted: AtomicU64,
     pub(crate) memory: AtomicU64,
 }
 
@@ -24,6 +25,10 @@ pub struct Statistics {
     pub crowded_client: u64,
     /// Texts refused because all together held too much memory.
     pub memory: u64,
+    /// What clients were refused because they did too much of it in too short a time.
+    pub rates: u64,
+    /// Times that nobody was let in because the system had no descriptor or memory left.
+    pub exhausted: u64,
     /// Clients that are connected.
     pub connections: usize,
     /// Octets of texts in memory.
@@ -43,6 +48,8 @@ impl Counters {
             crowded: get(&self.crowded),
             crowded_client: get(&self.crowded_client),
             memory: get(&self.memory),
+            rates: 0,
+            exhausted: get(&self.exhausted),
             connections,
             octets,
         }

@@ -167,7 +167,10 @@ impl Intake {
     /// What it has done and is doing.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        self.counters.read(self.connections(), self.memory.octets())
+        Statistics {
+            rates: self.rates.reached(),
+            ..self.counters.read(self.connections(), self.memory.octets())
+        }
     }
 
     /// Accepts clients until [`Intake::shut_down`]. Has to be polled within a `LocalSet`, on which its sessions run as tasks of their own:

@@ -17,7 +17,7 @@ use tokio::{
 };
 use waxseal_spool::Accept;
 
-use crate::{Error, Level, ListenAddr, client::Client, intake::Intake, session};
+use crate::{Error, Level, ListenAddr, client::Client, counters::Counters, intake::Intake, session};
 
 /// Connections that wait to be accepted. The system cuts it to its own limit.
 const BACKLOG: i32 = 1024;
@@ -156,6 +156,7 @@ impl Listener {
                         tracing::warn!(%error, "cannot accept connections");
                     }
                     troubled = true;
+                    Counters::count(&intake.counters.exhausted);
                     sleep(EXHAUSTED).await;
                 }
             }

@@ -1,6 +1,11 @@
 //! How often a client does what (anvil(8)).
 
-use std::{collections::HashMap, net::IpAddr, time::Duration};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -50,11 +55,13 @@ struct Window {
 pub(crate) struct Rates {
     limits: RateLimits,
     windows: Mutex<HashMap<Network, Window>>,
+    /// How often somebody did too much.
+    reached: AtomicU64,
 }
 
 impl Rates {
     pub(crate) fn new(limits: RateLimits) -> Self {
-        Self { limits, windows: Mutex::default() }
+        Self { limits, windows: Mutex::default(), reached: AtomicU64::new(0) }
     }
 
     const fn limit(&self, event: Event) -> u32 {
@@ -71,7 +78,18 @@ impl Rates {
     /// Counts one; `false` when that was one too many. What has no limit is not counted and takes no lock.
     pub(crate) fn count(&self, client: Network, event: Event) -> bool {
         let limit = self.limit(event);
-        limit == 0 || self.add(client, event, Instant::now()) <= limit
+        limit == 0 || self.add(client, event, Instant::now()) <= limit || self.too_much()
+    }
+
+    /// Never true.
+    fn too_much(&self) -> bool {
+        self.reached.fetch_add(1, Ordering::Relaxed);
+        false
+    }
+
+    /// How often somebody was refused for doing too much.
+    pub(crate) fn reached(&self) -> u64 {
+        self.reached.load(Ordering::Relaxed)
     }
 
     /// Whether one more would be too many.
@@ -81,11 +99,13 @@ impl Rates {
             return false;
         }
         let now = Instant::now();
-        let windows = self.windows.lock();
-        windows
+        let full = self
+            .windows
+            .lock()
             .get(&client)
             .filter(|window| !is_over(window, now, self.limits.unit))
-            .is_some_and(|window| window.counts[event as usize] >= limit)
+            .is_some_and(|window| window.counts[event as usize] >= limit);
+        full && !self.too_much()
     }
 
     fn add(&self, client: Network, event: Event, now: Instant) -> u32 {

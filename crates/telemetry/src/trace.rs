@@ -32,9 +32,9 @@ pub(crate) struct Tracer {
 }
 
 thread_local! {
-    /// The trace whose intake span this thread has built last: a message that goes to several destinations is told of once for each,
-    /// one after the other.
-    static BEGUN: Cell<u128> = const { Cell::new(0) };
+    /// The trace and first span of the message whose intake this thread has told last: a message that goes to several destinations is told of once for
+    /// each, one after the other. Other messages, such as its bounce, may be in the same trace.
+    static BEGUN: Cell<(u128, u64)> = const { Cell::new((0, 0)) };
 }
 
 impl Tracer {
@@ -197,8 +197,9 @@ impl<'a> Trace<'a> {
 
     /// The intake's span, once.
     fn begin(&mut self, at: UnixTime) {
-        let trace_id = self.envelope.trace.trace_id;
-        if BEGUN.replace(trace_id) == trace_id {
+        let trace = self.envelope.trace;
+        let message = (trace.trace_id, trace.span_id);
+        if BEGUN.replace(message) == message {
             return;
         }
         let attributes = attribute::intake(self.envelope);

@@ -153,8 +153,12 @@ impl Connector {
     /// What this connector and its siblings have done, and what they keep.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        let manners = std::iter::once(&self.main).chain(self.named.values());
-        self.counters.read(manners.map(|manner| manner.tls.sessions()).sum())
+        let manners = || std::iter::once(&self.main).chain(self.named.values());
+        Statistics {
+            sessions_crowded: manners().map(|manner| manner.tls.sessions_crowded()).sum(),
+            graves_crowded: manners().map(|manner| manner.graves.crowded()).sum(),
+            ..self.counters.read(manners().map(|manner| manner.tls.sessions()).sum())
+        }
     }
 
     /// How many idle connections there are.

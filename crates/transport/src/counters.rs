@@ -31,6 +31,10 @@ pub struct Statistics {
     pub full: u64,
     /// Addresses that were not tried because they had not answered a while ago.
     pub remembered: u64,
+    /// Servers whose TLS sessions were forgotten to make room for others.
+    pub sessions_crowded: u64,
+    /// Addresses that did not answer and were not remembered, because too many were.
+    pub graves_crowded: u64,
     /// Connections that are open, idle ones too.
     pub open: usize,
     /// Connections that were not opened because their address had as many as are allowed.
@@ -56,6 +60,8 @@ impl Counters {
             open: self.open.load(Ordering::Relaxed),
             crowded_address: get(&self.crowded_address),
             crowded_all: get(&self.crowded_all),
+            sessions_crowded: 0,
+            graves_crowded: 0,
             idle: self.idle.load(Ordering::Relaxed),
             sessions,
         }

@@ -3,7 +3,12 @@
 //! A connection attempt into nothing takes its whole time limit. Whoever comes next need not wait as long for the same: it is told what was found, and
 //! goes on to the next address. Only silence is remembered; a refusal costs nothing to hear again.
 
-use std::{collections::HashMap, io::ErrorKind, time::Duration};
+use std::{
+    collections::HashMap,
+    io::ErrorKind,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -17,11 +22,13 @@ const LIMIT: usize = 4096;
 pub(crate) struct Graves {
     time: Duration,
     silent: Mutex<HashMap<Endpoint, (Instant, Cause)>>,
+    /// Addresses that there was no room for.
+    crowded: AtomicU64,
 }
 
 impl Graves {
     pub(crate) fn new(time: Duration) -> Self {
-        Self { time, silent: Mutex::default() }
+        Self { time, silent: Mutex::default(), crowded: AtomicU64::new(0) }
     }
 
     /// What was found when the address was last tried, if that was not long ago.
@@ -60,7 +67,14 @@ impl Graves {
         }
         if silent.len() < LIMIT {
             silent.insert(endpoint.clone(), (now + self.time, cause.clone()));
+        } else {
+            self.crowded.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// How often an address was not remembered because too many were.
+    pub(crate) fn crowded(&self) -> u64 {
+        self.crowded.load(Ordering::Relaxed)
     }
 }
 

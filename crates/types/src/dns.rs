@@ -105,6 +105,9 @@ pub struct MxHost {
 pub enum DnsFailureKind {
     /// DNSSEC says that the answer is forged, expired or stripped.
     Bogus,
+    /// The same of the very beginning of all proofs: the keys of the zone that our own trust anchor is for do not fit it. That is nobody's zone but
+    /// our own resolver, clock or anchor; and it is as forged as any other answer until somebody mends it.
+    Anchor,
     /// SERVFAIL, REFUSED, FORMERR, NOTIMP and other codes that are no answers.
     ServerFailure,
     /// Nobody answered in time.
@@ -115,6 +118,19 @@ pub enum DnsFailureKind {
     AliasLoop,
     /// The resolver is not running: restarting, or its bound on questions is reached.
     Unavailable,
+}
+
+impl DnsFailureKind {
+    /// Whether DNSSEC says no, wherever the proof breaks.
+    #[must_use]
+    pub const fn is_bogus(self) -> bool {
+        match self {
+            Self::Bogus | Self::Anchor => true,
+            Self::ServerFailure | Self::Timeout | Self::Malformed | Self::AliasLoop | Self::Unavailable => {
+                false
+            }
+        }
+    }
 }
 
 /// A lookup that failed. Never to be read as "there is none" (RFC 7672 §2.1.2).

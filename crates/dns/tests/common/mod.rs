@@ -47,6 +47,8 @@ pub(crate) fn words<T>(outcome: &Result<DnsAnswer<T>, DnsFailure>) -> String {
             };
             format!("{} {found}", answer.proof.as_str())
         }
+        // Wherever the proof breaks, at the zone's own keys or at the root's.
+        Err(failure) if failure.failure.is_bogus() => "bogus".to_owned(),
         Err(failure) => format!("{:?}", failure.failure).to_lowercase(),
     }
 }

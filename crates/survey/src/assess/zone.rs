@@ -176,6 +176,9 @@ fn failed(fault: Fault, failure: &DnsFailure) -> Finding {
         DnsFailureKind::Bogus => {
             "sign the zone anew, or correct the DS record above it: validators refuse the answer (RFC 7672 §2.1.2: mail waits)"
         }
+        DnsFailureKind::Anchor => {
+            "correct the clock or the trust anchor of this machine's resolver: nothing can be said of the zone"
+        }
         DnsFailureKind::ServerFailure => {
             "see why its name servers, or the resolver, answer with an error: mail waits meanwhile (RFC 7672 §2.1.2)"
         }

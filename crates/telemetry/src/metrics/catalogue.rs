@@ -206,7 +206,14 @@ catalogue! {
     /// Octets of texts that sessions hold.
     INTAKE_MEMORY = Gauge, "waxseal.intake.memory", "By", [];
 
-    /// How often a bound was reached, and something waited, was refused or was given up for it.
+    /// How far back the ledger reaches: age of the oldest plain success (`plain`), and of the oldest failure or downgrade (`kept`); absent where nothing is kept yet.
+    LEDGER_HORIZON = Gauge, "waxseal.ledger.horizon", "s", ["ring"];
+    /// Octets of the ledger on disk.
+    LEDGER_SIZE = Gauge, "waxseal.ledger.size", "By", [];
+    /// What was told to the ledger, by whether it was written, or lost because the disk was full, broken or too slow.
+    LEDGER_RECORDS = Counter, "waxseal.ledger.records", "{record}", ["result"];
+
+    /// How often a bound was reached, and something waited, was refused or was given up for it; [below](#bounds) is what each does.
     BOUNDS = Counter, "waxseal.bounds.reached", "{event}", ["bound"];
     /// What was not told: delivery events, spans, and exports of metrics.
     LOST = Counter, "waxseal.telemetry.lost", "{item}", ["what"];

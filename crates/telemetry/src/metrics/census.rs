@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use waxseal_queue::Census;
+use waxseal_queue::{Census, DestinationCount};
 
 use super::{
     Page, QUEUE_ACTIVE, QUEUE_CENSUS_AGE, QUEUE_DELIVERIES, QUEUE_DESTINATIONS, QUEUE_HELD, QUEUE_OLDEST_AGE,
@@ -23,8 +23,9 @@ impl Page {
         self.set(&QUEUE_HELD, &[], census.held);
         self.set(&QUEUE_UNTRIED_AGE, &[], census.oldest_untried.unwrap_or_default());
         self.set(&QUEUE_OLDEST_AGE, &[], census.oldest.unwrap_or_default());
+        let waits = |(_, count): &(_, &DestinationCount)| count.dead || count.total() > 0;
         let dead = census.destinations().filter(|(_, count)| count.dead).count();
-        self.set(&QUEUE_DESTINATIONS, &["alive"], census.destinations().count() - dead);
+        self.set(&QUEUE_DESTINATIONS, &["alive"], census.destinations().filter(waits).count() - dead);
         self.set(&QUEUE_DESTINATIONS, &["dead"], dead);
         let mut all: Vec<_> =
             census.destinations().map(|(name, count)| (count.total(), name, count)).collect();

@@ -4,6 +4,7 @@
 //! process copies it to a [`Page`] when somebody wants to know. So nothing below this crate knows of any metrics library, and a
 //! process that nobody asks does nothing but add.
 
+mod bounds;
 mod catalogue;
 mod census;
 mod histogram;
@@ -15,6 +16,7 @@ mod recorder;
 mod reference;
 mod table;
 
+pub use bounds::{BOUND_TABLE, Bound};
 pub use catalogue::*;
 pub use census::LARGEST;
 pub use histogram::Buckets;

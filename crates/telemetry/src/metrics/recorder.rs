@@ -10,9 +10,7 @@ use std::{
 use waxseal_queue::{
     Account, AccountStep, Connection, Downgrade, Event, Fact, Outcome, RecipientResult, Settled,
 };
-use waxseal_types::{
-    DnsFailureKind, EnhancedStatus, Envelope, Proof, RecordKind, StatusClass, TlsLevel, TlsStatus,
-};
+use waxseal_types::{EnhancedStatus, Envelope, Proof, RecordKind, StatusClass, TlsLevel, TlsStatus};
 
 use super::{
     ATTEMPTS, CONNECT_TIME, CONNECTIONS, DANE, DEAD, DELIVERY_DELAY, DNS_TIME, DOWNGRADES, GREETING_TIME,
@@ -210,7 +208,7 @@ impl Recorder {
                 }
             }
             Fact::DnsFailed(failure) => {
-                let answer = if failure.failure == DnsFailureKind::Bogus { 2 } else { 3 };
+                let answer = if failure.failure.is_bogus() { 2 } else { 3 };
                 self.dns[kind(failure.kind)][answer].add(took);
                 if failure.kind == RecordKind::Tlsa {
                     self.dane.add([4]);

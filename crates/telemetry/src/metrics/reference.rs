@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{CATALOGUE, Kind};
+use super::{BOUND_TABLE, CATALOGUE, Kind};
 
 /// `docs/metrics.md`.
 #[must_use]
@@ -21,6 +21,10 @@ pub fn reference() -> String {
             labels.join(", "),
             metric.help.replace('|', "\\|")
         );
+    }
+    out.push_str(BOUNDS_HEAD);
+    for bound in BOUND_TABLE {
+        let _ = writeln!(out, "| `{}` | {} | {} |", bound.name, bound.limit, bound.beyond);
     }
     out.push_str("\n## Buckets\n\nUpper bounds of the histograms, in seconds:\n\n");
     let mut shown: Vec<&[u64]> = Vec::new();
@@ -52,4 +56,13 @@ most the 50 largest destinations and `other`.
 
 | OpenTelemetry | Prometheus | kind | unit | labels | meaning |
 | --- | --- | --- | --- | --- | --- |
+";
+
+const BOUNDS_HEAD: &str = "
+## Bounds
+
+Nothing grows without limit. `waxseal.bounds.reached` counts, by `bound`, how often one of these was reached:
+
+| bound | what is bounded | what happens to more |
+| --- | --- | --- |
 ";

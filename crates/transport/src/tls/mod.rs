@@ -90,6 +90,11 @@ impl Tls {
         self.sessions.len()
     }
 
+    /// Servers whose sessions were forgotten to make room for others.
+    pub(crate) fn sessions_crowded(&self) -> u64 {
+        self.sessions.crowded()
+    }
+
     fn configuration(&self, shape: &TlsShape) -> Result<Arc<ClientConfig>, Cause> {
         let nameless = TlsShape { sni: None, ..shape.clone() };
         let key = Key::of_shape(&nameless, &self.settings);

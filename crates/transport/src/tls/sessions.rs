@@ -3,7 +3,10 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,6 +33,8 @@ pub(crate) struct Sessions {
     shards: [Mutex<HashMap<Key, Entry>>; SHARDS],
     timeout: Duration,
     capacity: usize,
+    /// Keys that were forgotten to make room.
+    crowded: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -43,7 +48,7 @@ struct Entry {
 impl Sessions {
     pub(super) fn new(timeout: Duration, size: usize) -> Self {
         let shards = std::array::from_fn(|_| Mutex::default());
-        Self { shards, timeout, capacity: size.div_ceil(SHARDS).max(1) }
+        Self { shards, timeout, capacity: size.div_ceil(SHARDS).max(1), crowded: AtomicU64::new(0) }
     }
 
     /// The sessions of one key, as rustls wants to see them.
@@ -54,6 +59,11 @@ impl Sessions {
     /// Keys with sessions.
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    /// Keys that were forgotten to make room for others.
+    pub(super) fn crowded(&self) -> u64 {
+        self.crowded.load(Ordering::Relaxed)
     }
 
     /// Drops all sessions of a key.
@@ -76,6 +86,7 @@ impl Sessions {
             let oldest = shard.iter().min_by_key(|(_, entry)| entry.touched).map(|(key, _)| *key);
             if let Some(oldest) = oldest {
                 shard.remove(&oldest);
+                self.crowded.fetch_add(1, Ordering::Relaxed);
             }
         }
         let now = Instant::now();
