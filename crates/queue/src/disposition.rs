@@ -54,7 +54,7 @@ fn failure(trouble: Trouble, status: EnhancedStatus, reason: String) -> Failure 
 pub fn dns_failed(error: &DnsFailure) -> Failure {
     let status = match error.failure {
         // RFC 3463 §3.8: 4.7.0, security; an operator must see that it is not a mere outage.
-        DnsFailureKind::Bogus => soft(7, 0),
+        DnsFailureKind::Bogus | DnsFailureKind::Anchor => soft(7, 0),
         DnsFailureKind::Unavailable => soft(3, 0),
         DnsFailureKind::ServerFailure
         | DnsFailureKind::Timeout
@@ -62,12 +62,7 @@ pub fn dns_failed(error: &DnsFailure) -> Failure {
         | DnsFailureKind::AliasLoop => soft(4, 3),
     };
     failure(
-        // The chain of trust breaks at its very beginning: that is nobody's zone but our own resolver.
-        if error.detail.starts_with("trust anchor of .:") {
-            Trouble::Resolver
-        } else {
-            dns_trouble(error.failure)
-        },
+        dns_trouble(error.failure),
         status,
         format!(
             "Host or domain name not found. Name service error for name={} type={}: {}",
@@ -79,6 +74,7 @@ pub fn dns_failed(error: &DnsFailure) -> Failure {
 const fn dns_trouble(kind: DnsFailureKind) -> Trouble {
     match kind {
         DnsFailureKind::Bogus => Trouble::ForgedDns,
+        DnsFailureKind::Anchor => Trouble::Resolver,
         DnsFailureKind::Unavailable => Trouble::Service,
         DnsFailureKind::ServerFailure
         | DnsFailureKind::Timeout
@@ -156,7 +152,7 @@ pub fn not_cleared(reason: &str) -> Failure {
 /// All addresses were used up without an error of their own.
 #[must_use]
 pub fn nobody_left() -> Failure {
-    failure(Trouble::Other, soft(3, 0), "server unavailable or unable to receive mail".into())
+    failure(Trouble::Unreachable, soft(3, 0), "server unavailable or unable to receive mail".into())
 }
 
 /// The command that a reply answers, for "in reply to".
@@ -317,6 +313,46 @@ pub fn expired(last: Option<&Failure>) -> Failure {
         status: EnhancedStatus::permanent(4, 7),
         reason: format!("delivery time expired; last: {reason}"),
         reply,
-        trouble: last.map_or(Trouble::Other, |failure| failure.trouble),
+        trouble: last.map_or(Trouble::Untried, |failure| failure.trouble),
     }
+}
+
+/// An operator took recipients out, and nobody is told.
+#[must_use]
+pub fn removed() -> Failure {
+    failure(Trouble::Operator, EnhancedStatus::success(0, 0), "removed from the queue by an operator".into())
+}
+
+/// An operator sent recipients back, and said why.
+#[must_use]
+pub fn returned(why: &str) -> Failure {
+    // RFC 3463 §3.8: 5.7.1 is "delivery not authorized, message refused", which is what the operator decides.
+    failure(Trouble::Operator, EnhancedStatus::permanent(7, 1), format!("returned by an operator: {why}"))
+}
+
+/// A route says that mail is to be thrown away (transport(5), `discard:`).
+#[must_use]
+pub fn discarded(text: String) -> Failure {
+    failure(Trouble::Discarded, EnhancedStatus::success(0, 0), text)
+}
+
+/// Nothing is tried, since an operator wants it so.
+#[must_use]
+pub fn suspended() -> Failure {
+    // Postfix's qmgr(8) says 4.3.2 of what `defer_transports` names.
+    failure(
+        Trouble::Suspended,
+        soft(3, 2),
+        "deliveries to this destination are suspended by an operator of this mail system".into(),
+    )
+}
+
+/// Nothing is tried, since its servers could not be reached and are not tried again yet.
+#[must_use]
+pub fn resting() -> Failure {
+    failure(
+        Trouble::Unreachable,
+        soft(4, 1),
+        "the servers of this destination could not be reached; they are tried again later".into(),
+    )
 }

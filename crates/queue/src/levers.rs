@@ -78,15 +78,27 @@ impl Selection {
         self.sender.is_some() || self.recipient.is_some() || self.domain.is_some() || self.reason.is_some()
     }
 
-    /// Whether a part passes as far as memory tells. The id of a message is the time of its arrival.
+    /// Whether a part passes as far as memory tells, but for [`Selection::span`].
     #[must_use]
-    pub fn admits(&self, entry: &Entry, now: UnixTime) -> bool {
-        let age = now.since(UnixTime::from_micros(entry.id.as_u64()));
+    pub fn admits(&self, entry: &Entry) -> bool {
         self.ids.as_ref().is_none_or(|ids| ids.contains(&entry.id))
             && self.nexthop.as_ref().is_none_or(|nexthop| *nexthop == entry.destination.nexthop)
             && self.state.is_none_or(|state| state == entry.state)
-            && self.older_than.is_none_or(|limit| age >= limit)
-            && self.younger_than.is_none_or(|limit| age <= limit)
+    }
+
+    /// The first and the last message that can pass: the id of a message is the time of its arrival, so that neither what is too old nor what is too
+    /// young has to be looked at.
+    #[must_use]
+    pub fn span(&self, now: UnixTime) -> (QueueId, QueueId) {
+        let ago = |age: Duration| {
+            now.as_micros().saturating_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX))
+        };
+        let named = |id: Option<&QueueId>| id.map(|id| id.as_u64());
+        let ids = self.ids.as_ref();
+        let first = self.younger_than.map_or(0, ago).max(named(ids.and_then(BTreeSet::first)).unwrap_or(0));
+        let last = self.older_than.map_or(u64::MAX, ago);
+        let last = last.min(named(ids.and_then(BTreeSet::last)).unwrap_or(u64::MAX));
+        (QueueId::from_u64(first), QueueId::from_u64(last))
     }
 
     /// Those recipients of a part that pass; `said` is what was last said of one.

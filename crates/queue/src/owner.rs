@@ -3,6 +3,7 @@
 //! A message is split into parts, one for each destination. An attempt at a part ends in an [`Account`]; what follows
 //! from it (marks for the spool, a retry, a notification) is worked out here and carried out by the queue manager.
 
+mod delays;
 mod orders;
 mod part;
 mod rest;
@@ -25,10 +26,12 @@ use crate::{
     bounce::{Action, Report},
 };
 
+pub use delays::Delay;
+use delays::delayed;
 pub use orders::{Place, Remains};
 pub use part::Part;
 use rest::Dormitory;
-use results::{delayed, settled, stored};
+use results::{settled, stored};
 pub use unrouted::Unrouted;
 
 /// How many octets of texts stay in memory until they are delivered (design §6); the others are read back from the spool.
@@ -130,16 +133,6 @@ impl Owner {
     /// A message that only waits takes less memory.
     fn lay(&mut self, id: QueueId) {
         self.resting.lay(id, &mut self.messages);
-    }
-
-    /// The sender of a message knows already that these recipients still wait.
-    pub fn warned(&mut self, id: QueueId, recipients: Vec<usize>) {
-        if !recipients.is_empty()
-            && let Some(message) = self.awake(id)
-        {
-            message.warned = recipients;
-            self.lay(id);
-        }
     }
 
     /// The recipients of a part have other routes by now: `parts` stand in its place.
@@ -267,7 +260,7 @@ impl Owner {
             } else {
                 part.first_failure = part.first_failure.or(Some(now));
                 if !message.warned.contains(&result.index) {
-                    report = delayed(account, result, settings, (now, due, end_of_life));
+                    report = delayed(account, result, settings, (now, due));
                     message.warned.extend(report.iter().map(|report| report.index));
                 }
             }
@@ -301,15 +294,6 @@ impl Owner {
             self.lay(job.id);
         }
         effects
-    }
-
-    /// Since when a part fails that an attempt is under way for, as the spool has it.
-    pub fn fails_since(&mut self, job: &Job, since: Option<UnixTime>) {
-        let part =
-            self.messages.get_mut(&job.id).and_then(|message| message.parts.get_mut(job.part as usize));
-        if let Some(Some(part)) = part {
-            part.first_failure = part.first_failure.or(since);
-        }
     }
 
     /// The gathering of reports about `id` has lasted long enough: what is to be told.

@@ -47,6 +47,14 @@ pub enum Trouble {
     Unsupported,
     /// Our own resolver cannot validate DNSSEC.
     Resolver,
+    /// An operator took the message out, or sent it back.
+    Operator,
+    /// A route says that it is thrown away.
+    Discarded,
+    /// An operator suspended deliveries.
+    Suspended,
+    /// It came to no attempt at all.
+    Untried,
 }
 
 /// Who can mend something.
@@ -66,7 +74,7 @@ pub enum Whose {
 
 impl Trouble {
     /// All of them; a ledger writes the place in this list, so that new ones are added at the end.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 26] = [
         Self::Other,
         Self::ForgedDns,
         Self::SilentDns,
@@ -89,6 +97,10 @@ impl Trouble {
         Self::Refused,
         Self::Unsupported,
         Self::Resolver,
+        Self::Operator,
+        Self::Discarded,
+        Self::Suspended,
+        Self::Untried,
     ];
 
     /// One word, for data.
@@ -117,6 +129,10 @@ impl Trouble {
             Self::Refused => "refused",
             Self::Unsupported => "unsupported",
             Self::Resolver => "resolver",
+            Self::Operator => "operator",
+            Self::Discarded => "discarded",
+            Self::Suspended => "suspended",
+            Self::Untried => "untried",
         }
     }
 
@@ -136,9 +152,16 @@ impl Trouble {
             | Self::StarttlsRefused
             | Self::Handshake
             | Self::Protocol => Whose::TheirServer,
-            Self::Loop | Self::Policy | Self::Trust | Self::Route | Self::Service | Self::Resolver => {
-                Whose::Ours
-            }
+            Self::Loop
+            | Self::Policy
+            | Self::Trust
+            | Self::Route
+            | Self::Service
+            | Self::Resolver
+            | Self::Operator
+            | Self::Discarded
+            | Self::Suspended
+            | Self::Untried => Whose::Ours,
             Self::NoSuchHost | Self::NullMx | Self::Refused | Self::Unsupported => Whose::Sender,
             Self::Other | Self::Unreachable | Self::Lost | Self::RefusedForNow => Whose::Nobody,
         }
@@ -202,6 +225,12 @@ impl Trouble {
             Self::Resolver => {
                 "The resolver of this mail system cannot validate DNSSEC, so that a true answer cannot be told from a forged one; nothing was sent."
             }
+            Self::Operator => "An administrator of this mail system took the message out of its queue.",
+            Self::Discarded => "A rule of this mail system says that mail to this address is thrown away.",
+            Self::Suspended => {
+                "An administrator of this mail system has stopped deliveries to this destination for the time being."
+            }
+            Self::Untried => "This mail system came to no attempt at delivering the message.",
             Self::Unsupported => {
                 "The message needs something that the server cannot do, or is too large for it."
             }
@@ -249,6 +278,10 @@ impl Trouble {
             }
             Self::Resolver => {
                 "The administrator of this mail system has to mend its resolver or trust anchor; \"waxseal check\" tells what is wrong with it."
+            }
+            Self::Operator | Self::Discarded | Self::Untried => "Ask the administrator of this mail system.",
+            Self::Suspended => {
+                "Nobody else has to do anything; the message goes when deliveries are resumed."
             }
             Self::Unsupported => {
                 "Send a smaller or simpler message, or ask the recipient for another address."

@@ -3,7 +3,7 @@
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use waxseal_types::QueueId;
 
-use crate::{Done, Error, Log, Put, Spool, Stored, Update};
+use crate::{Done, Error, Log, Put, Recovered, Spool, Stored, Update};
 
 /// Owns the log.
 #[derive(Debug)]
@@ -33,6 +33,13 @@ pub struct PutMsg(pub Put);
 #[rtype(result = "Result<Stored, Error>")]
 pub struct ReadMsg(pub QueueId);
 
+/// [`Spool::outlines`].
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Outlines, Error>")]
+pub struct OutlinesMsg(pub Vec<QueueId>);
+
+type Outlines = Vec<Result<Recovered, Error>>;
+
 /// [`Spool::update`].
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), Error>")]
@@ -52,15 +59,7 @@ impl Handler<DoneAllMsg> for SpoolActor {
     type Result = ResponseFuture<Vec<Result<(), Error>>>;
 
     fn handle(&mut self, message: DoneAllMsg, _: &mut Self::Context) -> Self::Result {
-        // All are asked for before the first is waited for, so that one commit takes them.
-        let pending: Vec<_> = message.0.into_iter().map(|done| self.log.done(done)).collect();
-        Box::pin(async move {
-            let mut results = Vec::with_capacity(pending.len());
-            for done in pending {
-                results.push(done.await);
-            }
-            results
-        })
+        Box::pin(self.log.done_all(message.0))
     }
 }
 
@@ -77,6 +76,14 @@ impl Handler<ReadMsg> for SpoolActor {
 
     fn handle(&mut self, message: ReadMsg, _: &mut Self::Context) -> Self::Result {
         self.log.read(message.0)
+    }
+}
+
+impl Handler<OutlinesMsg> for SpoolActor {
+    type Result = ResponseFuture<Result<Outlines, Error>>;
+
+    fn handle(&mut self, message: OutlinesMsg, _: &mut Self::Context) -> Self::Result {
+        self.log.outlines(message.0)
     }
 }
 

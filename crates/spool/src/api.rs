@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin};
 use bytes::Bytes;
 use waxseal_types::{Envelope, QueueId};
 
-use crate::{Done, Error, Gathering, Put, Refusal, Stored, Update};
+use crate::{Done, Error, Gathering, Put, Recovered, Refusal, Stored, Update};
 
 /// An answer that is under way. The request was made when the call returned: dropping this takes nothing back.
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
@@ -17,6 +17,9 @@ pub trait Spool: Send + Sync {
 
     /// The message as it is now.
     fn read(&self, id: QueueId) -> Pending<Stored>;
+
+    /// Several messages as they are now, but for their texts, which are not read: for listings. The answers are in the order of `ids`.
+    fn outlines(&self, ids: Vec<QueueId>) -> Pending<Vec<Result<Recovered, Error>>>;
 
     /// Marks the results of a transaction. It rides with the next commit, which comes within [`crate::Settings::mark_delay`].
     fn update(&self, update: Update) -> Pending<()>;

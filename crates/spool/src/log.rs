@@ -29,6 +29,9 @@ use crate::{
 /// How often ages are looked at; small beside the shortest that matters.
 const WATCH_TICK: Duration = Duration::from_secs(1);
 
+/// Outlines that one job reads: what a delivery needs from the disk waits no longer than for a few of these.
+const OUTLINES: usize = 32;
+
 /// A handle to the log; cloning is cheap. When the last one is dropped, all that was asked for is written and synced, the thread has ended and
 /// the folder is free for another process.
 #[derive(Clone)]
@@ -212,6 +215,19 @@ impl Log {
         self.look(move |reader| reader.streamed(id.as_u64(), &pool))
     }
 
+    /// [`Spool::done`] for several messages; the answers are in their order.
+    pub fn done_all(&self, all: Vec<Done>) -> impl Future<Output = Vec<Result<(), Error>>> + Send + 'static {
+        // All are asked for before the first is waited for, so that one commit takes them.
+        let pending: Vec<_> = all.into_iter().map(|done| self.done(done)).collect();
+        async move {
+            let mut results = Vec::with_capacity(pending.len());
+            for done in pending {
+                results.push(done.await);
+            }
+            results
+        }
+    }
+
     /// Reads here and now what is in memory, and elsewhere what has to be waited for.
     fn look<T: Send + 'static>(
         &self,
@@ -255,6 +271,21 @@ impl Spool for Log {
 
     fn read(&self, id: QueueId) -> Pending<Stored> {
         self.look(move |reader| reader.stored(id.as_u64()))
+    }
+
+    fn outlines(&self, ids: Vec<QueueId>) -> Pending<Vec<Result<Recovered, Error>>> {
+        let (pool, reader) = (self.0.pool.clone(), self.0.reader.clone());
+        Box::pin(async move {
+            let mut found = Vec::with_capacity(ids.len());
+            // One job at a time: a listing of everything has one of the threads at most.
+            for some in ids.chunks(OUTLINES) {
+                let (some, reader) = (some.to_vec(), reader.clone());
+                let read =
+                    move || Ok(some.iter().map(|id| reader.recovered(id.as_u64())).collect::<Vec<_>>());
+                found.extend(pool.ask(read).await?);
+            }
+            Ok(found)
+        })
     }
 
     fn update(&self, update: Update) -> Pending<()> {

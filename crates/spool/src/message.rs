@@ -133,7 +133,7 @@ pub struct Stored {
     pub body: Bytes,
 }
 
-/// A message that was found at the start; its text stays on disk.
+/// A message without its text, which stays on disk: as it was found at the start, or for a listing.
 #[derive(Debug, Clone)]
 pub struct Recovered {
     /// Its envelope.

@@ -21,7 +21,7 @@ use crate::{
 
 /// What is read at once where the length of a mark is not known: most are shorter.
 const MARK_GUESS: usize = 1024;
-/// The same for an envelope.
+/// The same for an envelope: with this, one read is enough for a listing of all but those with many recipients or long names.
 const META_GUESS: usize = 512;
 
 /// Splits the meta part of a record into its mark and its envelope.

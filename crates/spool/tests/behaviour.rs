@@ -7,8 +7,8 @@ use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use common::{body, envelope, live, poll, progress, put, small, wait};
 use waxseal_spool::{
-    Done, Error, Log, Progress, RecipientResult, RecipientState, Refusal, Settings, SimDisk, Spool, Storage,
-    Update, open, open_on, open_stepped,
+    Done, Error, Log, Progress, RecipientResult, RecipientState, Refusal, Settings, SimDisk, Snapshot, Spool,
+    Storage, Update, open, open_on, open_stepped,
 };
 use waxseal_types::QueueId;
 
@@ -33,6 +33,31 @@ fn no_message_is_acknowledged_while_syncs_are_held_back() {
     disk.hold_syncs(false);
     wait(first).unwrap();
     wait(second).unwrap();
+}
+
+#[test]
+fn a_listing_reads_envelopes_and_results_and_no_text() {
+    let disk = SimDisk::new(1);
+    let mut life = live(&disk, small()).unwrap();
+    let puts: Vec<_> =
+        [(1, 1), (2, 60), (3, 1)].map(|(number, to)| life.log.put(put(number, to, 1000))).into();
+    life.stepper.step();
+    puts.into_iter().for_each(|mut put| poll(&mut put).unwrap().unwrap());
+    let result = RecipientResult { index: 0, progress: progress(4, RecipientState::Pending) };
+    let mut mark = life.log.update(Update { id: id(1), results: vec![result], dsn: None });
+    life.stepper.step();
+    poll(&mut mark).unwrap().unwrap();
+    // Nobody who reads the text of the first one gets it.
+    let record = Snapshot::of(Arc::new(disk.clone()), true).unwrap().records()[0].clone();
+    disk.rot(&record.segment, record.offset + record.length - 32, 1);
+    assert!(matches!(wait(life.log.read(id(1))), Err(Error::Corrupt { .. })));
+    let outlines = wait(life.log.outlines(vec![id(1), id(9), id(2), id(3)])).unwrap();
+    let [first, unknown, second, third] = <[_; 4]>::try_from(outlines).unwrap();
+    let first = first.unwrap();
+    assert_eq!((first.envelope, first.states), (envelope(1, 1), vec![progress(4, RecipientState::Pending)]));
+    assert!(matches!(unknown, Err(Error::Unknown(_))));
+    assert_eq!(second.unwrap().envelope, envelope(2, 60), "longer than what is read at first");
+    assert_eq!(third.unwrap().envelope, envelope(3, 1));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::{Handler, Message};
 use bytes::Bytes;
 use waxseal_spool::{RecipientResult, Update};
-use waxseal_types::{EnhancedStatus, Envelope, UnixTime};
+use waxseal_types::{Envelope, UnixTime};
 
 use super::{
     delivery,
@@ -13,25 +13,25 @@ use super::{
     saving::Mark,
 };
 use crate::{
-    Event, Settled, Start, Trouble,
-    account::Failure,
+    Event, Settled, Start,
     bounce::{Action, Report},
     client_number, disposition,
-    owner::{Part, Replaced, Unrouted},
+    owner::{Delay, Part, Replaced, Unrouted},
     routing::Routed,
 };
 
 impl QueueManager {
     /// The routes of a message are known: its parts are scheduled, and what cannot be delivered is settled.
     pub(super) fn admit(&mut self, admitted: Admitted) {
-        let Admitted { envelope, body, routed, attempts, mut due, held, mut reports, warned } = admitted;
+        let Admitted { envelope, body, routed, attempts, mut due, held, mut reports, mut warned } = admitted;
         let now = now();
         if body.is_none() {
             due = self.schedule.after_restart(envelope.id, attempts, due, now);
         }
         self.meet(&envelope.client);
         let id = envelope.id;
-        let (mut parts, results) = self.place(&envelope, routed, (attempts, due), &mut reports);
+        let (mut parts, results) =
+            self.place(&envelope, routed, (attempts, due), (&mut reports, &mut warned));
         Part::hold_those(&mut parts, &held);
         if parts.is_empty() {
             self.finish_message(&envelope, body, reports, now);
@@ -62,10 +62,10 @@ impl QueueManager {
         envelope: &Arc<Envelope>,
         routed: Routed,
         when: (u32, UnixTime),
-        reports: &mut Vec<Report>,
+        told: (&mut Vec<Report>, &mut Vec<usize>),
     ) -> (Vec<Part>, Vec<RecipientResult>) {
         let now = now();
-        let (attempts, due) = when;
+        let ((attempts, due), (reports, warned)) = (when, told);
         let client = client_number(&envelope.client);
         let Routed { parts, refused, parked, discarded } =
             if self.levers.soft_bounce { routed.softened() } else { routed };
@@ -76,8 +76,7 @@ impl QueueManager {
             reports.extend(Report::new(envelope, *index, Action::Failed, delivery::unsent(failure, now)));
         }
         for (index, text) in discarded {
-            let status = EnhancedStatus::success(0, 0);
-            let failure = Failure { status, reason: text, reply: None, trouble: Trouble::Other };
+            let failure = disposition::discarded(text);
             self.settle_unrouted((envelope, None), &[index], (Settled::Removed, &failure), attempts);
             results.push(delivery::final_result(index, &failure, now));
         }
@@ -109,8 +108,16 @@ impl QueueManager {
                 continue;
             }
             self.settle_unrouted((envelope, None), &[*index], (Settled::Deferred, failure), attempts);
-            let wait = self.schedule.backoff(attempts + 1);
-            placed.push(Part { attempts: attempts + 1, due: now + wait, client, ..Part::parked(*index) });
+            let due = now + self.schedule.backoff(attempts + 1);
+            placed.push(Part { attempts: attempts + 1, due, client, ..Part::parked(*index) });
+            // Who waits for a route waits as anybody else.
+            let delay = Delay::of(&self.common.settings, envelope, now).filter(|_| !warned.contains(index));
+            let report = delay.and_then(|delay| delay.report(*index, delivery::unsent(failure, now), due));
+            if let Some(report) = report {
+                results.push(delivery::warned_result(*index, failure, (attempts + 1, due), now));
+                reports.push(report);
+                warned.push(*index);
+            }
         }
         (placed, results)
     }
@@ -118,8 +125,10 @@ impl QueueManager {
     /// The routes of a part's recipients are others than when it was scheduled.
     pub(super) fn rerouted(&mut self, start: &Start, routed: Routed, envelope: &Arc<Envelope>, body: Bytes) {
         let now = now();
-        let mut reports = Vec::new();
-        let (parts, results) = self.place(envelope, routed, (start.job.attempts, now), &mut reports);
+        let (mut reports, mut warned) = (Vec::new(), self.owner.warned_of(start.job.id));
+        let told = (&mut reports, &mut warned);
+        let (parts, results) = self.place(envelope, routed, (start.job.attempts, now), told);
+        self.owner.warned(start.job.id, warned);
         let Replaced { jobs, told: finished } = self.owner.replace(&start.job, parts, reports, now);
         for (destination, job, due) in jobs {
             self.enlist(&destination, job, due, now);

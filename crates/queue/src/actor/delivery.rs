@@ -272,6 +272,18 @@ pub(super) fn final_result(index: usize, failure: &Failure, now: UnixTime) -> Re
     }
 }
 
+/// The mark for a recipient that waits without a route, and of whose delay the sender is to hear.
+pub(super) fn warned_result(
+    index: usize,
+    failure: &Failure,
+    (attempts, next_attempt): (u32, UnixTime),
+    now: UnixTime,
+) -> RecipientResult {
+    let last = Some(unsent(failure, now));
+    let progress = Progress { warned: true, attempts, next_attempt, last, ..Progress::NEW };
+    RecipientResult { index: u32::try_from(index).unwrap_or(u32::MAX), progress }
+}
+
 /// Whether what the sender is to hear is what the spool has of the recipient.
 fn is_written(report: &Report, states: &[Progress]) -> bool {
     let Some(progress) = states.get(report.index) else { return true };

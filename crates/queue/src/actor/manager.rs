@@ -181,6 +181,7 @@ impl Actor for QueueManager {
             Some(Dock { common, board, drain: Arc::clone(&self.drain), manager: Arc::clone(&address) });
         self.saving = Some(Saving::new(Rc::clone(&self.board), address, Rc::clone(&self.idle)));
         self.start_services(context);
+        self.watch_delays(context);
     }
 }
 

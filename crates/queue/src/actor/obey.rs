@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use actix::{Context, Handler, Message};
-use waxseal_spool::{Outcome, Progress, RecipientResult, RecipientState, Stored, Update};
-use waxseal_types::{EnhancedStatus, QueueId, UnixTime};
+use waxseal_spool::{Outcome, Progress, RecipientResult, RecipientState, Recovered, Update};
+use waxseal_types::{QueueId, UnixTime};
 
 use super::{
     manager::{QueueManager, now},
@@ -12,9 +12,10 @@ use super::{
     saving::Mark,
 };
 use crate::{
-    Destination, Settled, Trouble,
+    Destination, Settled,
     account::Failure,
     bounce::{Action, Report},
+    disposition,
     levers::Command,
     owner::Place,
 };
@@ -69,24 +70,9 @@ impl QueueManager {
             Command::Reroute(destination) => {
                 self.try_now(place, chosen.entry.attempts, Some(destination), now)
             }
-            Command::Remove => {
-                let said = Failure {
-                    status: EnhancedStatus::success(0, 0),
-                    reason: "removed from the queue by an operator".into(),
-                    reply: None,
-                    trouble: Trouble::Other,
-                };
-                self.take_out(place, chosen, (Settled::Removed, &said), now)
-            }
+            Command::Remove => self.take_out(place, chosen, (Settled::Removed, &disposition::removed()), now),
             Command::Bounce(reason) => {
-                // RFC 3463 §3.8: 5.7.1 is "delivery not authorized, message refused", which is what the operator decides.
-                let said = Failure {
-                    status: EnhancedStatus::permanent(7, 1),
-                    reason: format!("returned by an operator: {reason}"),
-                    reply: None,
-                    trouble: Trouble::Other,
-                };
-                self.take_out(place, chosen, (Settled::Bounced, &said), now)
+                self.take_out(place, chosen, (Settled::Bounced, &disposition::returned(reason)), now)
             }
         }
     }
@@ -99,8 +85,8 @@ impl QueueManager {
             self.enlist(&part.destination, job, part.due, now);
         }
         let state = if held { RecipientState::Held } else { RecipientState::Pending };
-        let stored = chosen.stored.as_ref()?;
-        let results = results(stored, &part.recipients, |progress| Progress { state, ..progress });
+        let outline = chosen.outline.as_ref()?;
+        let results = results(outline, &part.recipients, |progress| Progress { state, ..progress });
         self.save(Mark::Update(Update { id: place.0, results, dsn: None }));
         Some(())
     }
@@ -131,25 +117,26 @@ impl QueueManager {
         how: (Settled, &Failure),
         now: UnixTime,
     ) -> Option<()> {
-        let Chosen { entry, recipients, stored } = chosen;
-        let Stored { envelope, states, body } = stored?;
+        let Chosen { entry, recipients, outline, body } = chosen;
+        let outline = outline?;
+        let Recovered { envelope, states } = &*outline;
         let (settled, failure) = how;
         let state = match settled {
             Settled::Bounced => RecipientState::Failed,
             Settled::Removed | Settled::Expired | Settled::Deferred => RecipientState::Removed,
         };
         let said = |index: usize| outcome(failure, states.get(index), now);
-        let report = |index: &usize| Report::new(&envelope, *index, Action::Failed, said(*index));
+        let report = |index: &usize| Report::new(envelope, *index, Action::Failed, said(*index));
         let reports: Vec<_> = match state {
             RecipientState::Failed => recipients.iter().filter_map(report).collect(),
             _ => Vec::new(),
         };
         let reported = reports.is_empty();
         let remains = self.owner.take_out(place, entry.attempts, &recipients, (reports, now))?;
-        let envelope = Arc::new(envelope);
+        let envelope = Arc::new(envelope.clone());
         self.settle_unrouted((&envelope, Some(&remains.destination)), &recipients, how, remains.attempts);
         if let Some(reports) = remains.told {
-            self.finish_message(&envelope, Some(body), reports, now);
+            self.finish_message(&envelope, body, reports, now);
             return Some(());
         }
         if remains.gathers {
@@ -169,8 +156,8 @@ impl QueueManager {
     }
 }
 
-/// The operator's word, with what a server said last.
-fn outcome(failure: &Failure, progress: Option<&Progress>, now: UnixTime) -> Outcome {
+/// A word of ours, with what a server said last.
+pub(super) fn outcome(failure: &Failure, progress: Option<&Progress>, now: UnixTime) -> Outcome {
     let last = progress.and_then(|progress| progress.last.as_ref());
     let reason = match last {
         Some(last) => format!("{}; before that: {}", failure.reason, last.reason),
@@ -181,12 +168,12 @@ fn outcome(failure: &Failure, progress: Option<&Progress>, now: UnixTime) -> Out
 }
 
 fn results(
-    stored: &Stored,
+    outline: &Recovered,
     recipients: &[usize],
     change: impl Fn(Progress) -> Progress,
 ) -> Vec<RecipientResult> {
     let result = |index: &usize| {
-        let progress = stored.states.get(*index)?.clone();
+        let progress = outline.states.get(*index)?.clone();
         Some(RecipientResult { index: u32::try_from(*index).ok()?, progress: change(progress) })
     };
     recipients.iter().filter_map(result).collect()

@@ -1,70 +1,28 @@
 //! What operators ask and order of the queue while it runs. An order to a million messages is carried out in slices, between which
 //! deliveries go on.
 
-use std::{collections::HashSet, rc::Rc};
+use std::{cell::RefCell, collections::HashSet, rc::Rc, sync::Arc};
 
 use actix::{Addr, AsyncContext as _, Context, Handler, Message, MessageResult, ResponseFuture};
+use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use waxseal_spool::{Stored, actor::ReadMsg};
+use waxseal_spool::{Recovered, actor::ReadMsg};
 use waxseal_types::{NextHop, UnixTime};
 
 use super::{
-    manager::{QueueManager, now},
+    listing::{Look, outlined},
+    manager::QueueManager,
     services::{Switchboard, answer, put},
 };
 use crate::{
     Destination,
     levers::{Command, Entry, Levers, Selection, State, Tally},
-    owner::Place,
 };
 
-/// Parts that are looked at before others have their turn: less than a millisecond.
-const LOOKED_AT: usize = 4096;
 /// Parts that are changed before others have their turn.
 const SLICE: usize = 256;
 /// Messages that are read from disk at a time.
 const READS: usize = 16;
-
-/// Parts that pass a selection as far as memory tells, behind `after`, oldest first.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "Slice")]
-pub struct Look {
-    /// Which.
-    pub selection: Selection,
-    /// Where the last slice ended.
-    pub after: Option<Place>,
-    /// So many at most.
-    pub limit: usize,
-}
-
-/// The answer to [`Look`]. It may be empty although more follows.
-#[derive(Debug)]
-pub struct Slice {
-    /// What was found.
-    pub entries: Vec<Entry>,
-    /// Where the next begins; `None` behind the last.
-    pub next: Option<Place>,
-}
-
-impl Handler<Look> for QueueManager {
-    type Result = MessageResult<Look>;
-
-    fn handle(&mut self, Look { selection, after, limit }: Look, _: &mut Context<Self>) -> Self::Result {
-        let now = now();
-        let mut slice = Slice { entries: Vec::new(), next: None };
-        for (looked_at, (place, entry)) in self.owner.parts(after).enumerate() {
-            if slice.entries.len() >= limit || looked_at >= LOOKED_AT {
-                return MessageResult(slice);
-            }
-            slice.next = Some(place);
-            if selection.admits(&entry, now) {
-                slice.entries.push(entry);
-            }
-        }
-        slice.next = None;
-        MessageResult(slice)
-    }
-}
 
 /// What is known of a destination beyond what waits for it.
 #[derive(Debug, Clone)]
@@ -182,29 +140,28 @@ impl Handler<Act> for QueueManager {
     }
 }
 
-/// A part that is to be changed, with its message where that has to be read.
+/// A part that is to be changed, with its message where that has to be known, and its text where that has to be sent back.
 #[derive(Debug)]
 pub(super) struct Chosen {
     pub(super) entry: Entry,
     /// Those of its recipients that are meant.
     pub(super) recipients: Vec<usize>,
-    pub(super) stored: Option<Stored>,
+    pub(super) outline: Option<Arc<Recovered>>,
+    pub(super) body: Option<Bytes>,
 }
 
 async fn carry_out(
     Act { selection, command, dry_run }: Act,
     manager: &Addr<QueueManager>,
-    board: &std::cell::RefCell<Switchboard>,
+    board: &RefCell<Switchboard>,
 ) -> Tally {
-    let reads = selection.asks_for_text() || (!dry_run && command.writes());
     let mut tally = Tally::default();
     let (mut after, mut last, mut touched) = (None, None, HashSet::new());
     loop {
         let look = Look { selection: selection.clone(), after, limit: SLICE };
         let Ok(slice) = manager.send(look).await else { break };
         after = slice.next;
-        let chosen = stream::iter(slice.entries).map(|entry| choose(entry, &selection, reads, board));
-        let chosen: Vec<_> = chosen.buffered(READS).filter_map(async |chosen| chosen).collect().await;
+        let chosen = choose(slice.entries, (&selection, &command, dry_run), board).await;
         let mut done = Vec::with_capacity(chosen.len());
         if dry_run {
             done.extend(chosen.iter().map(|chosen| (chosen.entry.id, command.suits(chosen.entry.state))));
@@ -227,30 +184,51 @@ async fn carry_out(
     tally
 }
 
-/// What is meant of a part. A message that is gone by now is nothing that was selected.
+/// What is meant of some parts. A message that is gone by now is nothing that was selected.
 async fn choose(
-    entry: Entry,
-    selection: &Selection,
-    reads: bool,
-    board: &std::cell::RefCell<Switchboard>,
-) -> Option<Chosen> {
-    if !reads {
-        let recipients = entry.recipients.clone();
-        return Some(Chosen { entry, recipients, stored: None });
+    entries: Vec<Entry>,
+    what: (&Selection, &Command, bool),
+    board: &RefCell<Switchboard>,
+) -> Vec<Chosen> {
+    let (selection, command, dry_run) = what;
+    if !selection.asks_for_text() && (dry_run || !command.writes()) {
+        let whole = |entry: Entry| {
+            let recipients = entry.recipients.clone();
+            Chosen { entry, recipients, outline: None, body: None }
+        };
+        return entries.into_iter().map(whole).collect();
     }
-    let asked = put(board.borrow().spool.as_ref(), ReadMsg(entry.id));
-    let stored = answer(asked, None).await?.ok()?;
-    let said = |index: usize| Some(&*stored.states.get(index)?.last.as_ref()?.reason);
-    let recipients = selection.recipients(&entry, &stored.envelope, said);
-    (!recipients.is_empty()).then_some(Chosen { entry, recipients, stored: Some(stored) })
+    let meant = |(entry, outline): (Entry, Arc<Recovered>)| {
+        let said = |index: usize| Some(&*outline.states.get(index)?.last.as_ref()?.reason);
+        let recipients = selection.recipients(&entry, &outline.envelope, said);
+        (!recipients.is_empty()).then_some(Chosen { entry, recipients, outline: Some(outline), body: None })
+    };
+    let chosen = outlined(entries, board).await.into_iter().filter_map(meant);
+    if dry_run || !command.sends_back() {
+        return chosen.collect();
+    }
+    let with_text = async |chosen: Chosen| {
+        let asked = put(board.borrow().spool.as_ref(), ReadMsg(chosen.entry.id));
+        let stored = answer(asked, None).await?.ok()?;
+        Some(Chosen { body: Some(stored.body), ..chosen })
+    };
+    stream::iter(chosen).map(with_text).buffered(READS).filter_map(std::future::ready).collect().await
 }
 
 impl Command {
-    /// Whether it changes what is on disk.
+    /// Whether it changes what is on disk, and so has to know that.
     const fn writes(&self) -> bool {
         match self {
             Self::Hold | Self::Release | Self::Remove | Self::Bounce(_) => true,
             Self::Retry | Self::Reroute(_) => false,
+        }
+    }
+
+    /// Whether it needs the texts of messages.
+    const fn sends_back(&self) -> bool {
+        match self {
+            Self::Bounce(_) => true,
+            Self::Hold | Self::Release | Self::Remove | Self::Retry | Self::Reroute(_) => false,
         }
     }
 

@@ -26,10 +26,16 @@ pub struct Remains {
 }
 
 impl Owner {
-    /// Parts behind `after`, oldest messages first.
-    pub fn parts(&self, after: Option<Place>) -> impl Iterator<Item = (Place, Entry)> {
-        let from = after.map_or(QueueId::from_u64(0), |(id, _)| id);
-        self.parts_from(from).filter(move |(place, _)| after.is_none_or(|after| *place > after))
+    /// Parts of the messages from the first to the last of `span`, behind `after`, oldest messages first.
+    pub fn parts(
+        &self,
+        span: (QueueId, QueueId),
+        after: Option<Place>,
+    ) -> impl Iterator<Item = (Place, Entry)> {
+        let (first, last) = span;
+        let first = after.map_or(first, |(id, _)| id.max(first));
+        let parts = self.parts_from(first).take_while(move |((id, _), _)| *id <= last);
+        parts.filter(move |(place, _)| after.is_none_or(|after| *place > after))
     }
 
     fn parts_from(&self, from: QueueId) -> impl Iterator<Item = (Place, Entry)> {

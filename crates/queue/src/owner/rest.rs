@@ -75,9 +75,16 @@ impl Dormitory {
 
     /// The message as it was.
     pub(super) fn wake(&mut self, id: QueueId) -> Option<Message> {
+        let message = self.sight(id)?;
         let rest = self.beds.remove(id.as_u64())?;
-        let part = self.part(&rest)?;
         self.leave(rest.way);
+        Some(message)
+    }
+
+    /// The message as it was, which rests on.
+    pub(super) fn sight(&self, id: QueueId) -> Option<Message> {
+        let rest = self.beds.get(id.as_u64())?;
+        let part = self.part(&rest)?;
         let warned = if rest.recipients & WARNED == 0 { Vec::new() } else { part.recipients.clone() };
         let mut parts = vec![None; usize::from(rest.parts)];
         *parts.get_mut(usize::from(rest.part))? = Some(part);

@@ -6,7 +6,7 @@ use waxseal_spool::{Outcome as StoredOutcome, RecipientState};
 use waxseal_types::UnixTime;
 
 use crate::{
-    Account, Settings,
+    Account,
     account::{Failure, Outcome},
     advice,
     bounce::{Action, Report},
@@ -71,20 +71,4 @@ pub(super) fn stored(
             tried: advice::tried(account, result),
         },
     }
-}
-
-/// That a recipient still waits, where it has waited for as long as its sender is to be told after (postconf(5), `delay_warning_time`).
-pub(super) fn delayed(
-    account: &Account,
-    result: &crate::account::RecipientResult,
-    settings: &Settings,
-    times: (UnixTime, UnixTime, UnixTime),
-) -> Option<Report> {
-    let (now, due, end_of_life) = times;
-    let after = Some(settings.delay_warning).filter(|after| !after.is_zero())?;
-    if now < account.envelope.arrived + after {
-        return None;
-    }
-    let report = Report::new(&account.envelope, result.index, Action::Delayed, stored(account, result, now))?;
-    Some(Report { next_attempt: Some(due), retry_until: Some(end_of_life), ..report })
 }

@@ -43,6 +43,10 @@ pub struct Census {
 pub struct DestinationCount {
     /// Up to each of [`Census::AGES`], and beyond.
     pub by_age: [u64; Census::AGES.len() + 1],
+    /// Deliveries under way, which are not among the others.
+    pub active: u32,
+    /// Age of the oldest one that waits.
+    pub oldest: Option<Duration>,
     /// Whether it is given a rest.
     pub dead: bool,
 }
@@ -91,7 +95,7 @@ impl Census {
         self.complete
     }
 
-    /// Each destination that something waits for, or that is given a rest.
+    /// Each destination that something waits for or goes to, or that is given a rest.
     pub fn destinations(&self) -> impl Iterator<Item = (&Destination, &DestinationCount)> {
         self.counts.iter()
     }
@@ -112,20 +116,21 @@ impl Census {
         self.now.since(UnixTime::from_micros(job.id.as_u64()))
     }
 
-    fn note(&mut self, job: &Job) {
+    fn note(&mut self, destination: &Destination, job: &Job) {
         let age = self.age(job);
         self.oldest = self.oldest.max(Some(age));
         if job.attempts == 0 {
             self.oldest_untried = self.oldest_untried.max(Some(age));
         }
+        let of = self.of(destination);
+        of.by_age[class(age)] += 1;
+        of.oldest = of.oldest.max(Some(age));
     }
 
     fn share(&mut self, destination: &Destination, share: &Share) -> usize {
         let mut jobs = 0;
         for job in share.iter() {
-            self.note(job);
-            let class = class(self.age(job));
-            self.of(destination).by_age[class] += 1;
+            self.note(destination, job);
             jobs += 1;
         }
         jobs
@@ -154,6 +159,9 @@ impl Schedule {
             {
                 census.of(destination).dead = true;
             }
+            if line.under_way > 0 {
+                census.of(destination).active = line.under_way;
+            }
             jobs += census.share(destination, &line.fresh) + census.share(destination, &line.retries);
         }
         if jobs < TURN {
@@ -164,10 +172,8 @@ impl Schedule {
 
     fn count_waiting(&self, census: &mut Census, room: usize) {
         let behind = self.due.look(census.mark, room, |number, job| {
-            census.note(job);
-            let class = class(census.age(job));
             if let Some(destination) = self.destinations.get(number as usize) {
-                census.of(destination).by_age[class] += 1;
+                census.note(destination, job);
             }
         });
         census.complete = behind.is_none();
@@ -180,7 +186,7 @@ mod tests {
     use waxseal_types::{QueueId, Service};
 
     use super::*;
-    use crate::Settings;
+    use crate::{Feedback, Settings};
 
     fn destination(name: &str) -> Destination {
         Destination { service: Service::SMTP, nexthop: name.parse().unwrap() }
@@ -210,7 +216,33 @@ mod tests {
             census.destinations().map(|(name, count)| (name.nexthop.to_string(), *count)).collect();
         assert_eq!(counts["later.example"].by_age, [0, 20_000, 0, 0, 0, 0, 0]);
         assert_eq!(counts["now.example"].by_age, [2, 0, 0, 1, 0, 0, 0]);
+        assert_eq!(counts["now.example"].oldest, Some(Duration::from_secs(3700)));
+        assert_eq!(counts["later.example"].oldest, Some(Duration::from_secs(70)));
         assert_eq!(census.oldest_untried, Some(Duration::from_secs(30)));
         assert_eq!(census.oldest, Some(Duration::from_secs(3700)));
+    }
+
+    #[test]
+    fn what_is_under_way_is_counted_for_its_destination_whosever_connection_it_rides_on() {
+        let now = UnixTime::from_secs(1_795_249_800);
+        let mut schedule = Schedule::new(&Settings::default());
+        let name = destination("now.example");
+        for part in 0..8 {
+            schedule.add(&name, Job { id: QueueId::from_u64(1), part, attempts: 0, client: 0 }, now, now);
+        }
+        let count = |schedule: &Schedule| {
+            let mut census = Census::new(now);
+            while !schedule.count(&mut census) {}
+            census.destinations().map(|(_, count)| (count.active, count.total())).collect::<Vec<_>>()
+        };
+        let mut begun: Vec<_> = std::iter::from_fn(|| schedule.poll(now)).collect();
+        assert_eq!(begun.len(), 5, "the window");
+        begun.extend(schedule.another(&name));
+        assert_eq!(count(&schedule), [(6, 2)]);
+        for mut start in begun {
+            start.leaves(false);
+            schedule.finished(&start, Feedback::None, now);
+        }
+        assert_eq!(count(&schedule), [(0, 2)]);
     }
 }

@@ -20,9 +20,12 @@ pub(super) struct Line {
     pub(super) retries: Share,
     /// A pause: that of `destination_rate_delay`, or that of somebody who found too many connections.
     pub(super) not_before: UnixTime,
+    /// Connections that deliveries hold: what the window counts.
     pub(super) active: u32,
     /// Deliveries to it that are slow (see `places`).
     pub(super) slow: u32,
+    /// Deliveries, several of which may share a connection.
+    pub(super) under_way: u32,
     /// Jobs of it that wait for their time.
     pub(super) waiting: u32,
     pub(super) window: f64,

@@ -158,6 +158,7 @@ impl Schedule {
             None if retries => (line.retries.pop(may)?, true),
             None => return None,
         };
+        line.under_way += 1;
         self.quotas.begin(job.client);
         let place = self.places.begin(number, retry);
         Some(Start { job, destination: destination.clone(), retry, rides: true, place })
@@ -188,6 +189,7 @@ impl Schedule {
         line.slow = line.slow.saturating_sub(u32::from(slow));
         let probe = if start.rides { false } else { std::mem::take(&mut line.probing) };
         line.active = line.active.saturating_sub(u32::from(!start.rides));
+        line.under_way = line.under_way.saturating_sub(1);
         match feedback {
             Feedback::Alive => line.alive(&limits),
             Feedback::Busy => line.busy(&limits),
@@ -262,6 +264,7 @@ impl Schedule {
             not_before: UnixTime::default(),
             active: 0,
             slow: 0,
+            under_way: 0,
             waiting: 0,
             window: self.limits.initial.min(self.limits.window),
             failed_cohorts: 0.0,
@@ -324,7 +327,11 @@ impl Schedule {
     /// Forgets a destination that has nothing to do and nothing to remember; its number is used again.
     fn retire(&mut self, number: u32, now: UnixTime) {
         let Some(line) = self.lines.get(number as usize) else { return };
-        let idle = line.active == 0 && line.waiting == 0 && line.fresh.is_empty() && line.retries.is_empty();
+        let idle = line.active == 0
+            && line.under_way == 0
+            && line.waiting == 0
+            && line.fresh.is_empty()
+            && line.retries.is_empty();
         let dead = line.dead_until.is_some_and(|until| until > now) || line.not_before > now;
         // A number that stands in a turn is still in use; the turn drops it soon.
         if idle
@@ -361,6 +368,7 @@ impl Schedule {
             };
             self.quotas.begin(job.client);
             line.active += 1;
+            line.under_way += 1;
             line.probing = line.dead_until.is_some();
             let retry = class == Class::Retry;
             let place = self.places.begin(number, retry);
