@@ -33,6 +33,7 @@
 //! ```
 
 mod block;
+mod data;
 mod decode;
 mod encode;
 mod entry;

@@ -65,6 +65,11 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// What has not been read.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.whole.get(self.at..).unwrap_or_default()
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.at >= self.whole.len()
     }

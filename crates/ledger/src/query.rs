@@ -1,7 +1,7 @@
 //! What is looked for.
 
 use waxseal_queue::Connection;
-use waxseal_types::{QueueId, TlsLevel, TlsStatus, UnixTime};
+use waxseal_types::{NextHop, QueueId, TlsLevel, TlsStatus, UnixTime};
 
 use crate::{
     decode::Head,
@@ -78,15 +78,85 @@ pub struct Query {
 /// A query with all that can be worked out once.
 pub(crate) struct Asked {
     pub(crate) query: Query,
-    veil: Veil,
+    sender: Option<Address>,
+    recipient: Option<Address>,
+    message_id: Option<String>,
+    /// `@example.com`.
+    at_domain: Option<String>,
+    /// Connections are asked for.
+    calls: bool,
+}
+
+/// An address that is looked for, as it may stand in the ledger.
+struct Address {
+    plain: String,
+    /// In lower case, where that is not a matter of ASCII.
+    folded: Option<String>,
+    /// Behind the veil.
+    veiled: Option<String>,
+}
+
+impl Address {
+    fn new(text: &str, veil: &Veil) -> Self {
+        Self {
+            plain: text.to_owned(),
+            folded: (!text.is_ascii()).then(|| text.to_lowercase()),
+            veiled: (!veil.is_none()).then(|| veil.address(text).into_owned()),
+        }
+    }
+
+    fn is(&self, written: &str) -> bool {
+        written.eq_ignore_ascii_case(&self.plain)
+            || self.folded.as_ref().is_some_and(|wanted| written.to_lowercase() == *wanted)
+            || self.veiled.as_deref() == Some(written)
+    }
+
+    /// Whether it may stand somewhere in these octets.
+    fn may_be_in(&self, octets: &[u8]) -> bool {
+        // Other letters have other lengths in other cases.
+        self.folded.is_some()
+            || stands_in(octets, &self.plain)
+            || self.veiled.as_deref().is_some_and(|veiled| stands_in(octets, veiled))
+    }
+}
+
+/// Whether an address, or `@` and a domain, stands in these octets, whatever the case of ASCII letters. What has no `@` may be anywhere.
+fn stands_in(octets: &[u8], wanted: &str) -> bool {
+    let Some(at) = wanted.rfind('@') else { return true };
+    let (before, behind) = (at, wanted.len() - at);
+    let here = |place: usize| {
+        let start = place.checked_sub(before)?;
+        octets.get(start..place + behind).filter(|found| found.eq_ignore_ascii_case(wanted.as_bytes()))
+    };
+    memchr::memchr_iter(b'@', octets).any(|place| here(place).is_some())
+}
+
+fn bare(id: &str) -> &str {
+    id.trim_matches(['<', '>'])
 }
 
 impl Asked {
-    pub(crate) fn new(mut query: Query, veil: Veil) -> Self {
+    pub(crate) fn new(mut query: Query, veil: &Veil) -> Self {
         for text in [&mut query.domain, &mut query.host].into_iter().flatten() {
             *text = text.trim_end_matches('.').to_lowercase();
         }
-        Self { query, veil }
+        let address = |text: &Option<String>| text.as_deref().map(|text| Address::new(text, veil));
+        Self {
+            sender: address(&query.sender),
+            recipient: address(&query.recipient),
+            message_id: query.message_id.as_deref().map(|id| bare(id).to_owned()),
+            at_domain: query.domain.as_ref().map(|domain| format!("@{domain}")),
+            calls: query.host.is_some() || query.tls.is_some() || query.level.is_some(),
+            query,
+        }
+    }
+
+    /// Whether plain successes cannot match: what failed and what went in clear is in the other ring.
+    pub(crate) const fn passes_over_successes(&self) -> bool {
+        match (self.query.ended, self.query.tls) {
+            (Some(Ended::Deferred | Ended::Bounced | Ended::Expired | Ended::Removed), _) => true,
+            (None | Some(Ended::Delivered), tls) => matches!(tls, Some(TlsStatus::None)),
+        }
     }
 
     /// Whether a block or file that begins then may hold something.
@@ -101,33 +171,58 @@ impl Asked {
         self.query.since.map_or(0, UnixTime::as_micros).max(arrived)
     }
 
+    /// Whether a block may hold something: what is looked for stands in its records as it is, but for the case of letters.
+    pub(crate) fn may_be_in(&self, block: &[u8]) -> bool {
+        let holds = |wanted: &[u8]| memchr::memmem::find(block, wanted).is_some();
+        self.query.id.is_none_or(|id| holds(&id.as_u64().to_le_bytes()))
+            && self.message_id.as_deref().is_none_or(|id| holds(id.as_bytes()))
+            && self.sender.as_ref().is_none_or(|sender| sender.may_be_in(block))
+            && self.recipient.as_ref().is_none_or(|recipient| recipient.may_be_in(block))
+    }
+
     /// What can be told without reading it all.
     pub(crate) fn may_match(&self, flags: u8, time: u64, head: &Head<'_>) -> bool {
         let query = &self.query;
-        let plain = |id: &str| id.trim_matches(['<', '>']).to_owned();
         time >= query.since.map_or(0, UnixTime::as_micros)
             && query.until.is_none_or(|until| time < until.as_micros())
             && query.id.is_none_or(|id| id.as_u64() == head.id)
             && query.ended.is_none_or(|ended| flags & ended.flags() != 0)
             && (query.tls != Some(TlsStatus::None) || query.ended.is_some() || flags & flag::CLEAR != 0)
-            && query.sender.as_deref().is_none_or(|sender| self.is(head.sender.unwrap_or_default(), sender))
-            && query
+            && self.sender.as_ref().is_none_or(|sender| sender.is(head.sender.unwrap_or_default()))
+            && self
                 .message_id
                 .as_deref()
-                .is_none_or(|wanted| head.message_id.is_some_and(|id| plain(id) == plain(wanted)))
+                .is_none_or(|wanted| head.message_id.is_some_and(|id| bare(id) == wanted))
     }
 
-    /// Whether an address as it stands in the ledger is the one that is looked for.
-    fn is(&self, written: &str, wanted: &str) -> bool {
-        written.eq_ignore_ascii_case(wanted)
-            || written.to_lowercase() == wanted.to_lowercase()
-            || (!self.veil.is_none() && written == self.veil.address(wanted))
+    /// What can be told without making an entry of it: `rest` is all behind the record's head, `nexthop` is asked for only where the recipients do not tell.
+    /// What is passed over here could not match; what is not may not match either.
+    pub(crate) fn may_have(&self, rest: &[u8], nexthop: impl FnOnce() -> Option<NextHop>) -> bool {
+        let domain = self.query.domain.as_deref().is_none_or(|domain| {
+            !domain.is_ascii()
+                || self.at_domain.as_deref().is_none_or(|domain| stands_in(rest, domain))
+                || nexthop().is_some_and(|nexthop| is_of(&nexthop, domain))
+        });
+        domain && self.recipient.as_ref().is_none_or(|wanted| wanted.may_be_in(rest))
+    }
+
+    /// Whether connections are asked for.
+    pub(crate) const fn asks_for_calls(&self) -> bool {
+        self.calls
+    }
+
+    /// Whether a connection is in any way what is asked for.
+    pub(crate) fn may_be_over(&self, connection: &Connection) -> bool {
+        let query = &self.query;
+        query.host.as_deref().is_some_and(|host| is_host(connection, host))
+            || query.tls.is_some_and(|status| connection.status == status)
+            || query.level.is_some_and(|level| connection.level == level)
     }
 
     pub(crate) fn matches(&self, entry: &Entry) -> bool {
         let query = &self.query;
         let recipients = || entry.envelope().recipients.iter().map(|recipient| recipient.mailbox.as_str());
-        query.recipient.as_deref().is_none_or(|wanted| recipients().any(|written| self.is(written, wanted)))
+        self.recipient.as_ref().is_none_or(|wanted| recipients().any(|written| wanted.is(written)))
             && query.domain.as_deref().is_none_or(|domain| Self::is_in(entry, domain))
             && query.host.as_deref().is_none_or(|host| Self::connections(entry).any(|c| is_host(c, host)))
             && query.ended.is_none_or(|ended| entry.outcomes().any(|(_, word, _)| word == ended.as_str()))
@@ -141,8 +236,7 @@ impl Asked {
             .recipients
             .iter()
             .any(|recipient| recipient.mailbox.domain().is_some_and(|of| of.to_lowercase() == domain));
-        let nexthop = entry.destination().and_then(|destination| destination.nexthop.domain());
-        of_recipient || nexthop.is_some_and(|of| of.as_str() == domain)
+        of_recipient || entry.destination().is_some_and(|destination| is_of(&destination.nexthop, domain))
     }
 
     fn connections(entry: &Entry) -> impl Iterator<Item = &Connection> {
@@ -160,6 +254,10 @@ impl Asked {
             of_query && connection.is_some_and(|c| c.status == status && c.id.is_some())
         })
     }
+}
+
+fn is_of(nexthop: &NextHop, domain: &str) -> bool {
+    nexthop.domain().is_some_and(|of| of.as_str() == domain)
 }
 
 fn is_host(connection: &Connection, host: &str) -> bool {

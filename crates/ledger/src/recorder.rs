@@ -3,6 +3,7 @@
 use std::{
     fs::{File, TryLockError},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -12,6 +13,7 @@ use waxseal_queue::{Event, Sink};
 
 use crate::{
     encode::{self, Raw},
+    search::{Horizon, Ledger},
     settings::{Error, Settings},
     veil::Veil,
     writer::Writer,
@@ -31,6 +33,7 @@ const KEPT: usize = 256 << 10;
 pub struct Recorder {
     shared: Arc<Shared>,
     veil: Veil,
+    path: PathBuf,
     limit: usize,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Held as long as the process writes there.
@@ -44,6 +47,8 @@ pub struct Statistics {
     pub written: u64,
     /// Records that were lost since the start: the disk was full, broken or too slow.
     pub lost: u64,
+    /// Of these, the ones that there was no room for, since too much waited for the disk.
+    pub crowded: u64,
     /// Octets on disk.
     pub octets: u64,
 }
@@ -102,21 +107,34 @@ impl Recorder {
         }
         let veil = if redact { Veil::of(&path) } else { Ok(Veil::NONE) };
         let veil = veil.map_err(|error| Error::file("use the key in", &path, error))?;
-        let writer = Writer::open(path.clone(), size).map_err(|error| Error::file("read", &path, error))?;
+        let folder = path.clone();
+        let writer = Writer::open(folder, size).map_err(|error| Error::file("read", &path, error))?;
         let shared = Arc::new(Shared::default());
         let worker = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("ledger".into())
             .spawn(move || work(&worker, writer))
             .map_err(|error| Error::file("start a thread for", &path, error))?;
-        Ok(Self { shared, veil, limit: queue_limit, thread: Mutex::new(Some(thread)), _lock: lock })
+        Ok(Self { shared, veil, path, limit: queue_limit, thread: Mutex::new(Some(thread)), _lock: lock })
     }
 
     /// How it is doing.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         let state = self.shared.lock();
-        Statistics { lost: state.lost + state.statistics.lost, ..state.statistics }
+        Statistics { lost: state.lost + state.statistics.lost, crowded: state.lost, ..state.statistics }
+    }
+
+    /// How far back it reaches; what cannot be read reaches nowhere.
+    #[must_use]
+    pub fn horizon(&self) -> Horizon {
+        Ledger { folder: self.path.clone(), veil: Veil::NONE }.horizon().unwrap_or_default()
+    }
+
+    /// Where it writes.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Returns when all that was told before is written, or is lost.
@@ -181,6 +199,10 @@ impl Sink for Recorder {
     }
 }
 
+fn counted(writer: &Writer) -> Statistics {
+    Statistics { written: writer.written, lost: writer.lost, crowded: 0, octets: writer.octets() }
+}
+
 /// The thread.
 fn work(shared: &Shared, mut writer: Writer) {
     let mut raw = Raw::default();
@@ -188,7 +210,7 @@ fn work(shared: &Shared, mut writer: Writer) {
     loop {
         let mut state = shared.lock();
         state.busy = false;
-        state.statistics = Statistics { written: writer.written, lost: writer.lost, octets: writer.octets() };
+        state.statistics = counted(&writer);
         shared.done.notify_all();
         while state.raw.records == 0 && !state.stop {
             state.idle = true;
@@ -220,8 +242,7 @@ fn work(shared: &Shared, mut writer: Writer) {
         if stop {
             let mut state = shared.lock();
             state.busy = false;
-            state.statistics =
-                Statistics { written: writer.written, lost: writer.lost, octets: writer.octets() };
+            state.statistics = counted(&writer);
             shared.done.notify_all();
             return;
         }

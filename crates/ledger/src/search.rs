@@ -23,8 +23,8 @@ use crate::{
     veil::Veil,
 };
 
-/// Facts of one file that are kept at hand.
-const MOST_AT_HAND: usize = 512;
+/// Facts of each kind of one file that are kept at hand: some 300 octets each.
+const MOST_AT_HAND: usize = 4096;
 /// Octets read for a fact at first; most are shorter.
 const FIRST_READ: usize = 1024;
 /// Records are in the order of their being told, which is that of their times but for this much.
@@ -65,9 +65,11 @@ impl Ledger {
     /// The folder cannot be read.
     pub fn search(&self, query: Query) -> Result<Search, Error> {
         let segments = self.segments()?;
-        let asked = Asked::new(query, self.veil.clone());
+        let asked = Asked::new(query, &self.veil);
         let rings = Ring::BOTH.map(|ring| {
-            let files = segments.iter().filter(|segment| segment.ring == ring).cloned().collect();
+            let needless = ring == Ring::Plain && asked.passes_over_successes();
+            let of_ring = segments.iter().filter(|segment| segment.ring == ring && !needless);
+            let files = of_ring.cloned().collect();
             RingSearch { files, open: None, found: Vec::new(), next: None }
         });
         Ok(Search { asked, rings })
@@ -180,7 +182,7 @@ impl RingSearch {
 fn open_file(segment: &Segment) -> OpenFile {
     let file = File::open(&segment.path).ok().filter(|file| block::created(file).is_some());
     let blocks = file.as_ref().and_then(|file| block::blocks(file).ok()).unwrap_or_default();
-    OpenFile { facts: FileFacts { file, at_hand: HashMap::new() }, blocks }
+    OpenFile { facts: FileFacts::of(file), blocks }
 }
 
 impl OpenFile {
@@ -188,6 +190,10 @@ impl OpenFile {
     fn read(&mut self, block: &Block, asked: &Asked, found: &mut Vec<Entry>) -> Option<u64> {
         let payload = self.facts.file.as_ref().and_then(|file| block::payload(file, block))?;
         let mut newest = None;
+        if !asked.may_be_in(&payload) {
+            // What is in older blocks happened before this one was begun.
+            return Some(block.time);
+        }
         for record in records(&payload) {
             let Ok(record) = Record::of(record, block.time) else { continue };
             newest = newest.max(Some(record.time));
@@ -240,11 +246,23 @@ impl<'a> Record<'a> {
 
     fn matching(mut self, asked: &Asked, facts: &mut FileFacts) -> Read<Option<Entry>> {
         let head = decode::head(&mut self.body)?;
-        if !asked.may_match(self.flags, self.time, &head) {
+        if !asked.may_match(self.flags, self.time, &head) || !self.may_have(asked, facts) {
             return Ok(None);
         }
         let entry = self.entry(&head, facts)?.0;
         Ok(asked.matches(&entry).then_some(entry))
+    }
+
+    /// Most searches are for little, and most of what they go through is told here from what is looked for, before anything is made of it.
+    fn may_have(&self, asked: &Asked, facts: &mut FileFacts) -> bool {
+        let destination = self.places.get(1).copied().filter(|place| *place != 0);
+        let nexthop = || Some(facts.destination(destination?)?.nexthop);
+        if !asked.may_have(self.body.rest(), nexthop) {
+            return false;
+        }
+        let calls = self.places.iter().skip(3).step_by(2);
+        !asked.asks_for_calls()
+            || (self.kind == kind::ATTEMPT && calls.into_iter().any(|place| facts.may_be_over(*place, asked)))
     }
 
     /// The whole entry, from behind its head; and the reader with what it noted.
@@ -271,9 +289,25 @@ impl<'a> Record<'a> {
 struct FileFacts {
     file: Option<File>,
     at_hand: HashMap<u32, Arc<[u8]>>,
+    /// Those that searches compare, as they are.
+    destinations: HashMap<u32, Option<Destination>>,
+    connections: HashMap<u32, Option<Connection>>,
 }
 
 impl FileFacts {
+    fn of(file: Option<File>) -> Self {
+        Self { file, at_hand: HashMap::new(), destinations: HashMap::new(), connections: HashMap::new() }
+    }
+
+    /// What cannot be read is none that is asked for: an entry over it would be shown without connections.
+    fn may_be_over(&mut self, place: u32, asked: &Asked) -> bool {
+        if !self.connections.contains_key(&place) {
+            let read = self.read(place, kind::CONNECTION, facts::read_connection);
+            room(&mut self.connections).insert(place, read);
+        }
+        self.connections.get(&place).and_then(Option::as_ref).is_some_and(|one| asked.may_be_over(one))
+    }
+
     fn octets(&mut self, place: u32, wanted: u8) -> Option<Arc<[u8]>> {
         if let Some(octets) = self.at_hand.get(&place) {
             return Some(Arc::clone(octets));
@@ -293,11 +327,8 @@ impl FileFacts {
             file.read_exact_at(&mut first, u64::from(place)).ok()?;
         }
         let octets = fact(&first[prefix..prefix + length], wanted)?;
-        if self.at_hand.len() >= MOST_AT_HAND {
-            self.at_hand.clear();
-        }
         let octets: Arc<[u8]> = octets.into();
-        self.at_hand.insert(place, Arc::clone(&octets));
+        room(&mut self.at_hand).insert(place, Arc::clone(&octets));
         Some(octets)
     }
 
@@ -305,6 +336,14 @@ impl FileFacts {
         let octets = self.octets(place, kind)?;
         read(&mut Reader::new(&octets)).ok()
     }
+}
+
+/// The same map, with room for one more.
+fn room<T>(facts: &mut HashMap<u32, T>) -> &mut HashMap<u32, T> {
+    if facts.len() >= MOST_AT_HAND {
+        facts.clear();
+    }
+    facts
 }
 
 /// What a fact of that kind says, where its checksum is right.
@@ -325,7 +364,12 @@ impl Facts for FileFacts {
     }
 
     fn destination(&mut self, place: u32) -> Option<Destination> {
-        self.read(place, kind::DESTINATION, facts::read_destination)
+        if let Some(known) = self.destinations.get(&place) {
+            return known.clone();
+        }
+        let read = self.read(place, kind::DESTINATION, facts::read_destination);
+        room(&mut self.destinations).insert(place, read.clone());
+        read
     }
 
     fn way(&mut self, place: u32) -> Option<Way> {
@@ -333,6 +377,9 @@ impl Facts for FileFacts {
     }
 
     fn connection(&mut self, place: u32) -> Option<Connection> {
+        if let Some(Some(known)) = self.connections.get(&place) {
+            return Some(known.clone());
+        }
         self.read(place, kind::CONNECTION, facts::read_connection)
     }
 

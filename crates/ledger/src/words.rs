@@ -21,13 +21,14 @@ const STATUS: [TlsStatus; 4] =
 const PROOF: [Proof; 2] = [Proof::Insecure, Proof::Secure];
 const KIND: [RecordKind; 6] =
     [RecordKind::A, RecordKind::Aaaa, RecordKind::Mx, RecordKind::Tlsa, RecordKind::Cname, RecordKind::Txt];
-const DNS: [DnsFailureKind; 6] = [
+const DNS: [DnsFailureKind; 7] = [
     DnsFailureKind::Bogus,
     DnsFailureKind::ServerFailure,
     DnsFailureKind::Timeout,
     DnsFailureKind::Malformed,
     DnsFailureKind::AliasLoop,
     DnsFailureKind::Unavailable,
+    DnsFailureKind::Anchor,
 ];
 const DOWNGRADE: [Downgrade; 5] = [
     Downgrade::NotOffered,
