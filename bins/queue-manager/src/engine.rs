@@ -210,6 +210,7 @@ impl Engine {
             started: now(),
             census: Default::default(),
             outlook: Default::default(),
+            ledger: OnceLock::new(),
         });
         let (reloads, asking) = Reloads::new();
         let archive = Arc::new(OnceLock::new());
@@ -287,6 +288,9 @@ impl Engine {
 
     /// What the program has for the API, once. Without it there are no metrics and no history there.
     pub fn provide(&self, archive: Archive) {
+        if let Some(recorder) = &archive.ledger {
+            self.readings.keep(Arc::clone(recorder));
+        }
         let _ = self.archive.set(archive);
     }
 

@@ -2,10 +2,10 @@
 
 mod host;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::PathBuf, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use waxseal_config::{Config, Gravity};
 use waxseal_ledger::Recorder;
 use waxseal_policy::TableName;
@@ -125,14 +125,16 @@ async fn run(config: Config, opened: Opened, on_defaults: bool) -> ExitCode {
         Ok(engine) => engine,
         Err(error) => return refuse(&error),
     };
-    engine.provide(Archive {
-        telemetry: Arc::clone(&telemetry),
-        ledger: recorder.as_ref().and(config.ledger.as_ref()).map(|ledger| ledger.path.clone()),
-    });
+    engine.provide(Archive { telemetry: Arc::clone(&telemetry), ledger: recorder.clone() });
     export_metrics(&engine, &telemetry, config.telemetry.metrics_interval);
+    // Who is told that this is ready may end it at once, and it ends as it should.
+    let (end, hup) = match signals() {
+        Ok(signals) => signals,
+        Err(error) => return refuse(&error),
+    };
     announce(&engine, &config, on_defaults);
     host::notify("READY=1");
-    let ended_well = serve(&mut engine, &config, &telemetry).await;
+    let ended_well = serve(&mut engine, (end, hup), (&config, &telemetry)).await;
     if !ended_well {
         tracing::error!(
             "the queue manager died; what was accepted is on disk and is taken up at the next start"
@@ -146,8 +148,10 @@ async fn run(config: Config, opened: Opened, on_defaults: bool) -> ExitCode {
     host::notify("STOPPING=1");
     tokio::spawn(async {
         // A second signal ends at once.
-        end_signal().await;
-        std::process::exit(0);
+        if let Ok((end, _)) = signals() {
+            end.await;
+            std::process::exit(0);
+        }
     });
     if !engine.shut_down().await {
         tracing::warn!(
@@ -205,25 +209,31 @@ fn announce(engine: &Engine, config: &Config, on_defaults: bool) {
     }
 }
 
-async fn end_signal() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
+/// A signal that ends the process.
+type End = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Resolves at SIGTERM and SIGINT, which from now on do nothing by themselves; and SIGHUP.
+fn signals() -> std::io::Result<(End, Signal)> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let end = async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
     };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
+    Ok((Box::pin(end), signal(SignalKind::hangup())?))
 }
 
 /// Until a signal ends it: `true`; `false` where the manager died.
-async fn serve(engine: &mut Engine, config: &Config, telemetry: &Telemetry) -> bool {
+async fn serve(
+    engine: &mut Engine,
+    (mut end, mut hup): (End, Signal),
+    (config, telemetry): (&Config, &Telemetry),
+) -> bool {
     let beat = host::watchdog();
-    let Ok(mut hup) = signal(SignalKind::hangup()) else { return false };
     // Tables are looked at again every second; a file is read once it has been quiet for a second (design §5.9).
     let mut look = tokio::time::interval(Duration::from_secs(1));
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut end = Box::pin(end_signal());
     loop {
         let event = tokio::select! {
             () = &mut end => return true,

@@ -2,13 +2,14 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use actix::Addr;
 use waxseal_dns::{DnssecHealth, Resolver};
 use waxseal_intake::Intake;
+use waxseal_ledger::Recorder;
 use waxseal_queue::{
     Census,
     actor::{Count, QueueManager},
@@ -45,6 +46,8 @@ pub(crate) struct Sources {
     /// The lock is held while the queue is counted: who comes meanwhile gets the same count.
     pub(crate) census: tokio::sync::Mutex<Option<(Instant, Census)>>,
     pub(crate) outlook: Mutex<Outlook>,
+    /// Where one is kept.
+    pub(crate) ledger: OnceLock<Arc<Recorder>>,
 }
 
 impl std::fmt::Debug for Readings {
@@ -80,6 +83,7 @@ impl Readings {
         sources.transport(&mut page);
         sources.spool(&mut page);
         sources.intake(&mut page);
+        sources.ledger(&mut page);
         page
     }
 
@@ -87,6 +91,12 @@ impl Readings {
     #[must_use]
     pub fn connections(&self) -> waxseal_transport::Statistics {
         self.0.connector.statistics()
+    }
+
+    /// A ledger is kept by this recorder.
+    pub(crate) fn keep(&self, recorder: Arc<Recorder>) {
+        // There is one for the process.
+        let _ = self.0.ledger.set(recorder);
     }
 
     /// What the last probe of the resolver found; `None` before the first.
@@ -139,6 +149,7 @@ impl Sources {
         page.set(&m::DNS_ENTRIES, &[], seen.entries);
         page.set(&m::DNS_OCTETS, &[], seen.octets);
         page.set(&m::BOUNDS, &["dns.cache"], seen.crowded);
+        page.set(&m::BOUNDS, &["dns.questions"], seen.waited);
     }
 
     fn transport(&self, page: &mut Page) {
@@ -153,6 +164,8 @@ impl Sources {
         page.set(&m::BOUNDS, &["connections.address"], seen.crowded_address);
         page.set(&m::BOUNDS, &["connections.all"], seen.crowded_all);
         page.set(&m::CONNECTIONS_OPEN, &[], seen.open);
+        page.set(&m::BOUNDS, &["tls.sessions"], seen.sessions_crowded);
+        page.set(&m::BOUNDS, &["transport.graves"], seen.graves_crowded);
     }
 
     fn spool(&self, page: &mut Page) {
@@ -199,6 +212,21 @@ impl Sources {
         }
     }
 
+    fn ledger(&self, page: &mut Page) {
+        let Some(recorder) = self.ledger.get() else { return };
+        let seen = recorder.statistics();
+        page.set(&m::LEDGER_SIZE, &[], seen.octets);
+        page.set(&m::LEDGER_RECORDS, &["written"], seen.written);
+        page.set(&m::LEDGER_RECORDS, &["lost"], seen.lost);
+        page.set(&m::BOUNDS, &["ledger.queue"], seen.crowded);
+        let horizon = recorder.horizon();
+        for (ring, oldest) in [("plain", horizon.plain), ("kept", horizon.kept)] {
+            if let Some(oldest) = oldest {
+                page.set(&m::LEDGER_HORIZON, &[ring], page.at.since(oldest));
+            }
+        }
+    }
+
     fn intake(&self, page: &mut Page) {
         let seen = self.intake.statistics();
         page.set(&m::INTAKE_CONNECTIONS, &[], seen.connections);
@@ -209,6 +237,8 @@ impl Sources {
             ("intake.connections", seen.crowded),
             ("intake.client_connections", seen.crowded_client),
             ("intake.memory", seen.memory),
+            ("intake.rates", seen.rates),
+            ("intake.descriptors", seen.exhausted),
         ] {
             page.set(&m::BOUNDS, &[bound], count);
         }

@@ -1,7 +1,6 @@
 //! What it comes to: the verdict, what a failure would mean, who can mend it, and what to write to the other side's postmaster.
 
-use serde_json::{Value, json};
-use waxseal_queue::{Account, Outcome, RecipientResult, advice};
+use waxseal_queue::{Account, Outcome, RecipientResult, Rehearsed, advice};
 
 use crate::{narrate::row, terminal::Terminal};
 
@@ -42,10 +41,10 @@ pub(crate) fn tell(account: &Account, hostname: &str, terminal: &mut Terminal) {
     }
 }
 
-/// Of a rehearsal: what would become of mail.
-pub(crate) fn tell_live(account: &Account, hostname: &str, terminal: &mut Terminal) {
-    of(account, account.results.first(), hostname, terminal);
-    tell_stakes(account, terminal);
+/// Of a rehearsal that called its servers: what would become of mail.
+pub(crate) fn tell_live(rehearsed: &Rehearsed, hostname: &str, terminal: &mut Terminal) {
+    of(&rehearsed.account, rehearsed.failed(), hostname, terminal);
+    tell_stakes(&rehearsed.account, terminal);
 }
 
 /// What a failure would mean.
@@ -66,46 +65,6 @@ fn of(account: &Account, result: Option<&RecipientResult>, hostname: &str, termi
     if let Some(letter) = advice::letter(account, result, hostname) {
         paragraph(terminal, "to them", &letter);
     }
-}
-
-/// One recipient's end as data, by the names of the delivery event.
-pub(crate) fn to_json(account: &Account, result: &RecipientResult) -> Value {
-    let failure = result.outcome.failure();
-    let reply = match &result.outcome {
-        Outcome::Delivered { reply, .. } => Some(reply),
-        Outcome::Deferred(failure) | Outcome::Bounced(failure) => failure.reply.as_ref(),
-    };
-    let connection = advice::deciding(account, result);
-    let status = match &result.outcome {
-        Outcome::Delivered { reply, .. } => reply.enhanced(),
-        Outcome::Deferred(failure) | Outcome::Bounced(failure) => failure.status,
-    };
-    json!({
-        "recipient": account.mailbox(result.index).map(ToString::to_string),
-        "outcome": result.outcome.word(),
-        "status": status.to_string(),
-        "reason": failure.map(|failure| &failure.reason),
-        "reply": reply.map(ToString::to_string),
-        "connection": result.connection,
-        "level": advice::level(account, Some(result)).map(|level| level.as_str()),
-        "tls_status": connection.map_or("none", |connection| connection.status.as_str()),
-        "trouble": failure.map(|failure| failure.trouble.as_str()),
-        "whose": failure.map(|failure| failure.trouble.whose().as_str()),
-        "remedy": failure.map(|failure| failure.trouble.remedy()),
-        "verdict": advice::verdict(account, Some(result)),
-    })
-}
-
-/// The end of a rehearsal as data.
-pub(crate) fn live_to_json(account: &Account, called: bool, hostname: &str) -> Value {
-    let result = account.results.first().filter(|_| called);
-    let level = advice::level(account, result);
-    json!({
-        "verdict": called.then(|| advice::verdict(account, result)),
-        "demanded": level.map(advice::demanded),
-        "if_it_fails": level.map(advice::stakes),
-        "letter": result.and_then(|result| advice::letter(account, result, hostname)),
-    })
 }
 
 #[cfg(test)]

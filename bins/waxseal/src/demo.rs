@@ -114,9 +114,7 @@ async fn play(json: bool, terminal: &mut Terminal) -> Result<bool, Fault> {
     let account = news.recv().await.ok_or("the engine is gone")??;
     engine.shut_down().await;
     if json {
-        terminal.json(
-            &json!({ "account": narrate::to_json(&account), "seconds": begun.elapsed().as_secs_f64() }),
-        );
+        terminal.json(&json!({ "account": account.to_json(), "seconds": begun.elapsed().as_secs_f64() }));
     } else {
         terminal.line("\nIts delivery, step by step");
         narrate::tell(&account, terminal);

@@ -194,7 +194,7 @@ fn search(
     for entry in ledger.search(arguments.query())?.take(arguments.limit.unwrap_or(usize::MAX)) {
         found += 1;
         if arguments.json {
-            terminal.json(&story::to_json(&entry, hostname));
+            terminal.json(&entry.to_json(hostname));
         } else {
             tell(&entry, terminal);
         }

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use waxseal_queue::{Account, AccountStep, CertificateFact, Connection, Fact, Outcome, advice, milliseconds};
+use waxseal_queue::{Account, AccountStep, Fact, Outcome, milliseconds};
 
-use crate::conclude;
 use crate::terminal::{Printable, Terminal, Tone};
 
 /// Answers from a cache take less.
@@ -66,73 +64,4 @@ pub(crate) fn tell_until_connection(account: &Account, terminal: &mut Terminal) 
         let (label, lines) = account.lines(step);
         row(terminal, label, &lines);
     }
-}
-
-/// The same as data.
-pub(crate) fn to_json(account: &Account) -> Value {
-    let step = |step: &AccountStep| {
-        let (label, lines) = account.lines(step);
-        json!({ "at": step.at.rfc3339().to_string(), "took_us": micros(step.took), "step": label, "text": lines })
-    };
-    json!({
-        "nexthop": account.destination.nexthop.as_str(),
-        "protocol": account.destination.service.protocol().as_str(),
-        "service": account.destination.service.as_str(),
-        "steps": account.steps.iter().map(step).collect::<Vec<_>>(),
-        "connections": account.connections.iter().map(|connection| connection_to_json(account, connection)).collect::<Vec<_>>(),
-        "attempt": account.attempt,
-        "started": account.started.rfc3339().to_string(),
-        "ended": account.ended.rfc3339().to_string(),
-        "results": account.results.iter().map(|result| conclude::to_json(account, result)).collect::<Vec<_>>(),
-    })
-}
-
-fn connection_to_json(account: &Account, connection: &Connection) -> Value {
-    let policy = account.policies.get(connection.policy);
-    json!({
-        "host": connection.host.as_ref().map(|host| host.as_str()),
-        "address": connection.address.map(|address| address.to_string()),
-        "port": connection.port,
-        "policy": policy.map(|policy| policy.level.as_str()),
-        "policy_source": policy.map(|policy| policy.source.to_string()),
-        "level": connection.level.as_str(),
-        "lowered": connection.lowered.as_deref(),
-        "tls": connection.tls.as_ref().map(|facts| json!({
-            "protocol": facts.protocol,
-            "cipher": facts.cipher,
-            "group": facts.group,
-            "sni": facts.sni.as_ref().map(|sni| sni.as_str()),
-            "resumed": facts.resumed,
-        })),
-        "status": connection.status.as_str(),
-        "matched": connection.matched,
-        "downgrade": connection.downgrade.map(|downgrade| downgrade.to_string()),
-        "injected": connection.injected,
-        "pooled": connection.pooled,
-        "times_us": {
-            "connect": micros(connection.times.connect),
-            "greeting": micros(connection.times.greeting),
-            "tls": micros(connection.times.tls),
-            "transaction": micros(connection.times.transaction),
-        },
-        "certificates": connection.certificates().iter().map(certificate_to_json).collect::<Vec<_>>(),
-        "failure": connection.failure.as_ref().map(|failure| format!("{} {}", failure.status, failure.reason)),
-    })
-}
-
-fn certificate_to_json(certificate: &CertificateFact) -> Value {
-    json!({
-        "subject": certificate.subject,
-        "issuer": certificate.issuer,
-        "names": certificate.names,
-        "all_names": certificate.all_names,
-        "sha256": advice::hex(&certificate.sha256),
-        "spki_sha256": advice::hex(&certificate.spki_sha256),
-        "not_before": certificate.not_before,
-        "not_after": certificate.not_after,
-    })
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

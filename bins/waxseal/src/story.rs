@@ -38,7 +38,7 @@ pub(crate) fn tell(config: &Config, id: QueueId, as_json: bool, terminal: &mut T
     }
     let hostname = config.hostname.as_str();
     if as_json {
-        let entries: Vec<Value> = entries.iter().map(|entry| to_json(entry, hostname)).collect();
+        let entries: Vec<Value> = entries.iter().map(|entry| entry.to_json(hostname)).collect();
         terminal.json(&json!({ "queue_id": id.to_string(), "entries": entries, "waiting": waiting }));
         return Status::Done;
     }
@@ -144,54 +144,6 @@ fn tell_waiting(message: &Value, alone: bool, terminal: &mut Terminal) {
 pub(crate) fn time(time: UnixTime) -> String {
     let text = time.rfc3339().to_string();
     text.split('.').next().map_or_else(|| text.clone(), |seconds| format!("{}Z", seconds.replace('T', " ")))
-}
-
-/// An entry as data (docs/explain.md).
-pub(crate) fn to_json(entry: &Entry, hostname: &str) -> Value {
-    let envelope = entry.envelope();
-    let mut value = json!({
-        "time": entry.time.rfc3339().to_string(),
-        "queue_id": envelope.id.to_string(),
-        "sender": envelope.sender.as_ref().map_or("", |sender| sender.as_str()),
-        "message_id": envelope.message_id.as_deref(),
-        "client": &*envelope.client,
-        "arrived": envelope.arrived.rfc3339().to_string(),
-        "size": envelope.size,
-        "recipients": entry.recipients,
-        "trace_id": format!("{:032x}", envelope.trace.trace_id),
-        "complete": entry.complete,
-    });
-    match &entry.happening {
-        Happening::Attempt { account, next_attempt } => {
-            let letters: Vec<Value> = account
-                .results
-                .iter()
-                .filter_map(|result| waxseal_queue::advice::letter(account, result, hostname))
-                .map(Value::from)
-                .collect();
-            value["attempt"] = narrate::to_json(account);
-            value["next_attempt"] = json!(next_attempt.map(|next| next.rfc3339().to_string()));
-            // Recipients that ended alike have one letter.
-            value["letter"] = letters.into_iter().next().unwrap_or(Value::Null);
-        }
-        Happening::Settled { failure, attempts, destination, .. } => {
-            let recipients: Vec<&str> =
-                envelope.recipients.iter().map(|recipient| recipient.mailbox.as_str()).collect();
-            value["settled"] = json!({
-                "outcome": entry.outcomes().next().map(|(_, word, _)| word),
-                "recipients": recipients,
-                "nexthop": destination.as_ref().map(|destination| destination.nexthop.as_str()),
-                "status": failure.status.to_string(),
-                "reason": failure.reason,
-                "reply": failure.reply.as_ref().map(ToString::to_string),
-                "trouble": failure.trouble.as_str(),
-                "whose": failure.trouble.whose().as_str(),
-                "remedy": failure.trouble.remedy(),
-                "attempts": attempts,
-            });
-        }
-    }
-    value
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use waxseal_queue::{
     actor::{Act, Suspend},
     levers::{Command, Levers, Selection, State as QueueState, Tally},
 };
-use waxseal_types::{NextHop, Service};
+use waxseal_types::{NextHop, Service, Target};
 
 use super::{EngineDesk, ORDER_PATIENCE};
 use crate::levers;
@@ -20,6 +20,25 @@ pub(super) fn switches(levers: &Levers) -> Switches {
 
 fn nexthop(text: &str) -> Result<NextHop, Refusal> {
     text.parse().map_err(|error| Refusal::Wrong(format!("{text:?}: {error}")))
+}
+
+/// A next hop, or the result of a transport table (transport(5)): `smtp:`, `relay:` or `lmtp:` and a next hop.
+fn destination(text: &str) -> Result<Destination, Refusal> {
+    let (named, rest) = match text.split_once(':') {
+        Some(("smtp" | "relay", rest)) => (Some(Service::SMTP), rest),
+        Some(("lmtp", rest)) => (Some(Service::LMTP), rest),
+        Some(_) | None => (None, text),
+    };
+    let nexthop = nexthop(rest)?;
+    // Whoever listens at a socket of this machine speaks LMTP.
+    let native = match nexthop.target() {
+        Target::Unix(_) => Service::LMTP,
+        Target::Mx(_) | Target::Host(_) | Target::Address(_) => Service::SMTP,
+    };
+    if native == Service::LMTP && named == Some(Service::SMTP) {
+        return Err(Refusal::Wrong(format!("{text:?}: a socket is for lmtp")));
+    }
+    Ok(Destination { service: named.unwrap_or(native), nexthop })
 }
 
 pub(super) fn selection(filter: &Filter) -> Result<Selection, Refusal> {
@@ -48,10 +67,7 @@ fn command(order: &Order) -> Result<Command, Refusal> {
         Action::Retry => Command::Retry,
         Action::Remove => Command::Remove,
         Action::Bounce => Command::Bounce(order.reason.clone().unwrap_or_else(|| NO_REASON.to_owned())),
-        Action::Reroute => {
-            let to = order.to.as_deref().unwrap_or_default();
-            Command::Reroute(Destination { service: Service::SMTP, nexthop: nexthop(to)? })
-        }
+        Action::Reroute => Command::Reroute(destination(order.to.as_deref().unwrap_or_default())?),
     })
 }
 
@@ -78,5 +94,33 @@ impl EngineDesk {
         // What is counted is what could be released: all of it that is not under way.
         let act = Act { selection, command: Command::Release, dry_run: true };
         Ok(done(self.ask_for(act, ORDER_PATIENCE).await?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use waxseal_types::Protocol;
+
+    use super::*;
+
+    #[test]
+    fn mail_can_be_sent_where_a_transport_table_could_send_it() {
+        for (text, expected) in [
+            ("example.com", Some((Protocol::Smtp, "example.com"))),
+            ("[mx.example.com]:587", Some((Protocol::Smtp, "[mx.example.com]:587"))),
+            ("smtp:[192.0.2.1]:2525", Some((Protocol::Smtp, "[192.0.2.1]:2525"))),
+            ("relay:example.com", Some((Protocol::Smtp, "example.com"))),
+            ("lmtp:[127.0.0.1]:24", Some((Protocol::Lmtp, "[127.0.0.1]:24"))),
+            ("lmtp:unix:/run/lmtp", Some((Protocol::Lmtp, "unix:/run/lmtp"))),
+            ("unix:/run/lmtp", Some((Protocol::Lmtp, "unix:/run/lmtp"))),
+            ("smtp:unix:/run/lmtp", None),
+            ("lmtp:", None),
+            ("", None),
+            ("pipe:flags=F", None),
+        ] {
+            let found = destination(text).ok();
+            let found = found.as_ref().map(|found| (found.service.protocol(), found.nexthop.as_str()));
+            assert_eq!(found, expected, "{text}");
+        }
     }
 }

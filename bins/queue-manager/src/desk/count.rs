@@ -8,7 +8,7 @@ use std::{
 
 use waxseal_admin::{Ages, Destination, Overview, Refusal};
 use waxseal_queue::{
-    Census,
+    Census, DestinationCount,
     actor::{AskStandings, Count},
 };
 use waxseal_types::UnixTime;
@@ -54,11 +54,13 @@ impl EngineDesk {
 
     async fn summary(&self, census: &Census, at: UnixTime) -> Result<Summary, Refusal> {
         let counts: HashMap<_, _> = census.destinations().collect();
+        let busy = |count: &DestinationCount| count.total() + u64::from(count.active);
         let mut fullest: Vec<_> =
-            counts.iter().map(|(destination, count)| (count.total(), *destination)).collect();
+            counts.iter().map(|(destination, count)| (busy(count), *destination)).collect();
         fullest.sort_unstable_by(|a, b| b.cmp(a));
         let named = fullest.iter().take(DESCRIBED).map(|(_, destination)| (*destination).clone()).collect();
         let standings = self.ask(AskStandings(named)).await?;
+        let since = |age: Duration| UnixTime::from_micros(at.as_micros().saturating_sub(micros(age)));
         let described = |standing: &waxseal_queue::actor::Standing| {
             let count = counts.get(&standing.destination);
             Destination {
@@ -66,9 +68,9 @@ impl EngineDesk {
                 protocol: standing.destination.service.protocol().as_str().to_owned(),
                 service: standing.destination.service.to_string(),
                 waiting: count.map_or(0, |count| size(count.total())),
-                active: 0,
+                active: count.map_or(0, |count| size(count.active.into())),
                 held: standing.held,
-                oldest: None,
+                oldest: count.and_then(|count| count.oldest).map(since),
                 ages: Ages(count.map_or([0; 7], |count| count.by_age)),
                 suspended: standing.suspended,
                 dead_until: standing.dead_until.filter(|until| *until > at),
@@ -88,9 +90,7 @@ impl EngineDesk {
             waiting,
             active,
             held,
-            oldest: census
-                .oldest
-                .map(|age| UnixTime::from_micros(at.as_micros().saturating_sub(micros(age)))),
+            oldest: census.oldest.map(since),
             ages,
             destinations: counts.len(),
             stuck: destinations.iter().filter(stuck).count(),

@@ -1,21 +1,18 @@
 //! The manager's words as those of the API.
 
-use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use waxseal_admin::{Filter, Page, Recipient, Refusal, Row, Shown, State};
 use waxseal_policy::find_policy;
 use waxseal_queue::{
     Direct,
-    actor::{Look, Show, ShownMessage},
+    actor::{List, Look, ShownMessage},
     levers::{Entry, Selection, State as QueueState},
     owner::Place,
 };
+use waxseal_spool::Recovered;
 use waxseal_types::{NextHop, Service, UnixTime};
 
-use super::{EngineDesk, PATIENCE, change::selection};
-
-/// Messages that are read from disk at a time.
-const READS: usize = 8;
+use super::{EngineDesk, change::selection};
 
 fn place(text: &str) -> Result<Place, Refusal> {
     let wrong = || Refusal::Wrong("after is what the page before had as next".into());
@@ -33,24 +30,20 @@ impl EngineDesk {
     ) -> Result<Page, Refusal> {
         let selection = selection(filter)?;
         let after = after.map(place).transpose()?;
-        let slice = self.ask(Look { selection: selection.clone(), after, limit }).await?;
-        let next = slice.next.map(|(id, part)| format!("{id}.{part}"));
-        let rows = stream::iter(slice.entries).map(async |entry| {
-            // A message may have been delivered since.
-            let message = self.manager.send(Show(entry.id)).timeout(PATIENCE).await.ok()??;
-            row(&entry, &message, &selection)
-        });
-        let messages = rows.buffered(READS).filter_map(std::future::ready).collect().await;
-        Ok(Page { messages, next })
+        let look = Look { selection: selection.clone(), after, limit };
+        let listing = self.ask(List(look)).await?;
+        let next = listing.next.map(|(id, part)| format!("{id}.{part}"));
+        let rows = listing.entries.iter().filter_map(|(entry, outline)| row(entry, outline, &selection));
+        Ok(Page { messages: rows.collect(), next })
     }
 }
 
 /// Recipients in one row; their number is told.
 const NAMED: usize = 20;
 
-fn row(entry: &Entry, message: &ShownMessage, selection: &Selection) -> Option<Row> {
-    let envelope = &message.stored.envelope;
-    let said = |index: usize| Some(&*message.stored.states.get(index)?.last.as_ref()?.reason);
+fn row(entry: &Entry, outline: &Recovered, selection: &Selection) -> Option<Row> {
+    let envelope = &outline.envelope;
+    let said = |index: usize| Some(&*outline.states.get(index)?.last.as_ref()?.reason);
     let recipients = selection.recipients(entry, envelope, said);
     let first = *recipients.first()?;
     let name = |index: &usize| envelope.recipients.get(*index).map(|recipient| recipient.mailbox.to_string());

@@ -5,7 +5,6 @@ mod change;
 mod complaints;
 mod count;
 mod look;
-mod tell;
 
 use std::{
     path::PathBuf,
@@ -20,6 +19,7 @@ use waxseal_admin::{
     Answer, Desk, Destination, Done, Filter, Lookup, Order, Overview, Page, Refusal, Shown, Switches,
     SwitchesChange,
 };
+use waxseal_ledger::Recorder;
 use waxseal_queue::{
     Direct, Settings,
     actor::{AskLevers, QueueManager, Show, ShownMessage, Switch},
@@ -40,13 +40,13 @@ const ORDER_PATIENCE: Duration = Duration::from_secs(3600);
 pub struct Archive {
     /// Its metrics.
     pub telemetry: Arc<Telemetry>,
-    /// The folder of the ledger, where one is kept.
-    pub ledger: Option<PathBuf>,
+    /// Who keeps the ledger, where one is kept.
+    pub ledger: Option<Arc<Recorder>>,
 }
 
 impl std::fmt::Debug for Archive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Archive").field("ledger", &self.ledger).finish_non_exhaustive()
+        f.debug_struct("Archive").field("ledger", &self.ledger.is_some()).finish_non_exhaustive()
     }
 }
 

@@ -40,6 +40,13 @@ impl Daemon {
         daemon.became_ready().await
     }
 
+    /// As [`Daemon::start`], with these variables in its environment.
+    pub(crate) async fn start_with(environment: &[(&str, &str)], folder: &Path, config: &str) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.envs(environment.iter().copied());
+        Self::spawn(folder, config, command).became_ready().await
+    }
+
     /// As [`Daemon::start`], below another program that is given as the head of the command line.
     pub(crate) async fn start_below(head: &[&OsStr], folder: &Path, config: &str) -> Self {
         let (program, arguments) = head.split_first().expect("a program");

@@ -8,5 +8,6 @@ mod first_start;
 mod front_door;
 mod kill_nine;
 mod soak;
+mod supervisor;
 mod telling;
 mod trace_order;
