@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use waxseal_queue::Settled;
+use waxseal_queue::{Settled, actor::Suspend};
 use waxseal_testbed::{Client, Peer, within};
 use waxseal_tests::{LIMIT, Seen, World};
 use waxseal_types::TlsLevel;
@@ -110,6 +110,63 @@ async fn a_sender_is_warned_once_of_a_delay_also_after_a_restart() {
     assert!(engine.shut_down().await);
     assert!(busy.connections() > before);
     assert_eq!(home.accepted().len(), 1, "one warning in all");
+}
+
+#[actix_rt::test]
+async fn a_sender_hears_of_a_delay_also_where_an_operator_suspended_the_destination() {
+    let never = Peer::builder().start().await.expect("starts");
+    let home = Peer::builder().start().await.expect("starts");
+    let mut world =
+        World::new(&never.nexthop(), TlsLevel::May).routes(&[&format!("a.test smtp:{}", home.nexthop())]);
+    world.settings.queue.delay_warning = Duration::from_millis(300);
+    let engine = world.start().await;
+    let nexthop = never.nexthop().parse().expect("a next hop");
+    within(LIMIT, engine.manager().send(Suspend { nexthop, closed: true })).await.expect("it answers");
+    world.submit(&engine, "a@a.test", &["b@b.test", "c@b.test"], TEXT).await;
+    let text = within(LIMIT, home.wait_for(1)).await[0].text();
+    for words in [
+        "Subject: Delayed Mail",
+        "Action: delayed",
+        "Status: 4.3.2",
+        "Final-Recipient: rfc822; b@b.test",
+        "Final-Recipient: rfc822; c@b.test",
+        "Will-Retry-Until: ",
+        "deliveries to this destination are suspended by an operator",
+        "The administrator of this mail system can mend this.",
+    ] {
+        assert!(text.contains(words), "no {words:?} in:\n{text}");
+    }
+    assert!(engine.shut_down().await);
+    // After a restart it waits as before, and nobody hears of it again: a second message is warned of, the first is not.
+    let engine = world.start().await;
+    let nexthop = never.nexthop().parse().expect("a next hop");
+    within(LIMIT, engine.manager().send(Suspend { nexthop, closed: true })).await.expect("it answers");
+    world.submit(&engine, "a@a.test", &["d@b.test"], TEXT).await;
+    let second = within(LIMIT, home.wait_for(2)).await[1].text();
+    assert!(second.contains("d@b.test") && !second.contains("b@b.test>"), "{second}");
+    assert!(engine.shut_down().await);
+}
+
+#[actix_rt::test]
+async fn a_sender_hears_of_a_delay_also_where_no_route_can_be_found() {
+    let home = Peer::builder().start().await.expect("starts");
+    let mut world = World::new("[127.0.0.1]:9", TlsLevel::May)
+        .routes(&[&format!("a.test smtp:{}", home.nexthop()), "b.test nonsense:"]);
+    world.settings.queue.delay_warning = Duration::from_millis(300);
+    let engine = world.start().await;
+    world.submit(&engine, "a@a.test", &["b@b.test"], TEXT).await;
+    let text = within(LIMIT, home.wait_for(1)).await[0].text();
+    for words in [
+        "Subject: Delayed Mail",
+        "Action: delayed",
+        "Final-Recipient: rfc822; b@b.test",
+        "Will-Retry-Until: ",
+        "The next attempt is at ",
+        "This mail system cannot look up the way to this address just now.",
+    ] {
+        assert!(text.contains(words), "no {words:?} in:\n{text}");
+    }
+    assert!(engine.shut_down().await);
 }
 
 /// Submits one message by hand, with parameters to MAIL and RCPT.

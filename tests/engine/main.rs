@@ -11,4 +11,5 @@ mod reload;
 mod restart;
 mod services;
 mod tables;
+mod traces;
 mod ttl;
