@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -73,6 +73,24 @@ impl Postfix {
     /// # Errors
     /// It is not installed, or this is not root.
     pub fn start(folder: &Path, main: &str, master: &str) -> Result<Self, Error> {
+        Self::launch(folder, (main, master), Command::new("postfix"))
+    }
+
+    /// As [`Postfix::start`], with a resolver of its own whose AD bit it believes: a resolv.conf(5) in a mount namespace that nobody else sees.
+    ///
+    /// # Errors
+    /// As there; or there is no unshare(1).
+    pub fn start_asking(folder: &Path, main: &str, master: &str, resolver: IpAddr) -> Result<Self, Error> {
+        let file = folder.join("resolv.conf");
+        fs::create_dir_all(folder)?;
+        fs::write(&file, format!("nameserver {resolver}\noptions edns0 trust-ad\n"))?;
+        let mut unshare = Command::new("unshare");
+        let script = "mount --bind \"$1\" /etc/resolv.conf && shift && exec postfix \"$@\"";
+        unshare.args(["-m", "sh", "-c", script, "sh"]).arg(file);
+        Self::launch(folder, (main, master), unshare)
+    }
+
+    fn launch(folder: &Path, (main, master): (&str, &str), mut start: Command) -> Result<Self, Error> {
         let smtp = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         for sub in ["etc", "spool", "data", "mail"] {
             fs::create_dir_all(folder.join(sub))?;
@@ -92,7 +110,6 @@ impl Postfix {
             return Err(std::io::Error::other("there is no user postfix, or this is not root").into());
         }
         let log = fs::File::create(folder.join("start.log"))?;
-        let mut start = Command::new("postfix");
         start.arg("-c").arg(folder.join("etc")).arg("start-fg").stdin(Stdio::null());
         let child = start.stdout(log.try_clone()?).stderr(log).spawn()?;
         Ok(Self { child, folder: folder.to_owned(), smtp })

@@ -2,87 +2,35 @@
 
 use std::{
     fs,
-    net::{IpAddr, SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use tokio::task::JoinHandle;
 use waxseal_queue_manager::Engine;
-use waxseal_testbed::Client;
+use waxseal_testbed::{Client, Postfix, within};
 
 use crate::lab::{engine, until};
 
 /// Between two messages of each.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// The most that a start may take.
+const LIMIT: Duration = Duration::from_secs(60);
 /// Messages that show that mail flows.
 const SOME: usize = 3;
 
 const WAXSEAL: &str = "hostname = \"waxseal.test\"\n[spool]\npath = \"{dir}/sender\"\n[listen]\nsmtp = [\"127.0.0.1:0\"]\n\
 [dns]\nservers = [\"{resolver}:53\"]\ndnssec = \"trust-ad\"\n[tls]\nsecurity_level = \"dane-only\"\n[queue]\nminimal_backoff = \"2s\"\n";
 
-const MAIN: &str = "compatibility_level = 3.6
-queue_directory = {folder}/spool
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-data_directory = {folder}/data
-mail_owner = postfix
-setgid_group = postdrop
-maillog_file = {folder}/mail.log
-maillog_file_prefixes = {folder}
-myhostname = postfix.test
-mydestination =
-mynetworks = 127.0.0.0/8
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-smtpd_relay_restrictions = permit_mynetworks, reject
-smtpd_recipient_restrictions =
+const MAIN: &str = "smtpd_relay_restrictions = permit_mynetworks, reject
 default_transport = smtp
 smtp_dns_support_level = dnssec
 smtp_tls_security_level = dane-only
-smtp_tls_loglevel = 1
 smtp_connection_cache_on_demand = no
 smtpd_peername_lookup = no
-alias_maps =
-alias_database =
 ";
-
-const MASTER: &str = "127.0.0.1:{port} inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-proxymap unix - - n - - proxymap
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-smtp unix - - n - - smtp
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-";
-
-/// It ends when it is dropped.
-struct Postfix {
-    child: Child,
-    etc: PathBuf,
-}
-
-impl Drop for Postfix {
-    fn drop(&mut self) {
-        let mut stop = Command::new("postfix");
-        let stopped = stop.arg("-c").arg(&self.etc).arg("stop").stderr(Stdio::null()).status();
-        if !stopped.is_ok_and(|status| status.success()) {
-            let _ = self.child.kill();
-        }
-        let _ = self.child.wait();
-    }
-}
 
 /// Both, sending.
 pub(crate) struct Senders {
@@ -98,11 +46,12 @@ impl Senders {
             WAXSEAL.replace("{dir}", &dir.display().to_string()).replace("{resolver}", &resolver.to_string());
         fs::write(dir.join("sender.toml"), toml).expect("the folder is ours");
         let waxseal = engine(&dir.join("sender.toml"), Some(&dir.join("events.jsonl"))).await;
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
-        let postfix = postfix(dir, resolver, port);
-        let at = SocketAddr::from(([127, 0, 0, 1], port));
-        until("Postfix greets", dir, || std::net::TcpStream::connect(at).is_ok()).await;
-        let feeding = [waxseal.addresses()[0], at].map(|to| actix_rt::spawn(feed(to))).into();
+        // Its programs are not root.
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).expect("the folder is ours");
+        let postfix =
+            Postfix::start_asking(&dir.join("postfix"), MAIN, "", resolver).expect("postfix can be run");
+        within(LIMIT, postfix.greets()).await;
+        let feeding = [waxseal.addresses()[0], postfix.smtp()].map(|to| actix_rt::spawn(feed(to))).into();
         Self { folder: dir.to_owned(), waxseal, postfix, feeding }
     }
 
@@ -173,27 +122,4 @@ async fn feed(server: SocketAddr) {
         assert!(reply.as_ref().is_ok_and(|reply| reply.starts_with("250 ")), "{reply:?}");
         tokio::time::sleep(INTERVAL).await;
     }
-}
-
-/// With a resolv.conf of its own, in a mount namespace of its own.
-fn postfix(dir: &Path, resolver: IpAddr, port: u16) -> Postfix {
-    let folder = dir.join("postfix");
-    for sub in ["etc", "spool", "data"] {
-        fs::create_dir_all(folder.join(sub)).expect("the folder is ours");
-    }
-    for open in [dir, &folder] {
-        fs::set_permissions(open, fs::Permissions::from_mode(0o755)).expect("the folder is ours");
-    }
-    let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("the folder is ours");
-    write("etc/main.cf", &MAIN.replace("{folder}", &folder.display().to_string()));
-    write("etc/master.cf", &MASTER.replace("{port}", &port.to_string()));
-    write("resolv.conf", &format!("nameserver {resolver}\noptions edns0 trust-ad\n"));
-    let owned = Command::new("chown").arg("postfix").arg(folder.join("data")).status().expect("chown(1)");
-    assert!(owned.success());
-    let log = fs::File::create(folder.join("start.log")).expect("the folder is ours");
-    let script = "mount --bind \"$1\" /etc/resolv.conf && exec postfix -c \"$2\" start-fg";
-    let mut start = Command::new("unshare");
-    start.args(["-m", "sh", "-c", script, "sh"]).arg(folder.join("resolv.conf")).arg(folder.join("etc"));
-    start.stdin(Stdio::null()).stdout(log.try_clone().expect("a file")).stderr(log);
-    Postfix { child: start.spawn().expect("postfix can be run"), etc: folder.join("etc") }
 }
