@@ -7,6 +7,9 @@
 writes growth.json, growth.svg and growth.md. DIR holds `benchsink` and `benchsource` of the bench (see README). Everything runs on
 loopback, needs no root and no DNS: a table sends each domain to an address of its own. --most 10000 leaves the largest sizes out.
 
+What was measured stays in growth.json: a call goes on where the last one ended, and --steps 1 makes it end after one step, so that a machine need be quiet for
+some minutes at a time only (a size of the queue is two steps, to fill it and what comes after; its spool waits in --workdir meanwhile). --fresh begins anew.
+
 For each size of the queue: so many messages of 4 kB for 1,000 destinations are refused with 450 and wait; then other mail, 50 messages a second, is
 timed from its 250 to its arrival, before and after a restart. For each number of destinations: messages of 4 kB for all of them in turn.
 """
@@ -17,6 +20,7 @@ import math
 import os
 import platform
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -82,22 +86,26 @@ class Daemon:
         with open(routes, "w") as f:
             f.write("".join("/@%s1([0-9][0-9])([0-9][0-9])([0-9])[.]/ smtp:[127.1$1.1$2.10$3]:%d\n" % (letter, port)
                             for letter, port in (("d", healthy), ("q", busy))))
+        # A table is read once it has been quiet for a second; no start shall wait for that.
+        time.sleep(1.2)
         self.config = os.path.join(folder, "waxseal.toml")
         with open(self.config, "w") as f:
             f.write('hostname = "growth.test"\n[spool]\npath = "%s/spool"\n[listen]\nsmtp = ["127.0.0.1:%d"]\n' % (folder, self.port)
                     + '[dns]\nservers = ["127.0.0.1:9"]\ndnssec = "off"\n[tls]\nsecurity_level = "none"\n'
                     + '[transport]\nmaps = ["regexp:%s"]\n' % routes
-                    + '[queue]\nminimal_backoff = "%s"\nmaximal_backoff = "%s"\n[log]\nlevel = "warn"\n' % (BACKOFF, BACKOFF))
-        self.process = None
+                    + '[queue]\nminimal_backoff = "%s"\nmaximal_backoff = "%s"\n[log]\nlevel = "info"\n' % (BACKOFF, BACKOFF))
+        self.process = self.began = self.ready = None
 
     def start(self):
-        log = open(os.path.join(self.folder, "log"), "a")
+        log = open(os.path.join(self.folder, "log"), "w")
+        self.began = time.time()
         self.process = subprocess.Popen([self.program, "--config", self.config], stdout=log, stderr=log, cwd=self.folder)
         until = time.time() + 60
         while True:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 5) as s:
                     if s.recv(3) == b"220":
+                        self.ready = time.time() - self.began
                         return
             except OSError:
                 pass
@@ -118,6 +126,12 @@ class Daemon:
     def cpu(self):
         fields = open("/proc/%d/stat" % self.process.pid).read().rsplit(") ", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def size_of(folder):
+    """Octets of disk."""
+    files = (os.path.join(path, name) for path, _, names in os.walk(folder) for name in names)
+    return sum(os.lstat(name).st_blocks * 512 for name in files)
 
 
 class Bench:
@@ -162,7 +176,7 @@ class Bench:
         self.send(200, "warm", 20)
         self.wait(lambda: self.healthy.group().get("messages", 0) >= 200, "the first messages", 60)
 
-    def queued(self, count):
+    def fill(self, count):
         self.warm()
         idle, p50_before = self.daemon.memory(), self.latency(100)[0]
         began, cpu = time.time(), self.daemon.cpu()
@@ -174,21 +188,24 @@ class Bench:
         memory = self.daemon.memory()
         p50, p99 = self.latency(250)
         self.daemon.stop()
-        self.healthy.ask("RESET")
-        began = time.time()
-        self.daemon.start()
-        ready = time.time() - began
-        self.send(1, "first", 1)
-        self.wait(lambda: self.healthy.group().get("messages", 0) >= 1, "the first message after the restart", 120)
-        first = time.time() - began
-        time.sleep(2)
-        restarted = self.daemon.memory()
-        after = self.latency(100)
         return {
             "queued": count, "accepted_per_s": source["accept_rate"], "tried_per_s": count / taken, "cpu_ms": cpu / count * 1e3,
             "memory_mb": memory / 1e6, "memory_per_message": (memory - idle) / count, "p50_before_ms": p50_before, "p50_ms": p50,
-            "p99_ms": p99, "restart_ready_s": ready, "restart_first_s": first, "restarted_mb": restarted / 1e6,
-            "restarted_per_message": (restarted - idle) / count, "restarted_p50_ms": after[0],
+            "p99_ms": p99, "disk_per_message": size_of(os.path.join(self.folder, "spool")) / count, "idle": idle,
+        }
+
+    def restart(self, row):
+        """A daemon that was just started with the queue of `fill`."""
+        self.send(1, "first", 1)
+        self.wait(lambda: self.healthy.group().get("messages", 0) >= 1, "the first message after the restart", 120)
+        first = time.time() - self.daemon.began
+        self.wait(lambda: "in the queue again" in open(os.path.join(self.folder, "log")).read(), "the queue", 300)
+        whole = time.time() - self.daemon.began
+        time.sleep(2)
+        restarted, idle = self.daemon.memory(), row.pop("idle")
+        return {
+            **row, "restart_ready_s": self.daemon.ready, "restart_first_s": first, "restart_whole_s": whole, "restarted_mb": restarted / 1e6,
+            "restarted_per_message": (restarted - idle) / row["queued"], "restarted_p50_ms": self.latency(100)[0],
         }
 
     def destinations(self, count):
@@ -292,11 +309,13 @@ def page(result):
              "Machine: %s. Measured %s%s." % (result["machine"], result["date"], "; " + result["note"] if result["note"] else ""), "",
              "## Messages queued (for 1,000 destinations, 4 kB each)", "",
              "| queued | taken /s | taken and tried /s | CPU ms each | memory MB | bytes each | after restart MB | bytes each |"
-             " first delivery after restart s | other mail p50 ms: before, with queue, after restart | p99 ms |",
-             "|" + " ---: |" * 11]
+             " disk bytes each |"
+             " after restart: first delivery s | whole queue s | other mail p50 ms: before, with queue, after restart | p99 ms |",
+             "|" + " ---: |" * 13]
     for r in result["queued"]:
         lines.append("| {queued:,} | {accepted_per_s:,.0f} | {tried_per_s:,.0f} | {cpu_ms:.3f} | {memory_mb:.0f} | {memory_per_message:.0f} |"
-                     " {restarted_mb:.0f} | {restarted_per_message:.0f} | {restart_first_s:.2f} | {p50_before_ms:.2f}, {p50_ms:.2f},"
+                     " {restarted_mb:.0f} | {restarted_per_message:.0f} | {disk_per_message:,.0f} | {restart_first_s:.2f} | {restart_whole_s:.2f} |"
+                     " {p50_before_ms:.2f}, {p50_ms:.2f},"
                      " {restarted_p50_ms:.2f} | {p99_ms:.2f} |".format(**r))
     lines += ["", "Bytes each are what the process has more than when it was idle, over the number of messages: at 1,000 that is mostly the memory of the work "
               "itself.", "", "## Destinations (4 kB each, all of them in turn)", "",
@@ -308,6 +327,64 @@ def page(result):
     return "\n".join(lines) + "\n"
 
 
+def steps(a):
+    """What is to be measured: kind and size, in order."""
+    for size in (s for s in QUEUED if s <= a.most):
+        yield "fill", size
+        yield "queued", size
+    for size in (s for s in DESTINATIONS if s <= a.most):
+        yield "destinations", size
+
+
+def measure(a, kind, size, filled):
+    """One step; None where an earlier one was lost."""
+    folder = os.path.join(a.workdir or tempfile.gettempdir(), "waxseal-growth-%s-%d" % (kind if kind == "destinations" else "queued", size))
+    if kind == "queued" and not os.path.isdir(folder):
+        return None
+    if kind != "queued":
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+    bench = Bench(os.path.abspath(a.program), a.tools, folder)
+    try:
+        return bench.restart(dict(filled)) if kind == "queued" else getattr(bench, kind)(size)
+    finally:
+        bench.close()
+        if kind != "fill":
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def go_on(a, kept):
+    """Measures what is missing in the file, as many steps as are asked for."""
+    result = None if a.fresh or not os.path.exists(kept) else json.load(open(kept))
+    # A file of one program is not completed with figures of another.
+    program = os.stat(a.program)
+    made = [program.st_size, int(program.st_mtime)]
+    if result is None or result.get("program") != made:
+        result = {"machine": machine(), "date": time.strftime("%Y-%m-%d"), "note": a.note, "program": made,
+                  "fill": [], "queued": [], "destinations": []}
+    left = a.steps
+    for kind, size in steps(a):
+        key = "destinations" if kind == "destinations" else "queued"
+        done = result[key] + (result["fill"] if kind == "fill" else [])
+        if any(row[key] == size for row in done):
+            continue
+        if left == 0:
+            break
+        left -= 1
+        filled = next((row for row in result["fill"] if row["queued"] == size), None)
+        row = measure(a, kind, size, filled)
+        if kind == "queued":
+            result["fill"].remove(filled)
+        if row is None:
+            raise SystemExit("the spool of %d messages is gone: run again to fill it anew" % size)
+        print(json.dumps(row), flush=True)
+        result[kind].append(row)
+        with open(kept, "w") as f:
+            json.dump(result, f, indent=1)
+            f.write("\n")
+    return result
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True, help="queue-manager, built for release")
@@ -316,30 +393,17 @@ def main():
     parser.add_argument("--workdir", help="folder for the spools")
     parser.add_argument("--most", type=int, default=1_000_000, help="the largest number of messages, and of destinations")
     parser.add_argument("--note", default="", help="what the page says of the conditions")
+    parser.add_argument("--steps", type=int, default=-1, help="ends after so many steps; the next call goes on")
+    parser.add_argument("--fresh", action="store_true", help="measures everything anew")
     parser.add_argument("--draw", action="store_true", help="only draws growth.json anew")
     a = parser.parse_args()
     kept = os.path.join(a.out, "growth.json")
-    if a.draw:
-        result = json.load(open(kept))
-    else:
-        result = {"machine": machine(), "date": time.strftime("%Y-%m-%d"), "note": a.note, "queued": [], "destinations": []}
-        for name, sizes in (("queued", QUEUED), ("destinations", DESTINATIONS)):
-            for size in [s for s in sizes if s <= a.most]:
-                with tempfile.TemporaryDirectory(dir=a.workdir) as folder:
-                    bench = Bench(os.path.abspath(a.program), a.tools, folder)
-                    try:
-                        row = getattr(bench, name)(size)
-                    finally:
-                        bench.close()
-                print(json.dumps(row), flush=True)
-                result[name].append(row)
-                with open(kept, "w") as f:
-                    json.dump(result, f, indent=1)
-                    f.write("\n")
-    with open(os.path.join(a.out, "growth.svg"), "w") as f:
-        f.write(draw(result))
-    with open(os.path.join(a.out, "growth.md"), "w") as f:
-        f.write(page(result))
+    result = json.load(open(kept)) if a.draw else go_on(a, kept)
+    if result["queued"] and result["destinations"]:
+        with open(os.path.join(a.out, "growth.svg"), "w") as f:
+            f.write(draw(result))
+        with open(os.path.join(a.out, "growth.md"), "w") as f:
+            f.write(page(result))
 
 
 if __name__ == "__main__":

@@ -152,7 +152,8 @@ async fn a_sender_hears_of_a_delay_also_where_no_route_can_be_found() {
     let home = Peer::builder().start().await.expect("starts");
     let mut world = World::new("[127.0.0.1]:9", TlsLevel::May)
         .routes(&[&format!("a.test smtp:{}", home.nexthop()), "b.test nonsense:"]);
-    world.settings.queue.delay_warning = Duration::from_millis(300);
+    let warning = Duration::from_secs(2);
+    world.settings.queue.delay_warning = warning;
     let engine = world.start().await;
     world.submit(&engine, "a@a.test", &["b@b.test"], TEXT).await;
     let text = within(LIMIT, home.wait_for(1)).await[0].text();
@@ -167,6 +168,14 @@ async fn a_sender_hears_of_a_delay_also_where_no_route_can_be_found() {
         assert!(text.contains(words), "no {words:?} in:\n{text}");
     }
     assert!(engine.shut_down().await);
+    // It has never had a route, so that it fails since it came: also for whoever reads the spool.
+    let (_log, recovery) = waxseal_spool::open(world.settings.spool.clone()).expect("nobody has it any more");
+    let waiting =
+        recovery.map(|found| found.expect("it is sound")).find(|found| !found.states[0].state.is_final());
+    let waiting = waiting.expect("it waits");
+    let since = waiting.states[0].first_failure.expect("it fails");
+    let late = since.since(waiting.envelope.arrived);
+    assert!(waiting.states[0].warned && late < warning, "{late:?}");
 }
 
 /// Submits one message by hand, with parameters to MAIL and RCPT.

@@ -67,6 +67,21 @@ async fn mail_goes_on_after_a_thread_for_deliveries_lost_its_head() {
 }
 
 #[actix_rt::test]
+async fn what_was_on_its_way_to_a_thread_that_died_goes_another_way_at_once() {
+    let peer = Peer::builder().start().await.expect("starts");
+    let mut world = World::new(&peer.nexthop(), TlsLevel::May);
+    world.settings.queue.delivery_threads = Some(2);
+    let engine = world.start().await;
+    for round in 0..3 {
+        // Nobody waits for the notice of its death: what follows is sent to it, and would wait a minute if that were an attempt.
+        engine.manager().send(CrashService("quay")).await.expect("the manager lives");
+        world.submit(&engine, "a@a.test", &[&format!("b{round}@b.test")], TEXT).await;
+        within(LIMIT, peer.wait_for(round + 1)).await;
+    }
+    assert!(engine.shut_down().await);
+}
+
+#[actix_rt::test]
 async fn a_crash_of_the_spool_is_451_and_nothing_is_lost() {
     let peer = Peer::builder().start().await.expect("starts");
     let world = World::new(&peer.nexthop(), TlsLevel::May);
@@ -99,18 +114,21 @@ async fn a_crash_of_the_spool_is_451_and_nothing_is_lost() {
 
 #[actix_rt::test]
 async fn the_listener_is_back_after_the_intake_crashed() {
-    let peer = Peer::builder().start().await.expect("starts");
-    let world = World::new(&peer.nexthop(), TlsLevel::May);
-    let engine = world.start().await;
-    for round in 0..3 {
-        let intake = engine.intake().expect("it attends");
-        let crashed = intake.send(waxseal_intake::actor::Crash).await;
-        assert!(crashed.is_err(), "it is gone: {crashed:?}");
-        let died = |seen: &Seen| matches!(seen, Seen::Died(name) if *name == "intake").then_some(());
-        within(LIMIT, world.recorder.wait(died)).await;
-        // The port stays bound: a client that comes meanwhile waits for its greeting and is not turned away.
-        world.submit(&engine, "a@a.test", &[&format!("b{round}@b.test")], TEXT).await;
+    for threads in [1, 3] {
+        let peer = Peer::builder().start().await.expect("starts");
+        let mut world = World::new(&peer.nexthop(), TlsLevel::May);
+        world.settings.intake.threads = Some(threads);
+        let engine = world.start().await;
+        for round in 0..3 {
+            let intake = engine.intake(round % threads).expect("it attends");
+            let crashed = intake.send(waxseal_intake::actor::Crash).await;
+            assert!(crashed.is_err(), "it is gone: {crashed:?}");
+            let died = |seen: &Seen| matches!(seen, Seen::Died(name) if *name == "intake").then_some(());
+            within(LIMIT, world.recorder.wait(died)).await;
+            // The port stays bound: a client that comes meanwhile waits for its greeting and is not turned away.
+            world.submit(&engine, "a@a.test", &[&format!("b{round}@b.test")], TEXT).await;
+        }
+        within(LIMIT, peer.wait_for(3)).await;
+        assert!(engine.shut_down().await);
     }
-    within(LIMIT, peer.wait_for(3)).await;
-    assert!(engine.shut_down().await);
 }

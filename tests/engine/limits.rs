@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use waxseal_policy::TableName;
-use waxseal_queue::Outcome;
+use waxseal_queue::{Outcome, TransportLimits};
 use waxseal_queue_manager::Engine;
 use waxseal_testbed::{Act, Builder, Gate, Peer, Step, within};
 use waxseal_tests::{Entries, LIMIT, Seen, World};
-use waxseal_types::TlsLevel;
+use waxseal_types::{Service, TlsLevel};
 
 const TEXT: &str = "Subject: x\n\nx\n";
 
@@ -85,6 +85,43 @@ async fn a_table_says_how_many_connections_a_destination_gets() {
         within(LIMIT, peer.wait_for(20)).await;
         assert!(within(LIMIT, engine.shut_down()).await);
         assert!(peer.connections() <= most, "{entry}: {} connections", peer.connections());
+        assert!(all_went_well(&world));
+    }
+}
+
+#[actix_rt::test]
+async fn recipients_of_a_transaction_are_limited_by_the_table_then_by_the_transport_then_for_all() {
+    // What the table says, what the transport has, and the most that may come in one transaction: seven recipients are in it.
+    let rows = [
+        (None, None, 7),
+        (None, Some(2), 2),
+        (Some("* concurrency=9"), Some(2), 2),
+        (Some("* recipients=3"), Some(2), 3),
+        (Some("* recipients=3"), None, 3),
+    ];
+    for (entry, transport, most) in rows {
+        let peer = Peer::builder().start().await.expect("starts");
+        let mut world = World::new(&peer.nexthop(), TlsLevel::May);
+        if let Some(entry) = entry {
+            with_table(&mut world, &[entry]);
+            world.settings.queue.destination_limits = vec![TableName::new(Entries::NAME)];
+        }
+        if let Some(recipients) = transport {
+            let limits = TransportLimits { recipients, ..world.settings.queue.limits_of_all() };
+            world.settings.queue.transport_limits.insert(Service::SMTP, limits);
+        }
+        let engine = world.start().await;
+        let to: Vec<String> = (0..7).map(|number| format!("b{number}@b.test")).collect();
+        world.submit(&engine, "a@a.test", &to.iter().map(String::as_str).collect::<Vec<_>>(), TEXT).await;
+        let transactions = within(LIMIT, peer.wait_for(7_usize.div_ceil(most))).await;
+        assert!(within(LIMIT, engine.shut_down()).await);
+        let mut sizes: Vec<usize> = transactions.iter().map(|message| message.recipients.len()).collect();
+        sizes.sort_unstable();
+        assert_eq!(
+            (sizes.iter().sum(), sizes.last()),
+            (7, Some(&most)),
+            "{entry:?} {transport:?}: {sizes:?}"
+        );
         assert!(all_went_well(&world));
     }
 }

@@ -2,6 +2,8 @@
 
 mod bounces;
 mod crashes;
+mod fronts;
+mod hardship;
 mod lanes;
 mod limits;
 mod metrics;

@@ -22,8 +22,10 @@ async fn count(engine: &Engine, selection: Selection, command: Command) -> Tally
     within(LIMIT, engine.manager().send(Act { selection, command, dry_run: true })).await.expect("it answers")
 }
 
+/// Parts in that state; after a restart, once all of them are there again.
 async fn waiting(engine: &Engine, state: State) -> usize {
     let selection = Selection { state: Some(state), ..Selection::default() };
+    count(engine, Selection::default(), Command::Retry).await;
     let look = Look { selection, after: None, limit: usize::MAX };
     within(LIMIT, engine.manager().send(look)).await.expect("it answers").entries.len()
 }

@@ -1,7 +1,9 @@
 //! Deliveries on several threads.
 
+use std::collections::HashSet;
+
 use waxseal_testbed::{Act, Gate, Peer, Step, within};
-use waxseal_tests::{LIMIT, World};
+use waxseal_tests::{LIMIT, Seen, World};
 use waxseal_types::TlsLevel;
 
 const TEXT: &str = "Subject: x\n\nx\n";
@@ -26,6 +28,21 @@ async fn a_hot_destination_is_served_from_all_threads_and_each_message_goes_once
     let messages = within(LIMIT, peer.wait_for(MESSAGES)).await;
     assert!(within(LIMIT, engine.shut_down()).await);
     assert_eq!(peer.accepted().len(), MESSAGES, "none twice");
+    // Each thread tells what it delivered, and of no message before it is in the queue.
+    let (mut queued, mut delivered) = (HashSet::new(), Vec::new());
+    for seen in world.recorder.seen() {
+        match seen {
+            Seen::Queued(id) => drop(queued.insert(id)),
+            Seen::Attempted(account) => {
+                assert!(queued.contains(&account.envelope.id), "{:?}", account.envelope.id);
+                delivered.push(account.envelope.id);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    delivered.sort();
+    delivered.dedup();
+    assert_eq!((queued.len(), delivered.len()), (MESSAGES, MESSAGES));
     let mut firsts: Vec<_> = messages.iter().map(|message| message.recipients[0].clone()).collect();
     firsts.sort();
     assert_eq!(firsts, (0..MESSAGES).map(|number| format!("b{number:02}@b.test")).collect::<Vec<_>>());

@@ -60,6 +60,10 @@ def guards(binary):
             assert code == 401, f"{path}: {code}"
         codes = [stage.call("/api/v1/queue", headers={"Authorization": f"Bearer wrong horse number {n}"})[0] for n in range(8)]
         assert codes == [401] * 5 + [429] * 3, codes
+        # Over the socket in the spool's folder nobody is turned away.
+        answer = subprocess.run(["curl", "-sS", "--unix-socket", f"{stage.folder.name}/spool/control.sock", "http://localhost/metrics"],
+                                capture_output=True, text=True, check=True).stdout
+        assert 'waxseal_bounds_reached_total{bound="admin.tokens"} 3' in answer, [line for line in answer.splitlines() if "bounds" in line]
         assert stage.call("/health/ready", headers={"Authorization": None})[0] == 200
     finally:
         stage.close()

@@ -95,13 +95,16 @@ def shows_ten_thousand(page):
     page.shows("#n-stuck", "1")
     row = "tr[data-destination*='%d']" % page.stage.dead
     page.shows(row, "unreachable", "Connection refused")
-    page.shows("#posture", "in clear", "deferred")
+    page.shows("#posture", "in clear", "100 %", "deferred")
+    page.shows("#now-title", "stuck")
+    page.shows("#now-list", "Connection refused")
     page.shot("light")
 
 
 def is_text_only(page):
     page.click("tr[data-destination*='%d'] button.link" % page.stage.dead)
     page.shows("#messages", "<img src=x")
+    assert "days ago" not in page.text("#messages"), "what was never tried is due, and not since 1970"
     assert page.driver.execute_script("return window.pwned === undefined && !document.querySelector('img[src=x], main script')")
 
 
@@ -136,7 +139,7 @@ def tells_a_story(page):
     find.send_keys(Keys.ENTER)
     page.shows("#messages", "grey@grey.test", "come back later")
     page.click("#messages button[data-id]")
-    page.shows("#message-body", "Attempt 1", "connection", "come back later", "Subject:")
+    page.shows("#message-body", "taken", "Attempt 1", "connection", "come back later", "It waits.", "next try", "Subject:")
     page.shot("story")
     # The same message is tried again, and then once more in the story.
     page.click("#message-body .orders button")
@@ -150,7 +153,7 @@ def tells_a_story(page):
 def explains(page):
     page.driver.find_element(By.TAG_NAME, "body").send_keys("e")
     page.driver.switch_to.active_element.send_keys("somebody@good.test", Keys.ENTER)
-    page.shows("#explained", "mail would go", "route", "connection")
+    page.shows("#explained", "Mail would go", "route", "connection")
     target = page.find("#target")
     target.clear()
     target.send_keys("somebody@stuck.test", Keys.ENTER)

@@ -127,7 +127,7 @@ impl Lane {
             alternatives: hops.collect(),
             envelope: Arc::new(letter.envelope.clone()),
             recipients: (0..recipients).collect(),
-            body: letter.text.clone(),
+            body: letter.text.clone().into(),
             attempt: 1,
             seed: 1,
             rehearsal: false,

@@ -1,9 +1,9 @@
 //! A message to be delivered.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
-use waxseal_types::{BodyKind, Envelope, Mailbox, QueueId, Recipient, TraceContext, UnixTime};
+use waxseal_types::{Envelope, Mailbox, QueueId, Recipient, UnixTime};
 
 /// When all letters arrive: some noon.
 pub const NOON: UnixTime = UnixTime::from_secs(1_795_262_400);
@@ -30,19 +30,9 @@ impl Letter {
         let mailbox = |text: &str| Mailbox::new(text).expect("a scenario writes good addresses");
         let recipient = |text: &&str| Recipient { mailbox: mailbox(text), notify: None, original: None };
         let envelope = Envelope {
-            id: QueueId::from_u64(1),
-            arrived: NOON,
             sender: Some(mailbox("a@a.test")),
             recipients: recipients.iter().map(recipient).collect(),
-            body: BodyKind::SevenBit,
-            smtputf8: false,
-            envelope_id: None,
-            ret: None,
-            size: 0,
-            leading_dots: false,
-            message_id: None,
-            client: Arc::from("localhost[127.0.0.1]"),
-            trace: TraceContext::default(),
+            ..Envelope::empty(QueueId::from_u64(1), NOON, "localhost[127.0.0.1]")
         };
         Self { envelope, text: Bytes::new(), age: Duration::ZERO }.text("Subject: x\r\n\r\nx\r\n")
     }

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -19,10 +19,10 @@ use waxseal_transport::Connector;
 use waxseal_trust::Store;
 
 use crate::{
-    attendant::{Attendant, intake_factory},
+    attendant::{Attendants, intake_factory},
     desk::{Archive, Complaints, Counted, EngineDesk},
     dnssec::watch_dnssec,
-    factories::{factories, open_spool},
+    factories::{LONG_LOG, factories, open_spool},
     levers,
     neighbours::{neighbours, tend},
     readings::{HealthSlot, MeterSlot, Readings, Sources, now},
@@ -76,11 +76,11 @@ pub struct Engine {
     manager: Addr<QueueManager>,
     life: tokio::task::JoinHandle<()>,
     intake: Arc<Intake>,
-    attendant: Attendant,
+    attendants: Attendants,
     store: Arc<Store>,
     resolver: Resolver,
     readings: Readings,
-    front: Arbiter,
+    fronts: Vec<Arbiter>,
     deliveries: Vec<Arbiter>,
     grace: Duration,
     admin: Option<waxseal_admin::Running>,
@@ -135,7 +135,8 @@ impl Engine {
         }
         let connector = Connector::new(transport)?;
         let meter = MeterSlot::default();
-        let spool = open_spool(&settings.spool, &meter)?;
+        let place = (settings.spool.clone(), settings.storage.clone());
+        let spool = open_spool(&place, &meter, LONG_LOG)?;
         settings.queue.levers = levers::kept(&settings.spool.path).map_err(StartError::Host)?;
         Ok(Opened {
             settings,
@@ -168,18 +169,16 @@ impl Engine {
             opened;
         // What is delivered to our own addresses comes back to us (RFC 5321 §5.1).
         settings.queue.own_endpoints.extend_from_slice(intake.local_addrs());
-        let (front, deliveries, threads) = start_threads(settings.queue.threads_for_deliveries());
-        let attendant = Attendant::default();
+        let (fronts, deliveries, threads) = start_threads(&settings);
+        let attendants = Attendants::new(fronts.len());
         let (posture, complaints) =
             (Arc::new(waxseal_admin::Posture::default()), Arc::new(Complaints::default()));
         let sinks = vec![sink, Arc::clone(&posture) as Arc<dyn Sink>, Arc::clone(&complaints) as _];
         let sink: Arc<dyn Sink> = Arc::new(Several::of(sinks));
-        let policy = settings.policy;
-        let tables = settings.tables;
+        let (policy, tables) = (settings.policy, settings.tables);
         let health = HealthSlot::default();
         actix_rt::spawn(watch_dnssec(resolver.clone(), Arc::clone(&health)));
         tend(&intake, gate);
-        let numbers = connector.clone();
         let direct = Direct {
             resolver: resolver.clone(),
             policy: Arc::clone(&policy),
@@ -187,10 +186,10 @@ impl Engine {
             store: Arc::clone(&store),
             connector: connector.clone(),
         };
-        let intakes = intake_factory(Arc::clone(&intake), Arc::clone(&attendant), front.handle());
-        let factories = factories(&direct, (spool, settings.spool.clone(), Arc::clone(&meter)), intakes);
-        let grace = settings.queue.shutdown_grace;
-        let queue = Arc::new(settings.queue);
+        let intakes = intake_factory(Arc::clone(&intake), attendants.clone(), &fronts);
+        let place = (settings.spool.clone(), settings.storage.clone());
+        let factories = factories(&direct, (spool, place, Arc::clone(&meter)), intakes);
+        let (grace, queue) = (settings.queue.shutdown_grace, Arc::new(settings.queue));
         let manager = QueueManager::new(Arc::clone(&queue), (policy, tables), sink, factories, threads);
         let context = actix::Context::new();
         let address = actix::AsyncContext::address(&context);
@@ -198,11 +197,11 @@ impl Engine {
             context.into_future(manager).await;
         });
         let folder = settings.spool.path.clone();
-        wait_for_attendance(&address, &attendant).await?;
+        wait_for_attendance(&address, &attendants).await?;
         let readings = Readings::new(Sources {
             manager: address.clone(),
             resolver: resolver.clone(),
-            connector: numbers,
+            connector,
             intake: Arc::clone(&intake),
             meter,
             health,
@@ -211,12 +210,14 @@ impl Engine {
             census: Default::default(),
             outlook: Default::default(),
             ledger: OnceLock::new(),
+            tables: Arc::clone(&direct.tables),
+            turned_away: Arc::default(),
         });
         let (reloads, asking) = Reloads::new();
         let archive = Arc::new(OnceLock::new());
         let desk = EngineDesk {
             manager: address.clone(),
-            attendant: Arc::clone(&attendant),
+            attendants: attendants.clone(),
             direct,
             queue,
             readings: readings.clone(),
@@ -231,11 +232,11 @@ impl Engine {
             manager: address,
             life,
             intake,
-            attendant,
+            attendants,
             store,
             resolver,
             readings,
-            front,
+            fronts,
             deliveries,
             grace,
             admin,
@@ -268,10 +269,11 @@ impl Engine {
         &self.manager
     }
 
-    /// The intake's actor of the moment, for questions such as how many clients are connected.
+    /// The intake's actor of the moment, for questions such as how many clients are connected; where clients have several threads, that of the
+    /// thread with this number.
     #[must_use]
-    pub fn intake(&self) -> Option<Addr<IntakeActor>> {
-        self.attendant.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn intake(&self, number: usize) -> Option<Addr<IntakeActor>> {
+        self.attendants.get(number)
     }
 
     /// Reads trust stores and certificates anew; what is broken keeps its last good version and is told. `switches` has the intake take what
@@ -335,24 +337,26 @@ impl Engine {
         }
         let _ = self.manager.send(Stop).await;
         let _ = self.life.await;
-        self.front.stop();
-        for thread in &self.deliveries {
+        for thread in self.fronts.iter().chain(&self.deliveries) {
             thread.stop();
         }
-        // The spool actor lived on that thread; with it the log is closed, which writes and syncs what it was given.
-        let join = || std::iter::once(self.front).chain(self.deliveries).try_for_each(Arbiter::join);
+        // The spool actor lived on the first of them; with it the log is closed, which writes and syncs what it was given.
+        let join = || self.fronts.into_iter().chain(self.deliveries).try_for_each(Arbiter::join);
         let _ = tokio::task::spawn_blocking(join).await;
         in_time
     }
 }
 
-/// The manager runs on the arbiter of the caller, clients and the spool's answers on one of their own; deliveries have the other cores, or share the
-/// manager's.
-fn start_threads(deliveries: usize) -> (Arbiter, Vec<Arbiter>, Threads) {
-    let (front, deliveries) = (Arbiter::new(), (0..deliveries).map(|_| Arbiter::new()).collect::<Vec<_>>());
-    let threads =
-        Threads { front: front.handle(), deliveries: deliveries.iter().map(Arbiter::handle).collect() };
-    (front, deliveries, threads)
+/// The manager runs on the arbiter of the caller, clients on others, the first of which has the spool as well; deliveries have the other cores, or share
+/// the manager's.
+fn start_threads(settings: &EngineSettings) -> (Vec<Arbiter>, Vec<Arbiter>, Threads) {
+    let make = |count: usize| (0..count).map(|_| Arbiter::new()).collect::<Vec<_>>();
+    let clients = settings.intake.threads_for_clients();
+    let (front, others) = (Arbiter::new(), make(clients.saturating_sub(1)));
+    let deliveries = make(settings.queue.threads_for_deliveries());
+    let deliver = deliveries.iter().map(Arbiter::handle).collect();
+    let threads = Threads { front: front.handle(), intakes: clients, deliveries: deliver };
+    (std::iter::once(front).chain(others).collect(), deliveries, threads)
 }
 
 /// Opens the doors for operators. That they stay shut is no reason not to deliver.
@@ -361,18 +365,21 @@ fn serve(
     desk: EngineDesk,
     posture: Arc<waxseal_admin::Posture>,
 ) -> Option<waxseal_admin::Running> {
-    let folder = desk.folder.clone();
+    let (folder, turned_away) = (desk.folder.clone(), desk.readings.turned_away());
     doors
-        .serve(&folder, Arc::new(desk), posture)
+        .serve(&folder, Arc::new(desk), posture, turned_away)
         .inspect_err(|error| tracing::warn!("{error}; neither waxseal queue nor the page can be used"))
         .ok()
 }
 
 /// Resolves when the spool is open and somebody attends to clients.
-async fn wait_for_attendance(manager: &Addr<QueueManager>, attendant: &Attendant) -> Result<(), StartError> {
+async fn wait_for_attendance(
+    manager: &Addr<QueueManager>,
+    attendants: &Attendants,
+) -> Result<(), StartError> {
     loop {
         let open = manager.send(AskDoorway).await.map_err(|_| StartError::Manager)?.is_some();
-        if open && attendant.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+        if open && attendants.are_there() {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(1)).await;

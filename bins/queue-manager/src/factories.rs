@@ -6,17 +6,20 @@ use waxseal_queue::{
     Direct,
     actor::{DeathNotice, Doorway, Factories, Fittings, SpoolParts},
 };
-use waxseal_spool::actor::SpoolActor;
+use waxseal_spool::{Storage, actor::SpoolActor};
 
 use crate::readings::{MeterSlot, lock};
 
 /// Starts an intake.
-type IntakeFactory = Box<dyn Fn(Arc<Doorway>, DeathNotice)>;
+type IntakeFactory = Box<dyn Fn(usize, Arc<Doorway>, DeathNotice)>;
+
+/// Where the spool is: its settings, and what it is kept on, if that is not a folder.
+pub(crate) type SpoolPlace = (waxseal_spool::Settings, Option<Arc<dyn Storage>>);
 
 /// The factories of all services. The first spool is open already.
 pub(crate) fn factories(
     direct: &Direct,
-    (spool, settings, meter): (SpoolParts, waxseal_spool::Settings, MeterSlot),
+    (spool, place, meter): (SpoolParts, SpoolPlace, MeterSlot),
     intake: IntakeFactory,
 ) -> Factories {
     let Direct { resolver, policy, tables, store, connector, .. } = direct.clone();
@@ -36,19 +39,28 @@ pub(crate) fn factories(
             let first = Mutex::new(Some(spool));
             Arc::new(move || {
                 let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-                first.map_or_else(|| open_spool(&settings, &meter), Ok)
+                first.map_or_else(|| open_spool(&place, &meter, u64::MAX), Ok)
             })
         },
         intake,
     }
 }
 
+/// From so many octets of log on, the first start takes mail while the log's indexes are read: that takes longer than half of all else that a start does. A later
+/// one does not, since the queue goes on with what it has, and tells of messages that the spool has to know.
+pub(crate) const LONG_LOG: u64 = 128 << 20;
+
 pub(crate) fn open_spool(
-    settings: &waxseal_spool::Settings,
+    (settings, storage): &SpoolPlace,
     meter: &MeterSlot,
+    load_behind: u64,
 ) -> Result<SpoolParts, waxseal_spool::Error> {
-    let (log, recovery) = waxseal_spool::open(settings.clone())?;
+    let settings = waxseal_spool::Settings { load_behind, ..settings.clone() };
+    let (log, recovery) = match storage {
+        Some(storage) => waxseal_spool::open_on(Arc::clone(storage), settings)?,
+        None => waxseal_spool::open(settings)?,
+    };
     *lock(meter) = Some(log.meter());
-    let gate = log.gate().clone();
-    Ok(SpoolParts { actor: SpoolActor::new(log), gate, recovered: Box::new(recovery) })
+    let (gate, entrance) = (log.gate().clone(), log.entrance());
+    Ok(SpoolParts { actor: SpoolActor::new(log), gate, entrance, recovered: Box::new(recovery.briefly()) })
 }

@@ -14,6 +14,10 @@ use waxseal_queue_manager::{Archive, Engine, EngineEvent, EngineSettings, Opened
 use waxseal_telemetry::{Protocol, Target, Telemetry};
 use waxseal_trust::Store;
 
+/// Messages come and go on several threads; what they leave is given back to the system.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// sysexits(3): the configuration is wrong.
 const EX_CONFIG: u8 = 78;
 /// sysexits(3): a fault of the program; recovery does the rest at the next start.
@@ -74,7 +78,27 @@ fn main() -> ExitCode {
             Ok(opened) => opened,
             Err(error) => return refuse(&error),
         };
-    actix::System::new().block_on(run(config, opened, arguments.config.is_empty()))
+    let system = match runtime() {
+        Ok(runtime) => actix::System::with_tokio_rt(|| runtime),
+        Err(error) => return refuse(&error),
+    };
+    waxseal_telemetry::gather_until_end_of_turn();
+    let ended = system.block_on(run(config, opened, arguments.config.is_empty()));
+    waxseal_telemetry::end_turn();
+    ended
+}
+
+/// The manager's. What it has to tell goes out when it has nothing else to do, and before it tells of a panic.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        waxseal_telemetry::end_turn();
+        tell(panic);
+    }));
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(waxseal_telemetry::end_turn)
+        .build()
 }
 
 /// A lone level is for what we say; the library that serves the API tells of its threads at `info`.
@@ -150,6 +174,7 @@ async fn run(config: Config, opened: Opened, on_defaults: bool) -> ExitCode {
         // A second signal ends at once.
         if let Ok((end, _)) = signals() {
             end.await;
+            waxseal_telemetry::end_turn();
             std::process::exit(0);
         }
     });

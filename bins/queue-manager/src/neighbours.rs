@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use waxseal_intake::{Answer, Intake, Lookup, Neighbours, Publication, Records, Switch};
 use waxseal_policy::{TableAnswer, TableName, Tables};
-use waxseal_rollover::{Gate, Place};
+use waxseal_rollover::{Doors, Gate, Place};
 use waxseal_types::{ClientCertificate, Domain};
 
 /// Both, for an intake.
@@ -59,12 +59,15 @@ impl Records for RecordsOf {
 
     fn may_switch<'a>(&'a self, switch: Switch<'a>) -> Answer<'a, Result<(), String>> {
         Box::pin(async move {
-            let places: Vec<Place> = switch.places.iter().filter_map(place).collect();
+            let places =
+                |list: &'a [(String, u16)]| -> Vec<Place> { list.iter().filter_map(place).collect() };
+            let (known, named) = (places(switch.places), places(switch.named));
+            let doors = Doors { known: &known, named: &named };
             let chains = |list: &'a [ClientCertificate]| -> Vec<&'a [Vec<u8>]> {
                 list.iter().map(|one| one.chain.as_slice()).collect()
             };
             let (old, new) = (chains(switch.old), chains(switch.new));
-            self.0.may_switch(&places, &old, &new).await.map_err(|error| error.to_string())
+            self.0.may_switch(doors, &old, &new).await.map_err(|error| error.to_string())
         })
     }
 }

@@ -7,9 +7,11 @@ use std::{
 };
 
 use actix::Addr;
+use waxseal_admin::TurnedAway;
 use waxseal_dns::{DnssecHealth, Resolver};
 use waxseal_intake::Intake;
 use waxseal_ledger::Recorder;
+use waxseal_policy::Tables;
 use waxseal_queue::{
     Census,
     actor::{Count, QueueManager},
@@ -48,6 +50,9 @@ pub(crate) struct Sources {
     pub(crate) outlook: Mutex<Outlook>,
     /// Where one is kept.
     pub(crate) ledger: OnceLock<Arc<Recorder>>,
+    pub(crate) tables: Arc<dyn Tables>,
+    /// What the admin API refuses.
+    pub(crate) turned_away: Arc<TurnedAway>,
 }
 
 impl std::fmt::Debug for Readings {
@@ -84,6 +89,7 @@ impl Readings {
         sources.spool(&mut page);
         sources.intake(&mut page);
         sources.ledger(&mut page);
+        sources.others(&mut page);
         page
     }
 
@@ -91,6 +97,11 @@ impl Readings {
     #[must_use]
     pub fn connections(&self) -> waxseal_transport::Statistics {
         self.0.connector.statistics()
+    }
+
+    /// Where the admin API counts what it refuses.
+    pub(crate) fn turned_away(&self) -> Arc<TurnedAway> {
+        Arc::clone(&self.0.turned_away)
     }
 
     /// A ledger is kept by this recorder.
@@ -163,6 +174,7 @@ impl Sources {
         page.set(&m::BOUNDS, &["pool.idle"], seen.crowded);
         page.set(&m::BOUNDS, &["connections.address"], seen.crowded_address);
         page.set(&m::BOUNDS, &["connections.all"], seen.crowded_all);
+        page.set(&m::BOUNDS, &["connections.descriptors"], seen.crowded_descriptors);
         page.set(&m::CONNECTIONS_OPEN, &[], seen.open);
         page.set(&m::BOUNDS, &["tls.sessions"], seen.sessions_crowded);
         page.set(&m::BOUNDS, &["transport.graves"], seen.graves_crowded);
@@ -227,6 +239,15 @@ impl Sources {
         }
     }
 
+    fn others(&self, page: &mut Page) {
+        let tables = self.tables.crowding();
+        page.set(&m::BOUNDS, &["tables.cache"], tables.forgotten);
+        page.set(&m::BOUNDS, &["tables.questions"], tables.waited);
+        for (bound, count) in self.turned_away.counts() {
+            page.set(&m::BOUNDS, &[bound], count);
+        }
+    }
+
     fn intake(&self, page: &mut Page) {
         let seen = self.intake.statistics();
         page.set(&m::INTAKE_CONNECTIONS, &[], seen.connections);
@@ -238,6 +259,8 @@ impl Sources {
             ("intake.client_connections", seen.crowded_client),
             ("intake.memory", seen.memory),
             ("intake.rates", seen.rates),
+            ("intake.rate_clients", seen.rates_forgotten),
+            ("intake.auth", seen.crowded_auth),
             ("intake.descriptors", seen.exhausted),
         ] {
             page.set(&m::BOUNDS, &[bound], count);

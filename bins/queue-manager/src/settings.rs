@@ -11,6 +11,8 @@ use crate::attendant::NoTables;
 #[expect(missing_docs, reason = "each field is the settings of the crate of its name")]
 pub struct EngineSettings {
     pub spool: waxseal_spool::Settings,
+    /// What the messages are written to in place of the folder, which is for the rest then: a simulated disk.
+    pub storage: Option<Arc<dyn waxseal_spool::Storage>>,
     pub intake: waxseal_intake::Settings,
     pub dns: waxseal_dns::Settings,
     pub policy: Arc<waxseal_policy::Settings>,
@@ -26,6 +28,7 @@ impl From<&waxseal_config::Config> for EngineSettings {
     fn from(config: &waxseal_config::Config) -> Self {
         Self {
             spool: config.spool.clone(),
+            storage: None,
             intake: config.intake.clone(),
             dns: config.dns.clone(),
             policy: Arc::clone(&config.policy),
@@ -52,6 +55,7 @@ impl Default for EngineSettings {
     fn default() -> Self {
         Self {
             spool: waxseal_spool::Settings::default(),
+            storage: None,
             intake: waxseal_intake::Settings::default(),
             dns: waxseal_dns::Settings::default(),
             policy: Arc::default(),

@@ -1,5 +1,7 @@
 //! `waxseal explain`: the delivery plan itself, stopped where MAIL would be sent; or the story of a message (`story`).
 
+mod running;
+
 use std::{sync::Arc, time::SystemTime};
 
 use serde_json::json;
@@ -37,7 +39,7 @@ pub(crate) struct Arguments {
     /// Prints one JSON object.
     #[arg(long)]
     json: bool,
-    /// somebody@example.com; a next hop: example.com, [mx.example.com]:587, ...; or a queue id
+    /// somebody@example.com; a next hop: example.com, [mx.example.com]:587, also with its transport: relay:example.com; or a queue id
     #[arg(value_name = "ADDRESS|NEXTHOP|QUEUE_ID")]
     target: String,
 }
@@ -67,9 +69,7 @@ pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
             }
             Status::No
         }
-        Ok(Asked::Goes(way, rehearsed, dnssec)) => {
-            told(arguments, (&way, config.hostname.as_str()), (&rehearsed, dnssec.as_ref()), terminal)
-        }
+        Ok(Asked::Goes(way, found)) => told(arguments, (&way, config.hostname.as_str()), &found, terminal),
         Err(Trouble::Theirs(error)) => {
             complain(format_args!("{}: {error}", Printable(&arguments.target)));
             Status::Usage
@@ -85,8 +85,18 @@ pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
 enum Asked {
     /// Mail goes nowhere, for this reason.
     Ends(String),
-    /// What the plan did; and what the resolver can do, where the plan asked it anything.
-    Goes(Way, Rehearsed, Option<DnssecHealth>),
+    /// It goes somewhere.
+    Goes(Way, Box<Found>),
+}
+
+/// What was found out.
+struct Found {
+    /// What the plan did.
+    rehearsed: Rehearsed,
+    /// What the resolver can do, where the plan asked it anything.
+    dnssec: Option<DnssecHealth>,
+    /// What is otherwise in the queue-manager that runs.
+    running: Option<String>,
 }
 
 /// Why there is no answer.
@@ -107,7 +117,8 @@ async fn ask(config: &Config, arguments: &Arguments) -> Result<Asked, Trouble> {
     let rehearsed = rehearse(&services, &settings, &way, !arguments.no_connect, now).await;
     let was_asked = services.resolver.statistics().misses > 0;
     let dnssec = if was_asked { health::probe(&config.dns).await } else { None };
-    Ok(Asked::Goes(way, rehearsed, dnssec))
+    let running = running::other_policy(config, &services, &way).await;
+    Ok(Asked::Goes(way, Box::new(Found { rehearsed, dnssec, running })))
 }
 
 fn services(config: &Config) -> Result<Direct, String> {
@@ -125,25 +136,26 @@ fn now() -> UnixTime {
     UnixTime::from_micros(u64::try_from(micros).unwrap_or_default())
 }
 
-fn told(
-    arguments: &Arguments,
-    about: (&Way, &str),
-    what: (&Rehearsed, Option<&DnssecHealth>),
-    terminal: &mut Terminal,
-) -> Status {
+fn told(arguments: &Arguments, about: (&Way, &str), found: &Found, terminal: &mut Terminal) -> Status {
     let (way, hostname) = about;
-    let (rehearsed, dnssec) = what;
+    let Found { rehearsed, dnssec, running } = found;
     let status = if rehearsed.is_good() { Status::Done } else { Status::No };
     if arguments.json {
         let mut value = rehearsed.to_json(way, hostname);
-        value["dnssec"] = json!(dnssec.map(DnssecHealth::as_str));
+        value["dnssec"] = json!(dnssec.as_ref().map(DnssecHealth::as_str));
+        if let Some(running) = running {
+            value["running"] = json!(running);
+        }
         terminal.json(&value);
         return status;
     }
     let source = way.origin.as_ref().map(|origin| format!(", from {origin}")).unwrap_or_default();
     let Destination { service, nexthop } = &way.destination;
     row(terminal, "route", &[format!("{service} to {nexthop}{source}")]);
-    if let Some(blind) = dnssec.filter(|health| health.is_blind()) {
+    if let Some(running) = running {
+        row(terminal, "running", std::slice::from_ref(running));
+    }
+    if let Some(blind) = dnssec.as_ref().filter(|health| health.is_blind()) {
         row(terminal, "dnssec", &[blind.to_string()]);
     }
     if rehearsed.calls.is_empty() {

@@ -173,10 +173,13 @@ fn erase(
 ) -> Result<Status, waxseal_ledger::Error> {
     let erased = ledger.erase(address)?;
     if as_json {
-        terminal.json(&json!({ "places": erased.places, "unreadable_blocks": erased.unreadable }));
+        terminal.json(&json!({ "places": erased.places, "whole_records": erased.records, "unreadable_blocks": erased.unreadable }));
     } else {
         let places = count(usize::try_from(erased.places).unwrap_or(usize::MAX), "place");
         terminal.line(format_args!("erased in {places}"));
+        if erased.records > 0 {
+            terminal.line(format_args!("{} records had to go whole", erased.records));
+        }
         if erased.unreadable > 0 {
             terminal.line(format_args!("{} damaged blocks could not be looked at", erased.unreadable));
         }

@@ -228,3 +228,55 @@ async fn the_api_explains_what_the_command_explains() {
     }
     assert!(post.engine.shut_down().await);
 }
+
+#[actix_rt::test]
+async fn a_running_queue_manager_that_goes_by_older_tables_is_named() {
+    let bare = Peer::builder().without_starttls().start().await.expect("starts");
+    let post = Post::start(&bare.nexthop()).await;
+    let words = ["explain", "--json", "--no-connect", "b@b.test"];
+    let config = post.config();
+    let ask = async || -> Value { serde_json::from_slice(&run(&config, &words).await.stdout).expect("JSON") };
+    assert!(ask().await.get("running").is_none(), "both read the same");
+    let file = post.folder.path().join("waxseal.toml");
+    let text = std::fs::read_to_string(&file).expect("it is there");
+    std::fs::write(&file, text.replace("\"encrypt\"", "\"may\"")).expect("it is ours");
+    let told = ask().await;
+    let running = told["running"].as_str().expect("the running one has not read this");
+    assert!(running.contains("in force: encrypt "), "{running}");
+    assert!(post.engine.shut_down().await);
+    assert!(ask().await.get("running").is_none(), "none runs");
+}
+
+#[actix_rt::test]
+async fn the_policy_of_a_next_hop_is_that_of_the_service_that_mail_goes_there_by() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(at("master.cf"), "sealed unix - - n - - smtp\n  -o smtp_tls_security_level=secure\n")
+        .expect("the folder is ours");
+    let main = "myhostname = queue.test\nmynetworks = 127.0.0.0/8\nsmtp_tls_security_level = may\n\
+         transport_maps = inline:{ { partner.test = sealed: } }\n";
+    std::fs::write(at("main.cf"), main).expect("the folder is ours");
+    let toml = format!(
+        "[spool]\npath = \"{}\"\n[listen]\nsmtp = [\"127.0.0.1:0\"]\n[dns]\nservers = [\"127.0.0.1:9\"]\ndnssec = \"off\"\n",
+        at("spool")
+    );
+    std::fs::write(at("more.toml"), toml).expect("the folder is ours");
+    let files = [at("main.cf"), at("more.toml")];
+    let config = Config::load(&files.clone().map(Into::into), std::iter::empty()).expect("it is good");
+    let started = Engine::start(EngineSettings::from(&config), Arc::new(Several::of(Vec::new())));
+    let engine = within(LIMIT, started).await.expect("it starts");
+    let socket = folder.path().join("spool/control.sock");
+    for (hop, level, service) in [
+        ("partner.test", "secure", "sealed"),
+        ("other.test", "may", "smtp"),
+        ("sealed:other.test", "secure", "sealed"),
+        ("smtp:partner.test", "may", "smtp"),
+    ] {
+        let told = ask(&socket, &format!("GET /api/v1/policy/{hop}"), "").await;
+        assert_eq!((told["level"].as_str(), told["service"].as_str()), (Some(level), Some(service)), "{hop}");
+        let body = format!("{{\"target\":\"{hop}\",\"connect\":false}}");
+        let told = ask(&socket, "POST /api/v1/explain", &body).await;
+        assert_eq!(told["route"]["service"], service, "{hop}: {told}");
+    }
+    assert!(engine.shut_down().await);
+}

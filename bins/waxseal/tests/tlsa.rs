@@ -158,3 +158,59 @@ async fn a_healthy_domain_and_one_with_a_wrong_record_are_told_apart() {
         says(&["check", "a b"], 64);
     });
 }
+
+#[test]
+fn mistakes_of_an_operator_are_told_with_place_and_remedy() {
+    let folder = tempfile::tempdir().expect("the test's own words are good");
+    let authority = Authority::new("CLI CA").expect("the test's own words are good");
+    let [leaf, other] = [(); 2]
+        .map(|()| authority.leaf(&["mx.example.test"]).issue().expect("the test's own words are good"));
+    let write = |name: &str, text: &str| write(folder.path(), name, text);
+    let chain = write("chain.pem", leaf.pem());
+    let key = write("other.key", other.key_pem());
+    let served = write("served.pem", &format!("{}{}", leaf.key_pem(), leaf.pem()));
+    // Nobody listens at port 9 of loopback: the mistakes below are found before anybody is asked.
+    let config = format!(
+        "hostname = \"mx.example.test\"\n[spool]\npath = {:?}\n[dns]\nservers = [\"127.0.0.1:9\"]\n[listen_tls]\nchain_files = [{served:?}]\n",
+        folder.path().join("spool")
+    );
+    let config = write("waxseal.toml", &config);
+    std::fs::create_dir(folder.path().join("spool")).expect("the folder is ours");
+    let none = folder.path().join("none/tls.pem").display().to_string();
+    let table: [(&[&str], i32, &[&str]); 15] = [
+        (&["generate", "/none.pem"], 64, &["/none.pem", "name the file"]),
+        (&["generate", "--port", "0", &chain], 64, &["--port", "1..=65535"]),
+        (&["generate", &config], 64, &["waxseal.toml", "no certificate, key or certificate request"]),
+        (&["check"], 64, &["DOMAIN|HOST:PORT", "--help"]),
+        (&["check", "a b"], 64, &["a b", "bad character"]),
+        (&["check", "--config", "/none.toml", "a.test"], 78, &["/none.toml", "--config"]),
+        (&["rollover", "plan"], 64, &["--new-key <KIND>|--certificate <FILE>"]),
+        (&["rollover", "plan", "--new-key", "rsa", "--certificate", &chain], 64, &["cannot be used with"]),
+        (&["rollover", "plan", "--new-key", "rsa", "--install", &none], 78, &["none/tls.pem", "--install"]),
+        (&["rollover", "plan", "--new-key", "rsa", "--hook", "/none"], 78, &["/none", "no such program"]),
+        (
+            &["rollover", "plan", "--new-key", "rsa", "--nsupdate-key", &config],
+            78,
+            &["waxseal.toml", "chmod 640"],
+        ),
+        (&["rollover", "start", "--certificate", &chain], 78, &["chain.pem: block 1", "--key"]),
+        (&["rollover", "start", "--certificate", &chain, "--key", &key], 78, &["chain.pem", "not that of"]),
+        (&["rollover", "switch"], 1, &["tlsa-rollover", "`waxseal tlsa rollover start`"]),
+        (
+            &["rollover", "plan", "--new-key", "ecdsa"],
+            75,
+            &["mx.example.test:25", "127.0.0.1:9", "waxseal doctor"],
+        ),
+    ];
+    for (words, code, expected) in table {
+        let mut words = words.to_vec();
+        if words[0] == "rollover" {
+            words.extend(["--config", &config]);
+        }
+        let (_, told) = says(&words, code);
+        assert!(!told.contains("next.trial"), "{words:?} said:\n{told}");
+        for word in expected {
+            assert!(told.contains(word), "{words:?} said, without {word:?}:\n{told}");
+        }
+    }
+}

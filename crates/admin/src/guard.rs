@@ -15,7 +15,7 @@ use actix_web::{
 };
 use parking_lot::RwLock;
 
-use crate::{Office, Token, answer::Problem, failures::Failures};
+use crate::{Office, Token, answer::Problem, failures::Failures, routes::FILES, turned_away::Crowd};
 
 /// Who is at the other end of a connection, as the system knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,18 +41,12 @@ pub(crate) struct Who {
 /// The header without which nothing is changed. A form cannot send it, and a script of another site may only after a preflight that we refuse.
 const OURS: &str = "x-waxseal";
 
-/// What is open to whoever comes: the page without any data, and the health of the process.
-const OPEN: &[&str] = &[
-    "/",
-    "/app.js",
-    "/charts.js",
-    "/story.js",
-    "/dom.js",
-    "/style.css",
-    "/favicon.svg",
-    "/health/live",
-    "/health/ready",
-];
+/// The health of the process is open to whoever comes, as is the page, which holds no data.
+const OPEN: [&str; 2] = ["/health/live", "/health/ready"];
+
+fn open(path: &str) -> bool {
+    OPEN.contains(&path) || FILES.iter().any(|(file, _, _)| *file == path)
+}
 
 /// The rules of the door.
 #[derive(Debug)]
@@ -81,7 +75,7 @@ impl Guard {
             Peer::Local { uid } => return Ok(Who { name: format!("uid {uid}"), proven: true }),
             Peer::Net(address) => address,
         };
-        let open = OPEN.contains(&request.path());
+        let open = open(request.path());
         let token = self.token.read().clone();
         if let Some(token) = token {
             if !open {
@@ -172,13 +166,18 @@ pub(crate) async fn guard(
     // A connection whose peer nobody knows is from outside.
     let unknown = Peer::Net(IpAddr::from([0, 0, 0, 0]));
     let peer = request.request().conn_data::<Peer>().copied().unwrap_or(unknown);
-    let open = OPEN.contains(&request.path());
+    let open = open(request.path());
     let mut response = match office.guard.admits(request.request(), peer) {
         Ok(who) => {
             request.extensions_mut().insert(who);
             next.call(request).await?.map_into_boxed_body()
         }
-        Err(problem) => request.into_response(problem.error_response()),
+        Err(problem) => {
+            if problem.status == StatusCode::TOO_MANY_REQUESTS {
+                office.turned_away.count(Crowd::Tokens);
+            }
+            request.into_response(problem.error_response())
+        }
     };
     seal(response.headers_mut(), open);
     Ok(response)

@@ -37,6 +37,7 @@ mod routes;
 mod server;
 mod settings;
 mod token;
+mod turned_away;
 mod words;
 
 pub use audit::{Audit, Entry as AuditEntry};
@@ -50,3 +51,4 @@ pub use routes::{OPENAPI, ROUTES};
 pub use server::{Bound, Office, Running, SOCKET};
 pub use settings::Settings;
 pub use token::Token;
+pub use turned_away::TurnedAway;

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use waxseal_types::UnixTime;
 
 use crate::{
-    Audit, Desk, Error, Posture, Settings, Token,
+    Audit, Desk, Error, Posture, Settings, Token, TurnedAway,
     guard::{Guard, Peer, guard},
     routes, words,
 };
@@ -50,6 +50,7 @@ pub struct Office {
     pub(crate) posture: Arc<Posture>,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) explanations: Semaphore,
+    pub(crate) turned_away: Arc<TurnedAway>,
     pub(crate) since: UnixTime,
 }
 
@@ -108,7 +109,13 @@ impl Bound {
     ///
     /// # Errors
     /// The socket in `folder` cannot be made, or no thread can be started.
-    pub fn serve(self, folder: &Path, desk: Arc<dyn Desk>, posture: Arc<Posture>) -> Result<Running, Error> {
+    pub fn serve(
+        self,
+        folder: &Path,
+        desk: Arc<dyn Desk>,
+        posture: Arc<Posture>,
+        turned_away: Arc<TurnedAway>,
+    ) -> Result<Running, Error> {
         let address = self.local_addr();
         let office = web::Data::new(Office {
             desk,
@@ -117,6 +124,7 @@ impl Bound {
             posture,
             streams: Arc::new(Semaphore::new(STREAMS)),
             explanations: Semaphore::new(EXPLANATIONS),
+            turned_away,
             since: words::now(),
         });
         // Each door has its own limits, so that nobody on the network can shut out the operator of this machine.

@@ -135,7 +135,9 @@ impl House {
         let (bound, notice) = Bound::bind(&settings).unwrap();
         assert!(notice.is_none(), "{notice:?}");
         let desk = Arc::new(Still::default());
-        let running = bound.serve(folder.path(), Arc::clone(&desk) as Arc<dyn Desk>, Arc::default()).unwrap();
+        let running = bound
+            .serve(folder.path(), Arc::clone(&desk) as Arc<dyn Desk>, Arc::default(), Arc::default())
+            .unwrap();
         Self { folder, desk, running }
     }
 

@@ -216,6 +216,7 @@ fn kind(value: &toml::Value) -> ValueKind {
             ValueKind::Array(values.iter().map(|v| Value::new(None, kind(v))).collect())
         }
         // No key takes these, so `check` has refused them.
-        toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => ValueKind::Nil,
+        toml::Value::Float(number) => ValueKind::Float(*number),
+        toml::Value::Datetime(_) | toml::Value::Table(_) => ValueKind::Nil,
     }
 }

@@ -36,8 +36,8 @@ mod raw;
 mod tables;
 mod values;
 
-pub(crate) use load::TransportService;
 pub use load::{AdminKeys, Config, LogKeys, TelemetryKeys};
+pub(crate) use load::{TransportKeys, TransportService};
 pub use postfix::{Parameter, main_cf_values, parameters, parameters_page};
 pub use problem::{Gravity, Place, Problem, Problems};
 pub use tables::{Severity, TableAlert, TableSet};

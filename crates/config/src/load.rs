@@ -151,6 +151,7 @@ impl Config {
                 Transport::Refused(_) => None,
             })
             .collect();
+        let limits = if postfix { cf.limits(&mut problems) } else { Vec::new() };
         let (refused, remarks): (Vec<Problem>, _) =
             cf.remarks().into_iter().partition(|one| one.gravity == Gravity::Error);
         problems.extend(refused);
@@ -162,6 +163,7 @@ impl Config {
             problems,
             warnings: remarks,
             services,
+            limits,
             tables: TableSet::default(),
         };
         build.finish(entries)
@@ -213,6 +215,18 @@ fn read_master(cf: &mut MainCf, path: &Path, number: usize, problems: &mut Vec<P
 pub(crate) struct TransportService {
     pub(crate) name: String,
     pub(crate) transport: waxseal_policy::Transport,
+}
+
+/// What a transport may have of a destination, where it is not what all may have (postconf(5), `transport_destination_...`).
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct TransportKeys {
+    pub(crate) concurrency: Option<u32>,
+    pub(crate) initial: Option<u32>,
+    pub(crate) rate_delay: Option<std::time::Duration>,
+    pub(crate) recipients: Option<u32>,
+    pub(crate) positive: Option<waxseal_queue::FeedbackAmount>,
+    pub(crate) negative: Option<waxseal_queue::FeedbackAmount>,
+    pub(crate) failed_cohorts: Option<u32>,
 }
 
 fn read(file: &Path) -> Result<(Format, String), Problem> {

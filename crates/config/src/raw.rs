@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::values::{Count, Flag, Port, Size, Span, Text, Words};
+use crate::values::{Count, Flag, Port, Ratio, Size, Span, Text, Words};
 
 macro_rules! section {
     ($(#[$meta:meta])* $name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
@@ -42,6 +42,7 @@ section!(Listen {
     recipient_limit: Count,
     connection_limit: Count,
     client_connection_limit: Count,
+    threads: Count,
     memory_limit: Size,
     trace_from: Words,
     keep_traceparent: Flag,
@@ -185,6 +186,9 @@ section!(Queue {
     initial_destination_concurrency: Count,
     destination_rate_delay: Span,
     destination_recipient_limit: Count,
+    destination_concurrency_positive_feedback: Text,
+    destination_concurrency_negative_feedback: Text,
+    destination_concurrency_failed_cohort_limit: Count,
     active_limit: Count,
     delivery_threads: Count,
     destination_limits: Words,
@@ -198,7 +202,7 @@ section!(Queue {
 section!(Admin { token_file: Text });
 section!(Log { level: Text, delivery_events: Text });
 section!(Ledger { path: Text, size: Size, redact: Flag });
-section!(Telemetry { otlp_endpoint: Text, protocol: Text, metrics_interval: Span, sampling_ratio: Text });
+section!(Telemetry { otlp_endpoint: Text, protocol: Text, metrics_interval: Span, sampling_ratio: Ratio });
 section!(Tables { stale_limit: Span });
 section!(Process { user: Text });
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use waxseal_policy::{Origin, TableAnswer, TableName, Tables};
+use waxseal_policy::{Crowding, Origin, TableAnswer, TableName, Tables};
 use waxseal_tables::{Found, Options, Refresh, Table, TableError, TempFail};
 
 /// Something about a table that an operator should know.
@@ -178,5 +178,17 @@ impl Tables for TableSet {
 
     fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    fn is_steady(&self, table: &TableName) -> bool {
+        self.tables.get(table).is_some_and(Table::is_steady)
+    }
+
+    fn crowding(&self) -> Crowding {
+        let add = |sum: Crowding, table: &Table| {
+            let (forgotten, waited) = table.crowding();
+            Crowding { forgotten: sum.forgotten + forgotten, waited: sum.waited + waited }
+        };
+        self.tables.values().fold(Crowding::default(), add)
     }
 }

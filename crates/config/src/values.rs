@@ -19,6 +19,9 @@ pub(crate) trait Kind: Sized {
     fn from_number(_: u64) -> Option<Self> {
         None
     }
+    fn from_float(_: f64) -> Option<Self> {
+        None
+    }
     fn from_list(_: Vec<String>) -> Option<Self> {
         None
     }
@@ -48,6 +51,10 @@ impl<'de, T: Kind> Visitor<'de> for KindVisitor<T> {
     fn visit_i64<E: Error>(self, value: i64) -> Result<T, E> {
         let number = u64::try_from(value).ok().and_then(T::from_number);
         number.ok_or_else(|| E::custom(format!("{value} is not {}", T::EXPECTED)))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<T, E> {
+        T::from_float(value).ok_or_else(|| E::custom(format!("{value} is not {}", T::EXPECTED)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<T, A::Error> {
@@ -88,6 +95,8 @@ kinds! {
     Flag(bool);
     /// A number.
     Count(u64);
+    /// A part of all, as it is written.
+    Ratio(String);
 }
 
 impl Kind for Port {
@@ -98,6 +107,22 @@ impl Kind for Port {
     }
 
     fn from_number(number: u64) -> Option<Self> {
+        Some(Self(number.to_string()))
+    }
+}
+
+impl Kind for Ratio {
+    const EXPECTED: &'static str = "a number from 0 to 1";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Some(Self(text.to_owned()))
+    }
+
+    fn from_number(number: u64) -> Option<Self> {
+        Some(Self(number.to_string()))
+    }
+
+    fn from_float(number: f64) -> Option<Self> {
         Some(Self(number.to_string()))
     }
 }

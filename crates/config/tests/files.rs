@@ -443,3 +443,16 @@ fn the_admin_api_is_open_to_the_network_only_with_a_token() {
         );
     }
 }
+
+#[test]
+fn a_part_of_all_is_written_as_a_number_or_as_a_text() {
+    let folder = Folder::new();
+    for (written, expected) in
+        [("0.01", Some(0.01)), ("\"0.01\"", Some(0.01)), ("1", Some(1.0)), ("1.5", None), ("-0.1", None)]
+    {
+        let text =
+            format!("[telemetry]\notlp_endpoint = \"http://127.0.0.1:4318\"\nsampling_ratio = {written}\n");
+        let ratio = folder.load(&[("waxseal.toml", &text)]).map(|config| config.intake.sampling_ratio);
+        assert_eq!(ratio.ok(), expected, "{written}");
+    }
+}

@@ -68,7 +68,6 @@ fn a_service_has_what_its_options_say_and_the_rest_of_main_cf() {
                   box unix - - y - - lmtp -o lmtp_tls_security_level=verify -o smtp_tls_security_level=none\nother unix - - y - - smtp\n";
     let main = "smtp_tls_security_level = may\nsmtp_tls_policy_maps = inline:{a.test=none}\nsmtp_fallback_relay = [f.test]\nsmtp_mail_timeout = 9\nrelay_domains = b.test\n";
     let config = load(main, master, "").unwrap();
-    let named = |name: &str| Service::named(Protocol::Smtp, name);
     let of = |name: &str| config.policy.client(&named(name)).unwrap();
     assert_eq!((of("relay").level, of("relay").policy_maps.len()), (TlsLevel::Encrypt, 1));
     assert_eq!((of("secure-smtp").level, of("secure-smtp").policy_maps.len()), (TlsLevel::Secure, 0));
@@ -119,7 +118,7 @@ fn a_wrong_option_of_any_service_names_its_line() {
 fn a_service_with_settings_that_are_not_implemented_parks_its_mail() {
     let master = "smtp unix - - y - - smtp\nwrapped unix - - y - - smtp -o smtp_tls_wrappermode=yes\n\
                   slow unix - - y - 2 smtp -o smtp_destination_recipient_limit=5\nother unix - - y - - smtp\n";
-    let config = load("slow_destination_concurrency_limit = 2\n", master, "").unwrap();
+    let config = load("slow_transport_rate_delay = 2\n", master, "").unwrap();
     let policy = &config.policy;
     let refused = |name: &str| matches!(policy.transports.get(name), Some(Transport::Refused(_)));
     assert_eq!(["wrapped", "slow", "other"].map(refused), [true, false, false]);
@@ -127,7 +126,7 @@ fn a_service_with_settings_that_are_not_implemented_parks_its_mail() {
     let mut found = places(&config);
     found.sort();
     let expected = [
-        "main.cf:3 slow_destination_concurrency_limit",
+        "main.cf:3 slow_transport_rate_delay",
         "master.cf:2 smtp_tls_wrappermode",
         "master.cf:2 wrapped",
         "master.cf:3 maxproc",
@@ -136,6 +135,62 @@ fn a_service_with_settings_that_are_not_implemented_parks_its_mail() {
     assert_eq!(found, expected);
     let notices = config.warnings.iter().filter(|one| one.gravity == Gravity::Notice).count();
     assert_eq!(notices, 1);
+}
+
+fn named(name: &str) -> Service {
+    Service::named(Protocol::Smtp, name)
+}
+
+/// postconf(5), `transport_destination_...`: by the transport's name, else the default of all transports, which is not what `smtp` has.
+#[test]
+fn the_queue_has_limits_for_each_transport_by_its_name() {
+    let master = "smtp unix - - y - - smtp\nslow unix - - y - - smtp\nother unix - - y - - smtp\nmail unix - - y - - lmtp\n";
+    let main = "slow_destination_concurrency_limit = 2\nslow_destination_recipient_limit = 5\nslow_initial_destination_concurrency = 1\n\
+                slow_destination_rate_delay = 3\nslow_destination_concurrency_positive_feedback = 1/concurrency\n\
+                slow_destination_concurrency_negative_feedback = 1/sqrt_concurrency\nslow_destination_concurrency_failed_cohort_limit = 7\n\
+                lmtp_destination_recipient_limit = 9\n";
+    let config = load(main, master, "").unwrap();
+    assert_eq!(places(&config), [""; 0]);
+    let queue = &config.queue;
+    let general = queue.limits_of_all();
+    let slow = queue.limits(&named("slow"));
+    assert_eq!((slow.concurrency, slow.initial, slow.recipients), (2, 1, 5));
+    assert_eq!((slow.rate_delay.as_secs(), slow.failed_cohorts), (3, 7));
+    assert_eq!(
+        (slow.positive.to_string(), slow.negative.to_string()),
+        ("1/concurrency".into(), "1/sqrt_concurrency".into())
+    );
+    // It has a name of its own for that alone.
+    assert!(
+        matches!(config.policy.transports.get("slow"), Some(Transport::Deliver(client)) if client.name() == Some("slow"))
+    );
+    assert_eq!(queue.limits(&named("other")), general);
+    let lmtp = queue.limits(&Service::LMTP);
+    assert_eq!((lmtp.recipients, lmtp.concurrency), (9, 20));
+    // Another transport of that protocol has what is the default, not what lmtp has.
+    assert_eq!(queue.limits(&Service::named(Protocol::Lmtp, "mail")).recipients, 50);
+
+    // What smtp has is nobody else's; a key of a later file is for all who have nothing else.
+    let config = load(
+        "smtp_destination_concurrency_limit = 3\nslow_destination_recipient_limit = 50\n",
+        master,
+        "[queue]\ndestination_recipient_limit = 4\n",
+    );
+    let queue = config.unwrap().queue;
+    let (all, slow, other) =
+        (queue.limits_of_all(), queue.limits(&named("slow")), queue.limits(&named("other")));
+    assert_eq!((all.concurrency, all.recipients), (3, 4));
+    assert_eq!((slow.concurrency, slow.recipients), (20, 50));
+    assert_eq!((other.concurrency, other.recipients), (20, 4));
+
+    // A wrong one names its line; that of a transport that is not there is nobody's.
+    let wrong = "slow_destination_concurrency_limit = 0\nslow_destination_concurrency_positive_feedback = 1/window\nnobody_destination_rate_delay = x\n";
+    let problems = load(wrong, master, "").unwrap_err();
+    let found: Vec<String> = problems
+        .errors()
+        .map(|one| format!("{}", one.place).rsplit('/').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(found, ["main.cf:3", "main.cf:4"]);
 }
 
 #[test]

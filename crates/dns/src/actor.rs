@@ -1,9 +1,9 @@
 //! The resolver as an actor: it takes questions and gives the library's answers, many at a time.
 
-use actix::{Actor, Context, Handler, Message, ResponseFuture};
+use actix::{Actor, Context, Handler, Message, Response, ResponseFuture};
 use waxseal_types::{DnsAnswer, DnsFailure, Domain, MxHost, Tlsa};
 
-use crate::{DnssecHealth, Families, Resolver};
+use crate::{DnssecHealth, Families, Resolver, respond::respond};
 
 /// Answers from one [`Resolver`], which it may share with other actors.
 #[derive(Debug)]
@@ -65,38 +65,38 @@ pub struct Probe;
 pub struct Crash;
 
 impl Handler<AskMx> for DnsActor {
-    type Result = ResponseFuture<Result<DnsAnswer<Vec<MxHost>>, DnsFailure>>;
+    type Result = Response<Result<DnsAnswer<Vec<MxHost>>, DnsFailure>>;
 
     fn handle(&mut self, AskMx(domain): AskMx, _: &mut Self::Context) -> Self::Result {
         let resolver = self.resolver.clone();
-        Box::pin(async move { resolver.mx(&domain).await })
+        respond(async move { resolver.mx(&domain).await }, Response::reply, Response::fut)
     }
 }
 
 impl Handler<AskAddresses> for DnsActor {
-    type Result = ResponseFuture<Result<DnsAnswer<Vec<std::net::IpAddr>>, DnsFailure>>;
+    type Result = Response<Result<DnsAnswer<Vec<std::net::IpAddr>>, DnsFailure>>;
 
     fn handle(&mut self, ask: AskAddresses, _: &mut Self::Context) -> Self::Result {
-        let resolver = self.resolver.clone();
-        Box::pin(async move { resolver.addresses(&ask.host, ask.families).await })
+        let dns = self.resolver.clone();
+        respond(async move { dns.addresses(&ask.host, ask.families).await }, Response::reply, Response::fut)
     }
 }
 
 impl Handler<AskTlsa> for DnsActor {
-    type Result = ResponseFuture<Result<DnsAnswer<Vec<Tlsa>>, DnsFailure>>;
+    type Result = Response<Result<DnsAnswer<Vec<Tlsa>>, DnsFailure>>;
 
     fn handle(&mut self, ask: AskTlsa, _: &mut Self::Context) -> Self::Result {
         let resolver = self.resolver.clone();
-        Box::pin(async move { resolver.tlsa(&ask.base, ask.port).await })
+        respond(async move { resolver.tlsa(&ask.base, ask.port).await }, Response::reply, Response::fut)
     }
 }
 
 impl Handler<AskCname> for DnsActor {
-    type Result = ResponseFuture<Result<DnsAnswer<Domain>, DnsFailure>>;
+    type Result = Response<Result<DnsAnswer<Domain>, DnsFailure>>;
 
     fn handle(&mut self, AskCname(name): AskCname, _: &mut Self::Context) -> Self::Result {
         let resolver = self.resolver.clone();
-        Box::pin(async move { resolver.cname(&name).await })
+        respond(async move { resolver.cname(&name).await }, Response::reply, Response::fut)
     }
 }
 

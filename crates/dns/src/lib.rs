@@ -63,6 +63,8 @@ mod exchange;
 mod health;
 mod records;
 mod resolver;
+#[cfg(feature = "actor")]
+mod respond;
 mod settings;
 mod signatures;
 mod stub;

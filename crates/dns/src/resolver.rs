@@ -153,8 +153,8 @@ impl Resolver {
         })
     }
 
-    /// Until when an answer is signed, aliases on its way included, and the keys of the zones that signed it. Never from the cache; nothing is
-    /// validated here, which is what the lookups are for. Empty where nothing is signed or nothing found.
+    /// Until when an answer is signed, aliases on its way included, and the keys of the zones that signed it, and the chain of DS records and keys
+    /// above them. Never from the cache; nothing is validated here, which is what the lookups are for. Empty where nothing is signed or nothing found.
     ///
     /// # Errors
     /// [`DnsFailure`] when there is no answer.
@@ -178,10 +178,29 @@ impl Resolver {
         let exchange = &self.shared.exchange;
         let answer = exchange.ask(&owner, question.wire_kind(), Wanted::Proof).await.map_err(failure)?;
         let now = now();
-        let mut found = signatures::of(&answer.message, now);
-        for zone in signatures::signers(&answer.message).iter().take(MAX_SIGNERS) {
-            let keys = exchange.ask(zone, RecordType::DNSKEY, Wanted::Proof).await.map_err(failure)?;
-            found.extend(signatures::of(&keys.message, now));
+        let mut found = signatures::of(&answer.message, now, false);
+        let mut zones = signatures::signers(&answer.message);
+        zones.truncate(MAX_SIGNERS);
+        let (mut at, own) = (0, zones.len());
+        // RFC 4035 §5: each zone's keys are vouched for by the DS records in the zone above, up to the anchor.
+        while let Some(zone) = zones.get(at).cloned() {
+            let keys = exchange.ask(&zone, RecordType::DNSKEY, Wanted::Proof).await.map_err(failure)?;
+            found.extend(signatures::of(&keys.message, now, at >= own));
+            if !zone.is_root() {
+                let delegation = exchange.ask(&zone, RecordType::DS, Wanted::Proof).await.map_err(failure)?;
+                found.extend(signatures::of(&delegation.message, now, true));
+                for above in signatures::signers(&delegation.message) {
+                    // Whoever signs the DS records of a zone stands above it; anything else would lead round in circles.
+                    if above != zone
+                        && above.zone_of(&zone)
+                        && !zones.contains(&above)
+                        && zones.len() < MAX_ZONES
+                    {
+                        zones.push(above);
+                    }
+                }
+            }
+            at += 1;
         }
         Ok(found)
     }
@@ -248,6 +267,8 @@ impl Resolver {
 
 /// Zones of one answer whose keys are looked at: as many as aliases are followed.
 const MAX_SIGNERS: usize = 10;
+/// Zones on their ways up to the root; names have few labels that are zones of their own.
+const MAX_ZONES: usize = 30;
 
 fn now() -> UnixTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -23,10 +23,12 @@ pub struct Signature {
     pub signer: String,
     /// The end of the signature that lasts longest.
     pub expires: UnixTime,
+    /// Whether it is on the way to the zone of what was asked for, and not in it: a DS record, or the keys of a zone above.
+    pub above: bool,
 }
 
 /// The signatures in an answer. Whether they are good is not said here: the lookups say so.
-pub(crate) fn of(message: &Message, now: UnixTime) -> Vec<Signature> {
+pub(crate) fn of(message: &Message, now: UnixTime, above: bool) -> Vec<Signature> {
     let mut found: Vec<Signature> = Vec::new();
     for record in message.answers.iter().take(MAX_SIGNATURES) {
         let RData::DNSSEC(DNSSECRData::RRSIG(signature)) = &record.data else { continue };
@@ -36,6 +38,7 @@ pub(crate) fn of(message: &Message, now: UnixTime) -> Vec<Signature> {
             kind: kind(input.type_covered),
             signer: printable(&input.signer_name),
             expires: time(input.sig_expiration.get(), now),
+            above,
         };
         // Zones between two keys or algorithms sign twice; the set is good while one of them is.
         let same = |known: &&mut Signature| (&known.owner, &known.kind) == (&one.owner, &one.kind);

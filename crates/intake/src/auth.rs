@@ -1,6 +1,12 @@
 //! Whether a password is right.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use argon2::{Argon2, PasswordHash, PasswordVerifier};
 use tokio::sync::Semaphore;
@@ -27,6 +33,8 @@ pub(crate) struct Authenticator {
     tables: Arc<dyn Lookup>,
     slots: Arc<Semaphore>,
     room: Arc<Semaphore>,
+    /// How many were told to come back.
+    crowded: AtomicU64,
 }
 
 impl fmt::Debug for Authenticator {
@@ -38,12 +46,20 @@ impl fmt::Debug for Authenticator {
 impl Authenticator {
     pub(crate) fn new(table: String, tables: Arc<dyn Lookup>) -> Self {
         let (slots, room) = (Semaphore::new(CONCURRENT), Semaphore::new(CONCURRENT + WAITING));
-        Self { table, tables, slots: Arc::new(slots), room: Arc::new(room) }
+        Self { table, tables, slots: Arc::new(slots), room: Arc::new(room), crowded: AtomicU64::new(0) }
+    }
+
+    /// How many were told to come back because too many waited.
+    pub(crate) fn crowded(&self) -> u64 {
+        self.crowded.load(Ordering::Relaxed)
     }
 
     /// Whether these are right.
     pub(crate) async fn check(&self, given: Credentials) -> Result<(), Refusal> {
-        let Ok(_place) = self.room.try_acquire() else { return Err(Refusal::AUTH_UNAVAILABLE) };
+        let Ok(_place) = self.room.try_acquire() else {
+            self.crowded.fetch_add(1, Ordering::Relaxed);
+            return Err(Refusal::AUTH_UNAVAILABLE);
+        };
         let known = self.tables.find(&self.table, &given.user).await.map_err(|reason| {
             tracing::error!(table = %self.table, reason, "cannot look up a user");
             Refusal::AUTH_UNAVAILABLE

@@ -27,6 +27,10 @@ pub struct Statistics {
     pub memory: u64,
     /// What clients were refused because they did too much of it in too short a time.
     pub rates: u64,
+    /// Clients whose counts were given up for those of others.
+    pub rates_forgotten: u64,
+    /// Clients whose passwords were not looked at because too many waited for that.
+    pub crowded_auth: u64,
     /// Times that nobody was let in because the system had no descriptor or memory left.
     pub exhausted: u64,
     /// Clients that are connected.
@@ -49,6 +53,8 @@ impl Counters {
             crowded_client: get(&self.crowded_client),
             memory: get(&self.memory),
             rates: 0,
+            rates_forgotten: 0,
+            crowded_auth: 0,
             exhausted: get(&self.exhausted),
             connections,
             octets,

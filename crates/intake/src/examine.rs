@@ -12,7 +12,7 @@ pub fn examine(settings: &Settings) -> (Vec<String>, Option<Error>) {
         return (Vec::new(), None);
     }
     // What cannot be used is an error here, whether or not the daemon would start all the same.
-    let tls = TlsSettings { lenient: false, ..settings.tls.clone() };
+    let tls = TlsSettings { lenient: false, own_folder: None, ..settings.tls.clone() };
     match tls::Front::new(tls, (&settings.protocol.hostname, Vec::new()), Neighbours::default()) {
         Ok((_, notices)) => (notices, None),
         Err(error) => (Vec::new(), Some(error)),

@@ -169,6 +169,8 @@ impl Intake {
     pub fn statistics(&self) -> Statistics {
         Statistics {
             rates: self.rates.reached(),
+            rates_forgotten: self.rates.forgotten(),
+            crowded_auth: self.authenticator.as_ref().map_or(0, Authenticator::crowded),
             ..self.counters.read(self.connections(), self.memory.octets())
         }
     }

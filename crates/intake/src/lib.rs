@@ -55,6 +55,7 @@ mod examine;
 mod host;
 mod ids;
 mod intake;
+mod large;
 mod listener;
 mod neighbours;
 mod protocols;

@@ -13,7 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, UnixListener},
     task::spawn_local,
-    time::sleep,
+    time::{Instant, sleep},
 };
 use waxseal_spool::Accept;
 
@@ -24,6 +24,13 @@ const BACKLOG: i32 = 1024;
 
 /// How long to wait when the system has no descriptor or memory left for a client: it will not have one at once.
 const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Descriptors come and go while there are too few: it is one trouble, told so often at most.
+const TOLD_EVERY: Duration = Duration::from_secs(300);
+
+/// What an operator can do about it.
+const REMEDY: &str =
+    "raise the limit of open files (LimitNOFILE, ulimit -n), or lower listen.connection_limit";
 
 /// A bound socket that no runtime knows yet.
 #[derive(Debug)]
@@ -145,17 +152,17 @@ fn clear_stale(path: &Path) -> Result<(), Error> {
 impl Listener {
     /// Accepts clients for ever.
     pub(crate) async fn run(self, intake: Arc<Intake>, accept: Arc<dyn Accept>) {
-        let mut troubled = false;
+        let mut told: Option<Instant> = None;
         loop {
             match self.next(&intake, &accept).await {
-                Ok(()) => troubled = false,
+                Ok(()) => {}
                 // accept(2): the client is gone already; the next one need not be.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    if !troubled {
-                        tracing::warn!(%error, "cannot accept connections");
+                    if told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
+                        told = Some(Instant::now());
+                        tracing::warn!(%error, "cannot accept connections; clients wait in the system's queue: {REMEDY}");
                     }
-                    troubled = true;
                     Counters::count(&intake.counters.exhausted);
                     sleep(EXHAUSTED).await;
                 }

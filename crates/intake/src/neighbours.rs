@@ -32,6 +32,8 @@ pub struct Switch<'a> {
     /// The names under which it is served, each with a port: the intake's own, those that the configuration names besides, or those of a
     /// server name map that clients have asked for.
     pub places: &'a [(String, u16)],
+    /// The other names in the certificates themselves, without wildcards. Another server may answer to them, with another key.
+    pub named: &'a [(String, u16)],
     /// The chains that are served, by kind of key; empty where TLS was not offered.
     pub old: &'a [ClientCertificate],
     /// Those that shall be.

@@ -57,11 +57,13 @@ pub(crate) struct Rates {
     windows: Mutex<HashMap<Network, Window>>,
     /// How often somebody did too much.
     reached: AtomicU64,
+    /// Counts that were given up although they were not over.
+    forgotten: AtomicU64,
 }
 
 impl Rates {
     pub(crate) fn new(limits: RateLimits) -> Self {
-        Self { limits, windows: Mutex::default(), reached: AtomicU64::new(0) }
+        Self { limits, windows: Mutex::default(), reached: AtomicU64::new(0), forgotten: AtomicU64::new(0) }
     }
 
     const fn limit(&self, event: Event) -> u32 {
@@ -92,6 +94,11 @@ impl Rates {
         self.reached.load(Ordering::Relaxed)
     }
 
+    /// How many clients' counts were given up for those of others.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Relaxed)
+    }
+
     /// Whether one more would be too many.
     pub(crate) fn is_full(&self, client: Network, event: Event) -> bool {
         let limit = self.limit(event);
@@ -112,7 +119,7 @@ impl Rates {
         let unit = self.limits.unit;
         let mut windows = self.windows.lock();
         if windows.len() >= CAPACITY && !windows.contains_key(&client) {
-            make_room(&mut windows, now, unit);
+            self.forgotten.fetch_add(make_room(&mut windows, now, unit), Ordering::Relaxed);
         }
         let fresh = Window { since: now, counts: [0; EVENTS] };
         let window = windows.entry(client).or_insert(fresh);
@@ -129,14 +136,16 @@ fn is_over(window: &Window, now: Instant, unit: Duration) -> bool {
     now.duration_since(window.since) >= unit
 }
 
-/// First what is over, then who did least: a crowd of addresses that come once each must not make us forget the busy ones.
-fn make_room(windows: &mut HashMap<Network, Window>, now: Instant, unit: Duration) {
+/// First what is over, then who did least: a crowd of addresses that come once each must not make us forget the busy ones. How many were not over.
+fn make_room(windows: &mut HashMap<Network, Window>, now: Instant, unit: Duration) -> u64 {
     let mut least = 1;
     windows.retain(|_, window| !is_over(window, now, unit));
+    let before = windows.len();
     while windows.len() >= CAPACITY {
         windows.retain(|_, window| window.counts.iter().any(|count| *count > least));
         least *= 4;
     }
+    (before - windows.len()) as u64
 }
 
 #[cfg(test)]
@@ -178,6 +187,7 @@ mod tests {
             rates.count(Network::of(IpAddr::V6((n << 64).into()), 64), Event::Connection);
         }
         assert!(rates.windows.lock().len() <= CAPACITY);
+        assert!(rates.forgotten() > 0, "those that came once");
         assert!(!rates.count(v4(1), Event::Connection), "the sixth");
     }
 }

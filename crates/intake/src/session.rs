@@ -16,6 +16,7 @@ use crate::{
     counters::Counters,
     host::Door,
     intake::{Intake, Share},
+    large::PIECE,
     listener::Mode,
     rates::Event,
     relay::Standing,
@@ -69,6 +70,7 @@ pub(crate) async fn run<S>(
         stream: Stream::Clear(stream),
         machine: Session::new(protocol),
         input: BytesMut::new(),
+        spare: BytesMut::new(),
         deadline: now + intake.settings.timeout,
         answered: now,
         gathering: None,
@@ -99,6 +101,8 @@ struct Driver<S> {
     stream: Stream<S>,
     machine: Session,
     input: BytesMut,
+    /// Memory for the next piece of a large text.
+    spare: BytesMut,
     /// When the client's time for what it is doing is over.
     deadline: Instant,
     /// When it was last answered, or sent something of a text.
@@ -129,6 +133,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     async fn run(&mut self) -> io::Result<()> {
         loop {
             let step = self.machine.advance(&mut self.input, &mut self.door);
+            if !(self.machine.is_receiving() || matches!(step, Step::Message(_))) {
+                self.door.forget();
+            }
             if !self.account() {
                 Counters::count(&self.intake.counters.memory);
                 self.machine.close(&Refusal::TOO_BUSY);
@@ -137,6 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             match step {
                 Step::Read => {
                     self.flush().await?;
+                    self.pass_on().await;
                     if !self.read().await? {
                         return Ok(());
                     }
@@ -153,14 +161,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
+    /// A text that has grown large goes on to the spool while more of it comes. The time that this takes is not the client's.
+    async fn pass_on(&mut self) {
+        if self.machine.held() <= PIECE || !self.door.takes_pieces().await {
+            return;
+        }
+        match self.machine.take_piece(PIECE, std::mem::take(&mut self.spare)) {
+            Err(spare) => self.spare = spare,
+            Ok(piece) => {
+                let began = Instant::now();
+                self.spare = self.door.pass(piece, self.machine.is_traced()).await;
+                self.deadline += began.elapsed();
+                self.answered += began.elapsed();
+            }
+        }
+    }
+
     /// Tells the others what this session is doing; `false` when there is no room for it.
     fn account(&mut self) -> bool {
         if !self.machine.is_receiving() {
             self.gathering = None;
+            self.spare = BytesMut::new();
         } else if self.gathering.is_none() {
             self.gathering = Some(self.accept.gathering());
         }
-        self.share.set(self.machine.held())
+        self.share.set(self.machine.held() + self.door.held())
     }
 
     /// Hands the message over and waits, however long that takes and whether or not the client is still there: whoever has a copy of the message
@@ -218,7 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.machine.close(&Refusal::TIMEOUT);
             return Ok(true);
         }
-        let large = self.machine.held() > LARGE_READ;
+        let large = self.machine.held() > LARGE_READ || self.door.is_passing();
         self.input.reserve(if large { LARGE_READ } else { READ });
         let read = tokio::select! {
             biased;

@@ -42,6 +42,8 @@ pub struct Settings {
     pub rates: RateLimits,
     /// Connections in all (the process limit of Postfix's smtpd, which is 100 there, since a session costs a process).
     pub connection_limit: usize,
+    /// Threads that clients are attended to on; `None` is what the machine has to spare.
+    pub threads: Option<usize>,
     /// Octets of texts in memory, over all sessions, beyond which no further one is begun.
     pub memory_limit: usize,
     /// How many of the messages that come in here have their trace exported: 0 is none, 1 is all.
@@ -217,6 +219,7 @@ impl Default for Settings {
             client_connection_limit: 50,
             rates: RateLimits::default(),
             connection_limit: 1000,
+            threads: None,
             memory_limit: 512 << 20,
             sampling_ratio: 1.0,
             trace_from: Cidr::LOOPBACK.to_vec(),
@@ -225,7 +228,18 @@ impl Default for Settings {
     }
 }
 
+/// More threads than this would wait for the queue's manager.
+const MOST_THREADS: usize = 64;
+
 impl Settings {
+    /// How many threads attend to clients: where nobody says, a quarter of the cores, and at least one. To take a message costs three quarters of what it
+    /// costs to deliver it, and the queue's manager has a core for itself (docs/threads.md).
+    #[must_use]
+    pub fn threads_for_clients(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        self.threads.unwrap_or_else(|| cores() / 4).clamp(1, MOST_THREADS)
+    }
+
     /// Whether this client may say which trace its messages belong to.
     pub(crate) fn may_trace(&self, address: IpAddr) -> bool {
         self.trace_from.iter().any(|network| network.contains(address))

@@ -7,14 +7,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The format's version; a file of another one is left alone.
-pub(crate) const VERSION: u16 = 1;
+use crate::contents::{self, Contents};
+
+/// The format's version, which is what is written.
+const VERSION: u16 = 2;
+/// The one before: records were not packed, and facts stood among them. It is still read; a file of any other version is left alone.
+const UNPACKED: u16 = 1;
 const FILE_MAGIC: &[u8; 8] = b"WXLEDGER";
 const BLOCK_MAGIC: u32 = u32::from_le_bytes(*b"WxLb");
 /// Octets of a file's header, and of a block's.
 pub(crate) const FILE_HEADER: u64 = 32;
 pub(crate) const BLOCK_HEADER: usize = 24;
-/// A block is written when it has grown to this; a record that is larger has a block of its own.
+/// A block is written when its records have grown to this; a record that is larger has a block of its own.
 pub(crate) const BLOCK_SIZE: usize = 32 << 10;
 /// No block is larger; a larger record is not written.
 pub(crate) const MOST_BLOCK: usize = 1 << 20;
@@ -83,18 +87,40 @@ pub(crate) fn file_header(ring: Ring, created: u64) -> [u8; FILE_HEADER as usize
     header
 }
 
-/// When a file of this version was begun, in microseconds since 1970; `None` for anything else.
-pub(crate) fn created(file: &File) -> Option<u64> {
+/// What the header of a file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Opening {
+    /// When the file was begun, in microseconds since 1970.
+    pub(crate) created: u64,
+    /// Whether the records of its blocks are packed.
+    pub(crate) packed: bool,
+}
+
+/// The header of a file; `None` for anything that is not of a version known here.
+pub(crate) fn opening(file: &File) -> Option<Opening> {
     let mut header = [0; FILE_HEADER as usize];
     file.read_exact_at(&mut header, 0).ok()?;
     let sum = u32::from_le_bytes(header[28..].try_into().ok()?);
-    let version = u16::from_le_bytes(header[8..10].try_into().ok()?);
-    let known = &header[..8] == FILE_MAGIC && version == VERSION && sum == crc32c::crc32c(&header[..28]);
-    known.then(|| header[12..20].try_into().map(u64::from_le_bytes).unwrap_or_default())
+    let packed = match u16::from_le_bytes(header[8..10].try_into().ok()?) {
+        VERSION => true,
+        UNPACKED => false,
+        _ => return None,
+    };
+    let known = &header[..8] == FILE_MAGIC && sum == crc32c::crc32c(&header[..28]);
+    let created = header[12..20].try_into().map(u64::from_le_bytes).unwrap_or_default();
+    known.then_some(Opening { created, packed })
+}
+
+/// Adds a whole block to `out`.
+pub(crate) fn write(facts: &[u8], records: &[u8], time: u64, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + BLOCK_HEADER, 0);
+    contents::pack(facts, records, out);
+    seal(&mut out[start..], time);
 }
 
 /// Puts the header in front of a block: `block` begins with room for it.
-pub(crate) fn seal(block: &mut [u8], time: u64) {
+fn seal(block: &mut [u8], time: u64) {
     let Some((header, payload)) = block.split_at_mut_checked(BLOCK_HEADER) else { return };
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     header[..4].copy_from_slice(&BLOCK_MAGIC.to_le_bytes());
@@ -168,17 +194,35 @@ fn next_block(file: &File, mut at: u64, end: u64) -> io::Result<Option<Block>> {
     Ok(None)
 }
 
-/// The payload of a block; `None` where it is not what was written.
-pub(crate) fn payload(file: &File, block: &Block) -> Option<Vec<u8>> {
+/// What is in a block; `None` where it is not what was written.
+pub(crate) fn contents(file: &File, block: &Block, packed: bool) -> Option<Contents> {
     let mut payload = vec![0; block.length];
     file.read_exact_at(&mut payload, block.at).ok()?;
-    (crc32c::crc32c(&payload) == block.sum).then_some(payload)
+    if crc32c::crc32c(&payload) != block.sum {
+        return None;
+    }
+    if packed {
+        Contents::unpack(&payload, MOST_BLOCK)
+    } else {
+        Some(Contents { facts: Vec::new(), records: payload })
+    }
 }
 
-/// Writes a payload of the same length in a block's place.
-pub(crate) fn replace(file: &File, block: &Block, payload: &[u8]) -> io::Result<()> {
+/// Writes other contents in a block's place; false where they need more room than it has.
+pub(crate) fn replace(file: &File, block: &Block, contents: &Contents, packed: bool) -> io::Result<bool> {
+    let payload = if packed { contents.repack(block.length) } else { Some(contents.records.clone()) };
+    let Some(payload) = payload else { return Ok(false) };
     let mut whole = vec![0; BLOCK_HEADER];
-    whole.extend_from_slice(payload);
+    whole.extend_from_slice(&payload);
     seal(&mut whole, block.time);
-    file.write_all_at(&whole, block.at - BLOCK_HEADER as u64)
+    file.write_all_at(&whole, block.at - BLOCK_HEADER as u64)?;
+    Ok(true)
+}
+
+/// Takes the room away that the last block has to spare, in a file of one block.
+#[cfg(test)]
+pub(crate) fn tighten(file: &mut Vec<u8>) {
+    let start = FILE_HEADER as usize;
+    file.truncate(file.len() - contents::SLACK);
+    seal(&mut file[start..], 7);
 }

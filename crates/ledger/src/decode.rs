@@ -3,9 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use waxseal_queue::{Account, Connection, Destination, Failure, Outcome, RecipientResult, Settled, Times};
-use waxseal_types::{
-    BodyKind, EnhancedStatus, Envelope, Mailbox, QueueId, Recipient, Reply, TraceContext, UnixTime,
-};
+use waxseal_types::{EnhancedStatus, Envelope, Mailbox, QueueId, Recipient, Reply, TraceContext, UnixTime};
 
 use crate::{
     entry::{Entry, Happening},
@@ -73,20 +71,11 @@ fn recipient(text: &str) -> Read<Recipient> {
 }
 
 fn envelope(head: &Head<'_>, client: Option<Arc<str>>) -> Read<Envelope> {
+    let client = client.unwrap_or_else(|| Arc::from(""));
     Ok(Envelope {
-        id: QueueId::from_u64(head.id),
-        arrived: UnixTime::default(),
         sender: head.sender.map(mailbox).transpose()?,
-        recipients: Vec::new(),
-        body: BodyKind::SevenBit,
-        smtputf8: false,
-        envelope_id: None,
-        ret: None,
-        size: 0,
-        leading_dots: false,
         message_id: head.message_id.map(Arc::from),
-        client: client.unwrap_or_else(|| Arc::from("")),
-        trace: TraceContext::default(),
+        ..Envelope::empty(QueueId::from_u64(head.id), UnixTime::default(), client)
     })
 }
 

@@ -4,11 +4,12 @@ use std::{fs::OpenOptions, path::Path};
 
 use crate::{
     block::{self, Block},
+    contents::Contents,
     decode::NoFacts,
     encode::kind,
     facts,
     octets::{Read, Reader},
-    search::{Ledger, Record, fact_sum},
+    search::{self, Ledger, Record, fact_sum},
     settings::Error,
     veil::occurrences,
 };
@@ -18,6 +19,8 @@ use crate::{
 pub struct Erased {
     /// Places where the address stood.
     pub places: u64,
+    /// Records that went whole, since there was no room for the same record without the address.
+    pub records: u64,
     /// Blocks that could not be read, and so not be looked at.
     pub unreadable: u64,
 }
@@ -49,26 +52,47 @@ fn erase_from(path: &Path, wanted: &[String], erased: &mut Erased) -> std::io::R
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    if block::created(&file).is_none() {
-        return Ok(());
-    }
+    let Some(block::Opening { packed, .. }) = block::opening(&file) else { return Ok(()) };
     for block in block::blocks(&file)? {
-        let Some(mut payload) = block::payload(&file, &block) else {
+        let Some(mut contents) = block::contents(&file, &block, packed) else {
             erased.unreadable += 1;
             continue;
         };
-        let places = cover(&mut payload, &block, wanted);
-        if places > 0 {
-            block::replace(&file, &block, &payload)?;
-            erased.places += places;
+        let Contents { facts, records } = &mut contents;
+        let mut covered = Covered::default();
+        cover(facts, &block, wanted, &mut covered);
+        let of_facts = std::mem::take(&mut covered.records);
+        cover(records, &block, wanted, &mut covered);
+        erased.places += covered.places;
+        if covered.records.is_empty() && of_facts.is_empty()
+            || block::replace(&file, &block, &contents, packed)?
+        {
+            continue;
+        }
+        // Stars may need a few octets more than what was like another text, and the block has a few to spare. Where they do not suffice, the records go
+        // whole: what was to be erased never stays.
+        let records = &mut contents.records;
+        covered.records.iter().for_each(|bounds| records[bounds.clone()].fill(0));
+        erased.records += covered.records.len() as u64;
+        if !block::replace(&file, &block, &contents, packed)? {
+            erased.records += search::records(&contents.records).count() as u64;
+            contents.records.clear();
+            block::replace(&file, &block, &contents, packed)?;
         }
     }
     file.sync_data()
 }
 
-/// Covers the address in all texts of a block; how often it stood there.
-fn cover(payload: &mut [u8], block: &Block, wanted: &[String]) -> u64 {
-    let mut places = 0;
+/// What was covered in a part of a block.
+#[derive(Debug, Default)]
+struct Covered {
+    places: u64,
+    /// The records and facts in which it stood.
+    records: Vec<std::ops::Range<usize>>,
+}
+
+/// Covers the address in all texts of a block's facts or records.
+fn cover(payload: &mut [u8], block: &Block, wanted: &[String], covered: &mut Covered) {
     let mut reader = Reader::new(payload);
     let mut bounds = Vec::new();
     while !reader.is_empty() {
@@ -80,7 +104,7 @@ fn cover(payload: &mut [u8], block: &Block, wanted: &[String]) -> u64 {
         bounds.push(start..start + length);
     }
     for bounds in bounds {
-        let Some(record) = payload.get_mut(bounds) else { continue };
+        let Some(record) = payload.get_mut(bounds.clone()) else { continue };
         let mut texts = texts(record, block.time).unwrap_or_default();
         texts.retain(|text| text.end <= record.len());
         let mut found = 0;
@@ -98,9 +122,11 @@ fn cover(payload: &mut [u8], block: &Block, wanted: &[String]) -> u64 {
             let sum = fact_sum(record[0], &record[5..]);
             record[1..5].copy_from_slice(&sum.to_le_bytes());
         }
-        places += found;
+        if found > 0 {
+            covered.places += found;
+            covered.records.push(bounds);
+        }
     }
-    places
 }
 
 /// Where the texts of a record or fact are.
@@ -127,7 +153,7 @@ fn texts(record: &[u8], block_time: u64) -> Read<Vec<std::ops::Range<usize>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::octets::number;
+    use crate::octets::{self, number};
 
     #[test]
     fn a_fact_that_was_covered_has_a_right_checksum_again() {
@@ -138,14 +164,59 @@ mod tests {
         payload.push(kind::CLIENT);
         payload.extend_from_slice(&fact_sum(kind::CLIENT, &octets).to_le_bytes());
         payload.extend_from_slice(&octets);
+        let mut whole = vec![0; block::FILE_HEADER as usize];
+        block::write(&payload, b"", 7, &mut whole);
         let mut file = tempfile::tempfile().unwrap();
-        let mut whole = vec![0; block::FILE_HEADER as usize + block::BLOCK_HEADER];
-        whole.extend_from_slice(&payload);
-        block::seal(&mut whole[block::FILE_HEADER as usize..], 7);
         std::io::Write::write_all(&mut file, &whole).unwrap();
         let block = block::blocks(&file).unwrap()[0];
-        assert_eq!(cover(&mut payload, &block, &["A@B.example".to_owned()]), 1);
+        let mut contents = block::contents(&file, &block, true).unwrap();
+        let mut covered = Covered::default();
+        cover(&mut contents.facts, &block, &["A@B.example".to_owned()], &mut covered);
+        assert_eq!(covered.places, 1);
+        assert!(block::replace(&file, &block, &contents, true).unwrap());
+        let block = block::blocks(&file).unwrap()[0];
+        let payload = block::contents(&file, &block, true).unwrap().facts;
         let fact = crate::search::fact(&payload[1..], kind::CLIENT).unwrap();
         assert_eq!(&fact[1..], b"client of *@b.example");
+    }
+
+    #[test]
+    fn where_stars_have_no_room_records_go_whole_and_never_the_erasing() {
+        let record = |id: u64, message_id: &str| {
+            // An attempt without facts at time 0, and the head of it; a settled one needs no more than that to be looked through.
+            let mut record = vec![kind::SETTLED, 0, 0, 0];
+            record.extend_from_slice(&id.to_le_bytes());
+            octets::maybe_text(&mut record, Some("a@b.example"));
+            octets::maybe_text(&mut record, Some(message_id));
+            record.extend_from_slice(&[1, 0]);
+            octets::text(&mut record, "x@b.example");
+            record.extend_from_slice(&[0, 0, 1]);
+            record.extend_from_slice(&[7; 16]);
+            record.extend_from_slice(&[0, 0, 0, 0]);
+            octets::text(&mut record, "why");
+            record.push(0);
+            record
+        };
+        let mut records = Vec::new();
+        for (id, message_id) in [(1, "x-a@b.example-x@b.example"), (2, "what else there is")] {
+            let record = record(id, message_id);
+            number(&mut records, record.len() as u64);
+            records.extend_from_slice(&record);
+        }
+        let mut whole = vec![0; block::FILE_HEADER as usize];
+        let header = block::file_header(block::Ring::Kept, 7);
+        whole[..].copy_from_slice(&header);
+        block::write(b"", &records, 7, &mut whole);
+        block::tighten(&mut whole);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &whole).unwrap();
+        let mut erased = Erased::default();
+        erase_from(file.path(), &["a@b.example".to_owned()], &mut erased).unwrap();
+        assert_eq!((erased.places, erased.unreadable), (2, 0));
+        assert!(erased.records > 0, "{erased:?}");
+        let left = std::fs::File::open(file.path()).unwrap();
+        let block = block::blocks(&left).unwrap()[0];
+        let left = block::contents(&left, &block, true).unwrap();
+        assert!(memchr::memmem::find(&left.records, b"a@b.example").is_none());
     }
 }

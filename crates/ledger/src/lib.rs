@@ -33,6 +33,7 @@
 //! ```
 
 mod block;
+mod contents;
 mod data;
 mod decode;
 mod encode;

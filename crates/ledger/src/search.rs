@@ -95,8 +95,8 @@ impl Ledger {
         let oldest = |ring: Ring| {
             let mut files = segments.iter().filter(|segment| segment.ring == ring);
             files
-                .find_map(|segment| File::open(&segment.path).ok().and_then(|file| block::created(&file)))
-                .map(UnixTime::from_micros)
+                .find_map(|segment| File::open(&segment.path).ok().and_then(|file| block::opening(&file)))
+                .map(|opening| UnixTime::from_micros(opening.created))
         };
         Ok(Horizon { plain: oldest(Ring::Plain), kept: oldest(Ring::Kept) })
     }
@@ -149,6 +149,7 @@ struct OpenFile {
     facts: FileFacts,
     /// Those not looked at, the oldest first.
     blocks: Vec<Block>,
+    packed: bool,
 }
 
 impl RingSearch {
@@ -180,15 +181,18 @@ impl RingSearch {
 
 /// A file that is gone, or is none of ours, has no blocks.
 fn open_file(segment: &Segment) -> OpenFile {
-    let file = File::open(&segment.path).ok().filter(|file| block::created(file).is_some());
+    let opened = File::open(&segment.path).ok().and_then(|file| Some((block::opening(&file)?, file)));
+    let packed = opened.as_ref().is_some_and(|(opening, _)| opening.packed);
+    let file = opened.map(|(_, file)| file);
     let blocks = file.as_ref().and_then(|file| block::blocks(file).ok()).unwrap_or_default();
-    OpenFile { facts: FileFacts::of(file), blocks }
+    OpenFile { facts: FileFacts::of(file), blocks, packed }
 }
 
 impl OpenFile {
     /// Adds what matches; the time of the newest record, where one could be read.
     fn read(&mut self, block: &Block, asked: &Asked, found: &mut Vec<Entry>) -> Option<u64> {
-        let payload = self.facts.file.as_ref().and_then(|file| block::payload(file, block))?;
+        let payload =
+            self.facts.file.as_ref().and_then(|file| block::contents(file, block, self.packed))?.records;
         let mut newest = None;
         if !asked.may_be_in(&payload) {
             // What is in older blocks happened before this one was begun.

@@ -14,6 +14,7 @@ use waxseal_types::TlsFacts;
 
 use crate::{
     block::{self, BLOCK_HEADER, BLOCK_SIZE, FILE_HEADER, MOST_BLOCK, Ring, Segment},
+    contents::FACTS_AT,
     encode::{Raw, flag, kind, time_in_block},
     facts,
     octets::number,
@@ -33,11 +34,15 @@ struct Tail {
     file: Option<File>,
     /// Octets in the file.
     position: u64,
-    /// The block that is being filled, with room for its header.
-    block: Vec<u8>,
-    /// Records in it, facts not counted.
-    records: u64,
+    /// The block that is being filled: new facts, which are written as they are,
+    facts: Vec<u8>,
+    /// and records, which are packed.
+    records: Vec<u8>,
+    /// How many records.
+    count: u64,
     time: u64,
+    /// The last block as it was written, for its room.
+    block: Vec<u8>,
     remembered: HashMap<Box<[u8]>, u32>,
     remembered_octets: usize,
     chains: HashMap<u64, u32>,
@@ -108,7 +113,7 @@ impl Writer {
         if record.whole > MOST_BLOCK / 2 {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        if self.tails[at].block.len() > BLOCK_SIZE {
+        if self.tails[at].records.len() + self.tails[at].facts.len() > BLOCK_SIZE {
             self.flush(at)?;
         }
         if self.tails[at].position > self.file_limit() {
@@ -133,19 +138,19 @@ impl Writer {
         number(scratch, count as u64);
         places[..count].iter().for_each(|place| number(scratch, u64::from(*place)));
         scratch.extend_from_slice(record.body);
-        number(&mut tail.block, scratch.len() as u64);
-        tail.block.extend_from_slice(scratch);
-        tail.records += 1;
+        number(&mut tail.records, scratch.len() as u64);
+        tail.records.extend_from_slice(scratch);
+        tail.count += 1;
         Ok(())
     }
 
     fn flush(&mut self, at: usize) -> io::Result<()> {
         let tail = &mut self.tails[at];
-        let records = std::mem::take(&mut tail.records);
+        let count = std::mem::take(&mut tail.count);
         match tail.flush() {
-            Ok(()) => self.written += records,
+            Ok(()) => self.written += count,
             Err(error) => {
-                self.lost += records;
+                self.lost += count;
                 return Err(error);
             }
         }
@@ -185,9 +190,11 @@ impl Tail {
             ring,
             file: None,
             position: 0,
-            block: Vec::new(),
-            records: 0,
+            facts: Vec::new(),
+            records: Vec::new(),
+            count: 0,
             time: 0,
+            block: Vec::new(),
             remembered: HashMap::new(),
             remembered_octets: 0,
             chains: HashMap::new(),
@@ -223,8 +230,7 @@ impl Tail {
             self.position = FILE_HEADER;
             self.forget();
         }
-        if self.block.is_empty() {
-            self.block.resize(BLOCK_HEADER, 0);
+        if self.facts.is_empty() && self.records.is_empty() {
             self.time = time;
         }
         Ok(())
@@ -238,11 +244,12 @@ impl Tail {
         if let Some(place) = self.remembered.get(key.as_slice()) {
             return *place;
         }
-        let place = u32::try_from(self.position + self.block.len() as u64).unwrap_or(0);
-        number(&mut self.block, octets.len() as u64 + 5);
-        self.block.push(kind);
-        self.block.extend_from_slice(&crc32c::crc32c(&key).to_le_bytes());
-        self.block.extend_from_slice(octets);
+        let in_block = BLOCK_HEADER + FACTS_AT + self.facts.len();
+        let place = u32::try_from(self.position + in_block as u64).unwrap_or(0);
+        number(&mut self.facts, octets.len() as u64 + 5);
+        self.facts.push(kind);
+        self.facts.extend_from_slice(&crc32c::crc32c(&key).to_le_bytes());
+        self.facts.extend_from_slice(octets);
         self.remembered_octets += key.len();
         if self.remembered_octets > MOST_REMEMBERED {
             self.forget();
@@ -271,20 +278,22 @@ impl Tail {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.block.len() <= BLOCK_HEADER {
-            self.block.clear();
+        if self.facts.is_empty() && self.records.is_empty() {
             return Ok(());
         }
-        block::seal(&mut self.block, self.time);
+        self.block.clear();
+        block::write(&self.facts, &self.records, self.time, &mut self.block);
+        for gathered in [&mut self.facts, &mut self.records] {
+            gathered.clear();
+            gathered.shrink_to(2 * BLOCK_SIZE);
+        }
         let outcome = match &mut self.file {
             Some(file) => file.write_all(&self.block),
             None => Err(io::ErrorKind::NotConnected.into()),
         };
         let length = self.block.len() as u64;
         self.block.clear();
-        if self.block.capacity() > 2 * MOST_BLOCK {
-            self.block.shrink_to(BLOCK_SIZE);
-        }
+        self.block.shrink_to(2 * BLOCK_SIZE);
         if let Err(error) = outcome {
             // Nobody knows how much of it is there: this file ends here.
             self.close();

@@ -16,7 +16,7 @@ use waxseal_queue::{
     Account, CertificateFact, Connection, Downgrade, Event, Origin, Outcome, PolicyFact, PolicySource,
     RecipientResult, Settled, Sink, TableName,
 };
-use waxseal_types::{Envelope, QueueId, TlsFacts, TlsLevel, TlsStatus, UnixTime};
+use waxseal_types::{Envelope, QueueId, TlsFacts, TlsLevel, TlsStatus, TraceContext, UnixTime};
 
 use fixture::{account, at, destination, no_such_user, refused, reply};
 
@@ -38,8 +38,11 @@ fn with_policy(mut account: Account) -> Account {
 fn success(n: u64) -> Account {
     let whole = with_policy(account(0xab));
     let time = |time: UnixTime| time + std::time::Duration::from_secs(n);
+    // No two are alike in it, as everywhere.
+    let random = |n: u64| u128::from((n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let envelope = Envelope {
         id: QueueId::from_u64(whole.envelope.id.as_u64() + n * 1_000_000),
+        trace: TraceContext { trace_id: random(n) << 64 | random(!n >> 1), ..whole.envelope.trace },
         arrived: time(at(299_000)),
         message_id: Some(format!("<{n}@example.org>").into()),
         ..(*whole.envelope).clone()
@@ -110,7 +113,7 @@ fn an_account_comes_back_as_it_was() {
     let presented: Arc<[CertificateFact]> = Arc::new([]);
     expected.connections[1].presented = Some(presented);
     expected.envelope = Arc::new(Envelope {
-        trace: waxseal_types::TraceContext { span_id: 0, sampled: false, ..told.envelope.trace },
+        trace: TraceContext { span_id: 0, sampled: false, ..told.envelope.trace },
         ..(*told.envelope).clone()
     });
     assert_eq!(format!("{read:#?}"), format!("{:#?}", Box::new(expected)));
@@ -131,7 +134,7 @@ fn certificates_are_kept_once_for_many_messages_and_those_of_an_accepted_chain_t
     let size: u64 = files(folder.path(), "plain").iter().map(|path| fs::metadata(path).unwrap().len()).sum();
     let each = size / 1000;
     println!("{each} octets a message");
-    assert!(each < 220, "{each} octets a message");
+    assert!(each < 100, "{each} octets a message");
     let entries = all(folder.path(), Query::default());
     assert_eq!(entries.len(), 1000);
     for entry in entries {
@@ -222,7 +225,7 @@ fn a_query_finds_what_it_names_and_nothing_else() {
 #[test]
 fn failures_outlive_plain_successes_and_all_stays_within_its_size() {
     let folder = tempfile::tempdir().unwrap();
-    let recorder = Recorder::start(Settings { size: 600_000, ..settings(folder.path()) }).unwrap();
+    let recorder = Recorder::start(Settings { size: 300_000, ..settings(folder.path()) }).unwrap();
     for n in 0..10_000 {
         let mut account = success(n);
         if n % 500 == 0 {
@@ -239,7 +242,7 @@ fn failures_outlive_plain_successes_and_all_stays_within_its_size() {
         .flat_map(|ring| files(folder.path(), ring))
         .map(|path| fs::metadata(path).unwrap().size())
         .sum();
-    assert!(octets <= 600_000 && octets == recorder.statistics().octets, "{octets}");
+    assert!(octets <= 300_000 && octets == recorder.statistics().octets, "{octets}");
     let entries = all(folder.path(), Query::default());
     let deferred = all(folder.path(), Query { ended: Some(Ended::Deferred), ..Query::default() });
     assert_eq!(deferred.len(), 20, "none of them is lost");
@@ -325,6 +328,28 @@ fn an_address_is_erased_everywhere_and_everything_else_stays() {
 }
 
 #[test]
+fn a_file_of_version_1_is_still_read_and_erased_from() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("ledger")).unwrap();
+    let path = folder.path().join("ledger/plain-0000000002.wxl");
+    fs::write(path, include_bytes!("version-1.wxl")).unwrap();
+    let read = || all(folder.path(), Query::default());
+    let [entry] = &read()[..] else { panic!("{:?}", read()) };
+    let account = entry.account().unwrap();
+    assert!(entry.complete && account.connections[0].status == TlsStatus::Untrusted);
+    assert_eq!(entry.envelope().recipients[0].mailbox.as_str(), "u0x0@d0.bench.test");
+    assert_eq!(account.connections[0].host.as_ref().unwrap().as_str(), "mx0.d.bench.test");
+    let ledger = Ledger::open(&folder.path().join("ledger")).unwrap();
+    assert_eq!(ledger.erase("u0x0@d0.bench.test").unwrap().places, 1);
+    assert_eq!(read()[0].envelope().recipients[0].mailbox.as_str(), "****@d0.bench.test");
+    // Beside it, this program writes its own.
+    let recorder = Recorder::start(settings(folder.path())).unwrap();
+    tell(&recorder, &success(1));
+    recorder.shutdown();
+    assert_eq!(read().len(), 2);
+}
+
+#[test]
 fn redacted_addresses_are_found_by_those_who_know_them_and_can_be_erased() {
     let folder = tempfile::tempdir().unwrap();
     let recorder = Recorder::start(Settings { redact: true, ..settings(folder.path()) }).unwrap();
@@ -334,8 +359,9 @@ fn redacted_addresses_are_found_by_those_who_know_them_and_can_be_erased() {
     told.results[0].outcome = Outcome::Bounced(failure);
     tell(&recorder, &told);
     recorder.flush();
+    // What is packed, and what is not.
     let octets = fs::read(&files(folder.path(), "kept")[0]).unwrap();
-    let text = String::from_utf8_lossy(&octets);
+    let text = format!("{}{:?}", String::from_utf8_lossy(&octets), all(folder.path(), Query::default()));
     // What stands for a name may end as the name does.
     let told = |address: &str| {
         let names = |(at, _): (usize, &str)| !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric());

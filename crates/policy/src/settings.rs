@@ -106,6 +106,13 @@ impl Settings {
         }
     }
 
+    /// Whether a policy of this service is the same each time that it is looked up, until the tables change.
+    #[cfg(feature = "actor")]
+    pub(crate) fn is_steady(&self, service: &Service, tables: &dyn crate::Tables) -> bool {
+        self.client(service)
+            .is_ok_and(|client| client.policy_maps.iter().all(|table| tables.is_steady(table)))
+    }
+
     /// All services: the main ones of both protocols, and those with settings of their own.
     pub fn clients(&self) -> impl Iterator<Item = (Service, &ClientSettings)> {
         let main = [(Service::SMTP, &self.smtp), (Service::LMTP, &self.lmtp)];

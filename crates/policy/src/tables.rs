@@ -114,6 +114,15 @@ pub enum Step<'a, T> {
     Done(Result<T, PolicyError>),
 }
 
+/// How often tables that somebody else answers for, a server or a database, came to a bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Crowding {
+    /// Answers that were forgotten before their time.
+    pub forgotten: u64,
+    /// Questions that waited for others to be answered.
+    pub waited: u64,
+}
+
 /// The tables of a running configuration. Implemented in the crate `waxseal-config` over `waxseal-tables`, and by tests.
 pub trait Tables: Send + Sync {
     /// What `table` has for `key`. A table that is not configured is a [`TableAnswer::TempFail`].
@@ -125,4 +134,16 @@ pub trait Tables: Send + Sync {
 
     /// Changes whenever the content of any table did; what was decided under an older one is decided again.
     fn generation(&self) -> u64;
+
+    /// Whether what `table` says of a key stays the same for as long as the generation does, so that it need not be asked again. Who cannot promise
+    /// that does not.
+    fn is_steady(&self, table: &TableName) -> bool {
+        let _ = table;
+        false
+    }
+
+    /// How often those that somebody else answers for came to a bound.
+    fn crowding(&self) -> Crowding {
+        Crowding::default()
+    }
 }

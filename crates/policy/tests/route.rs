@@ -1,9 +1,14 @@
 //! transport(5): keys, their order, and what entries leave open.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
 use waxseal_policy::{
     ClientSettings, Origin, PolicyError, Route, RouteKind, RouteLookup, Settings, Step, TableAnswer,
-    TableName, Transport, check_transport,
+    TableName, Tables, Transport, check_transport, find_service, parse_hop,
 };
 use waxseal_types::{Domain, Mailbox, Protocol, Service};
 
@@ -265,4 +270,104 @@ fn a_transport_table_that_fails_parks_the_recipient() {
         (error.status().to_string().as_str(), error.reason.as_str()),
         ("4.3.5", "table t lookup error: gone")
     );
+}
+
+/// Tables with these entries.
+struct Entries(&'static [(&'static str, &'static str)]);
+
+impl Tables for Entries {
+    fn find<'a>(
+        &'a self,
+        table: &'a TableName,
+        key: &'a str,
+    ) -> Pin<Box<dyn Future<Output = TableAnswer> + Send + 'a>> {
+        let found = self.0.iter().find(|(known, _)| *known == key);
+        Box::pin(core::future::ready(match found {
+            None => TableAnswer::Absent,
+            Some((_, "fails")) => TableAnswer::TempFail("gone".into()),
+            Some((_, value)) => TableAnswer::Found {
+                value: (*value).into(),
+                origin: Origin::new(table.clone(), "transport:1", key),
+            },
+        }))
+    }
+
+    fn generation(&self) -> u64 {
+        0
+    }
+}
+
+/// Two services of master.cf beside the main ones.
+fn with_services() -> Settings {
+    let mut settings = settings();
+    for (name, protocol) in [("sealed", Protocol::Smtp), ("store", Protocol::Lmtp)] {
+        let service = Service::named(protocol, name);
+        settings.services.insert(service.clone(), ClientSettings::default());
+        settings.transports.insert(name.into(), Transport::Deliver(service));
+    }
+    settings
+}
+
+/// Nothing here waits.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
+        Poll::Pending => unreachable!("it waits"),
+    }
+}
+
+#[test]
+fn a_next_hop_has_the_service_that_mail_goes_there_by() {
+    let plain = with_services();
+    let sealed = Settings { default_transport: "sealed".into(), ..with_services() };
+    let relayed = Settings {
+        default_transport: "sealed".into(),
+        relayhost: vec!["[mx.relay.test]:587".parse().unwrap()],
+        ..with_services()
+    };
+    let entries = Entries(&[
+        ("partner.test", "sealed:"),
+        ("moved.test", "sealed:[mx.moved.test]"),
+        ("broken.test", "fails"),
+        ("refused.test", "error:no"),
+    ]);
+    for (settings, nexthop, expected) in [
+        (&plain, "partner.test", "sealed partner.test"),
+        (&plain, "other.test", "smtp other.test"),
+        (&plain, "[mx.moved.test]", "smtp [mx.moved.test]"),
+        (&plain, "refused.test", "smtp refused.test"),
+        (&plain, "broken.test", "4.3.5 table t lookup error: gone"),
+        (&sealed, "other.test", "sealed other.test"),
+        (&sealed, "[192.0.2.1]:25", "sealed [192.0.2.1]:25"),
+        (&relayed, "[mx.relay.test]:587", "sealed [mx.relay.test]:587"),
+    ] {
+        let found = at_once(find_service(settings, &entries, &nexthop.parse().unwrap()));
+        assert_eq!(shown(found), expected, "{nexthop}");
+    }
+    let all = Entries(&[("*", "store:[127.0.0.1]:24")]);
+    let found = at_once(find_service(&plain, &all, &"[127.0.0.1]:24".parse().unwrap()));
+    assert_eq!(shown(found), "store [127.0.0.1]:24");
+}
+
+#[test]
+fn a_next_hop_can_be_named_with_its_transport() {
+    let settings = with_services();
+    for (text, expected) in [
+        ("example.com", Ok((None, "example.com"))),
+        ("[mx.example.com]:587", Ok((None, "[mx.example.com]:587"))),
+        ("sealed:example.com", Ok((Some("sealed"), "example.com"))),
+        ("sealed:[192.0.2.1]:2525", Ok((Some("sealed"), "[192.0.2.1]:2525"))),
+        ("relay:25", Ok((None, "relay:25"))),
+        ("unix:/run/lmtp", Ok((Some("lmtp"), "unix:/run/lmtp"))),
+        ("store:unix:/run/lmtp", Ok((Some("store"), "unix:/run/lmtp"))),
+        ("sealed:unix:/run/lmtp", Err(())),
+        ("unknown:example.com", Err(())),
+        ("sealed:", Err(())),
+        ("", Err(())),
+    ] {
+        let found = parse_hop(&settings, text);
+        let found =
+            found.as_ref().map(|(service, hop)| (service.as_ref().map(Service::as_str), hop.as_str()));
+        assert_eq!(found.map_err(|_| ()), expected, "{text}");
+    }
 }

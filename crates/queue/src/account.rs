@@ -239,6 +239,12 @@ impl Failure {
 }
 
 impl Account {
+    /// Whether servers have taken it for all of its recipients: nothing of it is tried again.
+    #[must_use]
+    pub fn is_delivered(&self) -> bool {
+        self.results.iter().all(|result| matches!(result.outcome, Outcome::Delivered { .. }))
+    }
+
     /// With what was refused for good deferred instead (postconf(5) `soft_bounce`).
     pub fn soften(&mut self) {
         for result in &mut self.results {

@@ -223,14 +223,14 @@ fn human(text: &mut String, settings: &Settings, envelope: &Envelope, reports: &
     let _ = write!(text, "This is the mail system at host {}.\r\n\r\n", settings.hostname);
     let opening = match worst(reports) {
         Action::Failed => {
-            "could not be delivered to one or more\r\nrecipients. What was tried and what failed stands below; the message is returned."
+            "could not be delivered to one or more recipients, and is not tried again.\r\nWhat was tried and what failed stands below; the message is returned."
         }
         Action::Delayed => {
-            "has not been delivered yet to one or more\r\nrecipients. It is tried again; you do not need to send it once more."
+            "has not been delivered yet to one or more recipients. It stays here and is\r\ntried again: you do not need to send it once more."
         }
         Action::Relayed => "was handed on.",
     };
-    let _ = write!(text, "Your message of {} {opening}\r\n\r\n", envelope.arrived.rfc5322());
+    let _ = write!(text, "Your message of {}\r\n{opening}\r\n\r\n", envelope.arrived.rfc5322());
     for report in reports {
         let Some(recipient) = envelope.recipients.get(report.index) else { continue };
         let line = match report.action {
@@ -263,7 +263,10 @@ fn help(text: &mut String, report: &Report) {
         text.push_str("\r\n");
     }
     if let Some(next) = report.next_attempt {
-        let end = report.retry_until.map(|end| format!(", and until {}", end.rfc5322())).unwrap_or_default();
+        let end = report
+            .retry_until
+            .map(|end| format!("; the last ones are made until {}", end.rfc5322()))
+            .unwrap_or_default();
         wrap(text, &format!("The next attempt is at {}{end}.", next.rfc5322()));
         text.push_str("\r\n");
     }
@@ -360,6 +363,8 @@ fn returned(text: &mut String, settings: &Settings, boundary: &str, about: (&Env
         original.windows(4).position(|four| four == b"\r\n\r\n").map_or(original.len(), |at| at + 2);
     // RFC 3461 §4.3: RET is about failures; the sender of a message that is under way has it still.
     let whole = original.len() <= settings.bounce_size_limit
+        // Of a large text only the beginning is at hand.
+        && original.len() as u64 >= envelope.size
         && envelope.ret != Some(Ret::Headers)
         && action != Action::Delayed;
     // Text that is not UTF-8 cannot be carried in one piece with ours; its header is enough to know it by.

@@ -252,6 +252,10 @@ pub fn stage_failed(peer: &Peer, stage: Stage, cause: &Cause) -> (Failure, Conse
         Cause::NotOffered => {
             (Trouble::NoStarttls, soft(7, 4), format!("TLS is required, but was not offered by host {peer}"))
         }
+        // RFC 3463 §3.4, X.3.0: a fault of ours, which no other host mends.
+        Cause::Text(_) => {
+            return (failure(Trouble::Service, soft(3, 0), cause.to_string()), Consequence::Defer);
+        }
         Cause::LoopsToSelf => return (loops_to_self(&peer.host), Consequence::Bounce),
     };
     // After the final dot the server may have taken the message: nobody else gets it in this attempt (RFC 5321 §4.5.3.2.6).

@@ -17,21 +17,25 @@ pub trait Services {
 }
 
 /// Runs a plan to its end.
-pub async fn drive(
-    mut plan: Plan,
+pub fn drive(
+    plan: Plan,
     services: &impl Services,
     clock: impl Fn() -> UnixTime,
-) -> (Box<Account>, Feedback) {
-    let mut session = None;
-    loop {
-        match plan.poll(clock()) {
-            Step::Ask(ask) => {
-                let answer = services.answer(ask, &mut session).await;
-                plan.answer(answer, clock());
-            }
-            Step::Done => {
-                let feedback = plan.feedback();
-                return (plan.into_account(clock()), feedback);
+) -> impl Future<Output = (Box<Account>, Feedback)> {
+    // A future has room for its arguments and once more for what becomes of them: of the plan it gets a pointer.
+    let mut plan = Box::new(plan);
+    async move {
+        let mut session = None;
+        loop {
+            match plan.poll(clock()) {
+                Step::Ask(ask) => {
+                    let answer = services.answer(ask, &mut session).await;
+                    plan.answer(answer, clock());
+                }
+                Step::Done => {
+                    let feedback = plan.feedback();
+                    return (plan.into_account(clock()), feedback);
+                }
             }
         }
     }

@@ -56,7 +56,7 @@ pub use account::{
 pub use ask::{Answer, Ask, Release, TrustAnswer};
 pub use certificates::CertificateFact;
 pub use drive::{Direct, Services, drive};
-pub use limits::{DestinationLimits, client_quota, destination_keys};
+pub use limits::{DestinationLimits, FeedbackAmount, TransportLimits, client_quota, destination_keys};
 pub use plan::{Downgrade, Order, Plan, Step};
 pub use rehearsal::{Outset, Rehearsed, Way, rehearse};
 pub use restart::Restart;

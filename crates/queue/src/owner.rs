@@ -31,6 +31,7 @@ use delays::delayed;
 pub use orders::{Place, Remains};
 pub use part::Part;
 use rest::Dormitory;
+pub use rest::{Lying, Way};
 use results::{settled, stored};
 pub use unrouted::Unrouted;
 
@@ -82,7 +83,7 @@ pub struct Message {
 /// What follows from the end of an attempt.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// Marks for the spool.
+    /// Marks for the spool; none where the message leaves it.
     pub results: Vec<RecipientResult>,
     /// The part is tried again then.
     pub retry: Option<(Job, UnixTime)>,
@@ -119,6 +120,15 @@ impl Owner {
         }
         self.messages.insert(id, Message { fresh, parts, reports, gathering, warned: Vec::new() });
         self.lay(id);
+    }
+
+    /// Takes a message that only waits.
+    pub fn take_lying(&mut self, lying: &Lying) {
+        self.forget(lying.id);
+        if lying.is_held() {
+            *self.holds.entry(lying.way.destination.clone()).or_default() += 1;
+        }
+        self.resting.take(lying);
     }
 
     /// The message, whether it rests or not.
@@ -275,7 +285,7 @@ impl Owner {
                     attempts: part.attempts,
                     next_attempt: if state.is_final() { UnixTime::default() } else { due },
                     first_failure: part.first_failure,
-                    last: Some(stored(account, result, now)),
+                    last: None,
                 },
             });
         }
@@ -289,8 +299,13 @@ impl Owner {
         message.close(&mut effects, settings, now);
         self.held -= before - message.held();
         if effects.finished {
+            // Its end is all that is written of it.
+            effects.results.clear();
             self.forget(job.id);
         } else {
+            for (stored_as, result) in effects.results.iter_mut().zip(&account.results) {
+                stored_as.progress.last = Some(stored(account, result, now));
+            }
             self.lay(job.id);
         }
         effects
@@ -347,25 +362,13 @@ impl Message {
 
 #[cfg(test)]
 mod tests {
-    use waxseal_types::{BodyKind, TraceContext};
 
     use super::*;
 
     fn fresh(id: u64, octets: usize) -> Option<Fresh> {
         let envelope = Envelope {
-            id: QueueId::from_u64(id),
-            arrived: UnixTime::from_secs(1),
-            sender: None,
-            recipients: Vec::new(),
-            body: BodyKind::SevenBit,
-            smtputf8: false,
-            envelope_id: None,
-            ret: None,
             size: octets as u64,
-            leading_dots: false,
-            message_id: None,
-            client: "test".into(),
-            trace: TraceContext::default(),
+            ..Envelope::empty(QueueId::from_u64(id), UnixTime::from_secs(1), "test")
         };
         Some((Arc::new(envelope), vec![0; octets].into()))
     }

@@ -4,11 +4,9 @@ use std::{cell::RefCell, sync::Arc};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use waxseal_policy::{PolicyError, Route, RouteKind, find_route};
+use waxseal_policy::{PolicyError, Route, RouteKind, find_route, find_service, parse_hop};
 use waxseal_transport::{OpenRequest, Session, TlsUse};
-use waxseal_types::{
-    BodyKind, Envelope, Mailbox, NextHop, QueueId, Recipient, Service, TraceContext, UnixTime,
-};
+use waxseal_types::{Envelope, Mailbox, NextHop, QueueId, Recipient, UnixTime};
 
 use crate::{
     Account, Answer, Ask, Destination, Direct, Order, Plan, RecipientResult, Services, Settings, advice,
@@ -38,15 +36,20 @@ pub enum Outset {
 }
 
 impl Outset {
-    /// The route for an address; or, for anything else, the next hop that it is.
+    /// The route for an address; or, for anything else, the next hop that it is, by the service that mail goes there by, or by that which is named
+    /// (`relay:example.com`).
     ///
     /// # Errors
     /// It is neither; in words.
     pub async fn of(services: &Direct, target: &str) -> Result<Self, String> {
         if !target.contains('@') {
-            let nexthop: NextHop = target.parse().map_err(|error| format!("{error}"))?;
+            let (service, nexthop) = parse_hop(&services.policy, target)?;
             let recipient = Mailbox::new("postmaster").map_err(|error| error.to_string())?;
-            let destination = Destination { service: Service::SMTP, nexthop };
+            let Some(service) = service else {
+                let found = find_service(&services.policy, &*services.tables, &nexthop).await;
+                return Ok(Self::routed(recipient, found));
+            };
+            let destination = Destination { service, nexthop };
             return Ok(Self::Goes(Way { recipient, destination, alternatives: Vec::new(), origin: None }));
         }
         let recipient = Mailbox::new(target).map_err(|error| error.to_string())?;
@@ -165,7 +168,7 @@ pub async fn rehearse(
         alternatives: way.alternatives.clone(),
         envelope: Arc::new(envelope(&way.recipient, now)),
         recipients: vec![0],
-        body: Bytes::new(),
+        body: Bytes::new().into(),
         attempt: 1,
         seed: now.as_micros(),
         rehearsal: true,
@@ -179,19 +182,9 @@ pub async fn rehearse(
 /// Of a message that there is not.
 fn envelope(recipient: &Mailbox, now: UnixTime) -> Envelope {
     Envelope {
-        id: QueueId::from_u64(now.as_micros()),
-        arrived: now,
-        sender: None,
         recipients: vec![Recipient { mailbox: recipient.clone(), notify: None, original: None }],
-        body: BodyKind::SevenBit,
         // RFC 6531 §3.4: an address with other characters than ASCII needs it.
         smtputf8: !recipient.is_ascii(),
-        envelope_id: None,
-        ret: None,
-        size: 0,
-        leading_dots: false,
-        message_id: None,
-        client: "local".into(),
-        trace: TraceContext::default(),
+        ..Envelope::empty(QueueId::from_u64(now.as_micros()), now, "local")
     }
 }

@@ -1,7 +1,7 @@
 //! Splits a message into parts by the routes of its recipients. Pure.
 
 use waxseal_policy::{Route, RouteKind};
-use waxseal_types::NextHop;
+use waxseal_types::{NextHop, Service};
 
 use crate::{Destination, Trouble, account::Failure};
 
@@ -38,17 +38,20 @@ pub struct RoutedPart {
     pub recipients: Vec<usize>,
 }
 
-/// Groups recipients by their routes; at most `limit` in one part (postconf(5) default_destination_recipient_limit).
+/// Groups recipients by their routes; at most `limit` of its service in one part (postconf(5) transport_destination_recipient_limit).
 #[must_use]
-pub fn split(routes: impl IntoIterator<Item = (usize, Result<Route, Failure>)>, limit: usize) -> Routed {
+pub fn split(
+    routes: impl IntoIterator<Item = (usize, Result<Route, Failure>)>,
+    limit: impl Fn(&Service) -> usize,
+) -> Routed {
     let mut routed = Routed::default();
     for (index, route) in routes {
         match route.map(|route| route.kind) {
             Ok(RouteKind::Deliver { service, nexthop, alternatives }) => {
                 let destination = Destination { service, nexthop };
-                let room = |part: &&mut RoutedPart| {
-                    part.destination == destination && part.recipients.len() < limit.max(1)
-                };
+                let limit = limit(&destination.service).max(1);
+                let room =
+                    |part: &&mut RoutedPart| part.destination == destination && part.recipients.len() < limit;
                 match routed.parts.iter_mut().rev().find(room) {
                     Some(part) => part.recipients.push(index),
                     None => {

@@ -6,7 +6,7 @@ use waxseal_dns::Families;
 use waxseal_policy::TableName;
 use waxseal_types::{Domain, Envelope, Protocol, Service};
 
-use crate::levers::Levers;
+use crate::{FeedbackAmount, TransportLimits, levers::Levers};
 
 /// More threads than this would wait for the manager.
 const MOST_THREADS: usize = 64;
@@ -32,6 +32,14 @@ pub struct Settings {
     pub destination_rate_delay: Duration,
     /// Recipients in one transaction (`default_destination_recipient_limit`).
     pub destination_recipient_limit: usize,
+    /// How much a delivery opens a destination's window (`default_destination_concurrency_positive_feedback`).
+    pub destination_positive_feedback: FeedbackAmount,
+    /// How much a failed connection closes it (`default_destination_concurrency_negative_feedback`).
+    pub destination_negative_feedback: FeedbackAmount,
+    /// Cohorts that fail before a destination is dead; 0 is never (`default_destination_concurrency_failed_cohort_limit`).
+    pub destination_failed_cohort_limit: u32,
+    /// What transports have instead of all of these (`transport_destination_...`).
+    pub transport_limits: BTreeMap<Service, TransportLimits>,
     /// What single destinations may have: tables that are asked for [`crate::destination_keys`], with [`crate::DestinationLimits`] in them.
     pub destination_limits: Vec<TableName>,
     /// What single clients may have: tables that are asked for the client and for `*`, with a [`crate::client_quota`] in them.
@@ -105,12 +113,40 @@ impl Settings {
         }
     }
 
-    /// How many threads deliveries have for themselves. One core is the manager's and one the intake's; where no more are there, the
-    /// manager's thread delivers.
+    /// What a destination may have that mail goes to by `service`, where no table says otherwise.
+    #[must_use]
+    pub fn limits(&self, service: &Service) -> TransportLimits {
+        self.transport_limits.get(service).copied().unwrap_or_else(|| self.limits_of_all())
+    }
+
+    /// The same for transports that have none of their own.
+    #[must_use]
+    pub const fn limits_of_all(&self) -> TransportLimits {
+        TransportLimits {
+            concurrency: self.destination_concurrency_limit,
+            initial: self.initial_destination_concurrency,
+            rate_delay: self.destination_rate_delay,
+            recipients: self.destination_recipient_limit,
+            positive: self.destination_positive_feedback,
+            negative: self.destination_negative_feedback,
+            failed_cohorts: self.destination_failed_cohort_limit,
+        }
+    }
+
+    /// Recipients that a part of a message may have when it is routed. Where a table has a say, its word comes later, and the part is divided when it is
+    /// to be delivered.
+    #[must_use]
+    pub fn recipients_of_part(&self, service: &Service) -> usize {
+        if self.destination_limits.is_empty() { self.limits(service).recipients.max(1) } else { usize::MAX }
+    }
+
+    /// How many threads deliveries have for themselves. One core is the manager's and a quarter of all, at least one, the intake's; where no more are
+    /// there, the manager's thread delivers.
     #[must_use]
     pub fn threads_for_deliveries(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        self.delivery_threads.unwrap_or_else(|| cores().saturating_sub(2)).min(MOST_THREADS)
+        let spare = || cores().saturating_sub(1 + (cores() / 4).max(1));
+        self.delivery_threads.unwrap_or_else(spare).min(MOST_THREADS)
     }
 
     /// How long a message may stay in the queue.
@@ -132,6 +168,10 @@ impl Default for Settings {
             initial_destination_concurrency: 5,
             destination_rate_delay: Duration::ZERO,
             destination_recipient_limit: 50,
+            destination_positive_feedback: FeedbackAmount::ONE,
+            destination_negative_feedback: FeedbackAmount::ONE,
+            destination_failed_cohort_limit: 1,
+            transport_limits: BTreeMap::new(),
             destination_limits: Vec::new(),
             client_quotas: Vec::new(),
             delivery_threads: None,

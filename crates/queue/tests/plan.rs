@@ -19,8 +19,8 @@ use waxseal_transport::{
     StarttlsOutcome, TlsUse,
 };
 use waxseal_types::{
-    BodyKind, ConnectionId, DnsAnswer, DnsFailure, DnsFailureKind, Domain, Envelope, Lookup, MxHost, Proof,
-    QueueId, Recipient, RecordKind, Reply, Service, TlsFacts, TlsLevel, Tlsa, TraceContext, UnixTime,
+    ConnectionId, DnsAnswer, DnsFailure, DnsFailureKind, Domain, Envelope, Lookup, MxHost, Proof, QueueId,
+    Recipient, RecordKind, Reply, Service, TlsFacts, TlsLevel, Tlsa, UnixTime,
 };
 
 const ARRIVED: UnixTime = UnixTime::from_secs(1_795_249_800);
@@ -253,7 +253,7 @@ impl World {
             alternatives: self.alternatives.clone(),
             envelope: Arc::new(envelope(recipients)),
             recipients: (0..recipients).collect(),
-            body: bytes::Bytes::from_static(b"Subject: x\r\n\r\nx\r\n"),
+            body: bytes::Bytes::from_static(b"Subject: x\r\n\r\nx\r\n").into(),
             attempt: 1,
             seed: 1,
             rehearsal: false,
@@ -299,19 +299,10 @@ fn envelope(recipients: usize) -> Envelope {
     let recipient =
         |n| Recipient { mailbox: format!("r{n}@example.com").parse().unwrap(), notify: None, original: None };
     Envelope {
-        id: QueueId::from_u64(1),
-        arrived: ARRIVED,
         sender: Some("s@example.org".parse().unwrap()),
         recipients: (0..recipients).map(recipient).collect(),
-        body: BodyKind::SevenBit,
-        smtputf8: false,
-        envelope_id: None,
-        ret: None,
         size: 17,
-        leading_dots: false,
-        message_id: None,
-        client: "test".into(),
-        trace: TraceContext::default(),
+        ..Envelope::empty(QueueId::from_u64(1), ARRIVED, "test")
     }
 }
 

@@ -35,6 +35,21 @@ pub struct Gate {
 /// DER, leaf first; one for each kind of key.
 type Chains<'a> = &'a [&'a [Vec<u8>]];
 
+/// Where a server's certificate meets TLSA records.
+#[derive(Debug, Clone, Copy)]
+pub struct Doors<'a> {
+    /// Known to be served there: any set that does not fit stands in the way.
+    pub known: &'a [Place],
+    /// Names of the certificates themselves. Another server may answer to them, with another key: a set counts that the old chains fit.
+    pub named: &'a [Place],
+}
+
+impl<'a> Doors<'a> {
+    fn all(self) -> impl Iterator<Item = &'a Place> {
+        self.known.iter().chain(self.named)
+    }
+}
+
 /// What is in the file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Kept {
@@ -90,27 +105,32 @@ impl Gate {
         shortest.map_or(*LOOKS.start(), |ttl| ttl / 2).clamp(*LOOKS.start(), *LOOKS.end())
     }
 
-    /// Whether every client would take each of the `new` chains at each place, whatever it holds.
+    /// Whether every client would take each of the `new` chains at each door, whatever it holds.
     ///
     /// # Errors
     /// [`Error::OutOfOrder`] says which clients would not, and until when; [`Error::Unknown`] that nobody knows.
     pub async fn may_switch(
         &self,
-        places: &[Place],
+        doors: Doors<'_>,
         old: &[&[Vec<u8>]],
         new: &[&[Vec<u8>]],
     ) -> Result<(), Error> {
         let leaves: Vec<Vec<u8>> = new.iter().filter_map(|chain| chain.first().cloned()).collect();
-        if let Some(why) = self.lately(&leaves, self.pause(places).min(LONGEST)) {
+        if let Some(why) = self.lately(&leaves, self.pause(doors.known).min(LONGEST)) {
             return Err(Error::OutOfOrder(why));
         }
         let mut verdict = Ok(());
-        for place in places {
+        for place in doors.all() {
             verdict = verdict.and(self.look(place).await.map(|_| ()));
         }
         let mut kept = self.lock();
-        let judged =
-            |_| places.iter().try_for_each(|place| judge(&kept.memory, place, (old, new), &Moment::now()));
+        let now = Moment::now();
+        let judged = |_| {
+            let known = doors.known.iter().map(|place| (place, false));
+            known
+                .chain(doors.named.iter().map(|place| (place, true)))
+                .try_for_each(|door| judge(&kept.memory, door, (old, new), &now))
+        };
         let verdict = verdict.and_then(judged);
         kept.refused = verdict.as_ref().err().map(ToString::to_string);
         self.save(&kept);
@@ -137,15 +157,17 @@ impl Gate {
     }
 }
 
-/// The verdict on one place.
+/// The verdict on one place; of a place that may be another server's, by what the old chains fit.
 fn judge(
     memory: &Memory,
-    place: &Place,
+    (place, may_be_foreign): (&Place, bool),
     (old, new): (Chains<'_>, Chains<'_>),
     now: &Moment,
 ) -> Result<(), Error> {
     let mut binds = false;
-    for holding in memory.held(place, Patience::Ttl, now) {
+    let is_ours =
+        |set| !may_be_foreign || old.iter().all(|chain| covers(set, place, chain, now.wall).is_ok());
+    for holding in memory.held(place, Patience::Ttl, now).filter(|holding| is_ours(holding.set)) {
         binds |= !holding.set.is_empty();
         for chain in new {
             let Err(why) = covers(holding.set, place, chain, now.wall) else { continue };
@@ -218,24 +240,47 @@ mod tests {
         type Looks<'a> = &'a [(u64, &'a [&'a RecordSet])];
         let table: [(&str, Looks<'_>, u64, Chains<'_>, bool); 12] = [
             ("the new key is not published", &[(0, &[&leaf(&old)])], 100, &[&new], false),
-            ("both are, and have been for a TTL", &[(0, &[&leaf(&old)]), (10, &[&both])], 70, &[&new], true),
-            ("a client may hold the old set", &[(0, &[&leaf(&old)]), (10, &[&both])], 69, &[&new], false),
+            ("both are, and have been for a TTL", &[(0, &[&leaf(&old)]), (10, &[&both])], 76, &[&new], true),
+            ("a client may hold the old set", &[(0, &[&leaf(&old)]), (10, &[&both])], 75, &[&new], false),
             ("one server lags", &[(0, &[&both, &leaf(&old)])], 100, &[&new], false),
-            ("nobody looked for a TTL", &[(0, &[&both])], 59, &[&new], false),
+            ("nobody looked for a TTL", &[(0, &[&both])], 65, &[&new], false),
             ("the same key needs no past", &[(0, &[&leaf(&old)])], 0, &[&old], true),
             ("there are no records", &[(0, &[&none])], 0, &[&new], true),
-            ("the issuer stays, and is served", &[(0, &[&issuer])], 60, &[&new], true),
+            ("the issuer stays, and is served", &[(0, &[&issuer])], 66, &[&new], true),
             ("the issuer stays, and is not served", &[(0, &[&issuer])], 60, &[&bare], false),
             ("another issuer", &[(0, &[&issuer])], 60, &[&foreign], false),
             ("one of two kinds of keys is not covered", &[(0, &[&both])], 60, &[&new, &rsa], false),
-            ("both kinds are", &[(0, &[&leaf(&new).with(&leaf(&rsa))])], 60, &[&new, &rsa], true),
+            ("both kinds are", &[(0, &[&leaf(&new).with(&leaf(&rsa))])], 66, &[&new, &rsa], true),
         ];
         for (case, looks, secs, chains, allowed) in table {
             let mut memory = Memory::start(&at(0));
             for (secs, sets) in looks {
                 memory.see(&place, &sight(sets), &at(*secs));
             }
-            let verdict = judge(&memory, &place, (&[&old], chains), &at(secs));
+            let verdict = judge(&memory, (&place, false), (&[&old], chains), &at(secs));
+            assert_eq!(verdict.is_ok(), allowed, "{case}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn at_a_name_that_only_the_certificate_has_a_set_counts_that_the_old_chain_fits() {
+        let place: Place = "www.example.org".parse().unwrap();
+        let [old, new, foreign] = [(); 3].map(|()| {
+            let authority = Authority::new("one").unwrap();
+            vec![authority.leaf(&["www.example.org"]).issue().unwrap().der().to_vec()]
+        });
+        let leaf = |chain: &[Vec<u8>]| RecordSet::new(cover::leaf_record(&chain[0], &RecordSet::default()));
+        let table: [(&str, RecordSet, Chains<'_>, bool); 5] = [
+            ("another server's records", leaf(&foreign), &[&old], true),
+            ("our records, without the new key", leaf(&old), &[&old], false),
+            ("our records, with it", leaf(&old).with(&leaf(&new)), &[&old], true),
+            ("no records", RecordSet::default(), &[&old], true),
+            ("nothing was served before that could tell whose they are", leaf(&foreign), &[], false),
+        ];
+        for (case, set, old, allowed) in table {
+            let mut memory = Memory::start(&at(0));
+            memory.see(&place, &sight(&[&set]), &at(0));
+            let verdict = judge(&memory, (&place, true), (old, &[&new]), &at(100));
             assert_eq!(verdict.is_ok(), allowed, "{case}: {verdict:?}");
         }
     }

@@ -72,7 +72,13 @@ fn stage(folder: &Folder, key: Option<&Path>, chain: &Path) -> Result<(), Error>
     // A copy of a key does not stay.
     let _ = fs::remove_file(&trial);
     checked.map_err(|error| match error {
-        Error::File { problem, .. } => Error::file(chain, problem),
+        // The trial is nobody's business.
+        Error::File { problem, .. } => {
+            let shown = trial.display().to_string();
+            let problem = problem.replace(&format!("{shown}: "), "").replace(&shown, "it");
+            let remedy = if key.is_none() { "; a key in a file of its own is named with --key" } else { "" };
+            Error::file(chain, problem + remedy)
+        }
         other => other,
     })?;
     replace(&folder.next_file(), text.as_bytes(), None)

@@ -31,9 +31,9 @@
 //! memory.see(&place, &serves(1), &at(0));
 //! memory.see(&place, &serves(2), &at(100));
 //!
-//! // Until a TTL after nobody served it any more, a client may hold the first set.
-//! assert_eq!(memory.held(&place, Patience::Ttl, &at(159)).count(), 2);
-//! assert_eq!(memory.held(&place, Patience::Ttl, &at(160)).count(), 1);
+//! // Until a TTL after nobody served it any more, and a tenth of it as a margin, a client may hold the first set.
+//! assert_eq!(memory.held(&place, Patience::Ttl, &at(165)).count(), 2);
+//! assert_eq!(memory.held(&place, Patience::Ttl, &at(166)).count(), 1);
 //! # Ok::<(), String>(())
 //! ```
 
@@ -49,6 +49,7 @@ mod key;
 mod lookup;
 mod memory;
 mod place;
+mod ready;
 mod real;
 mod records;
 mod state;
@@ -59,12 +60,13 @@ pub use clock::{Clock, Moment};
 pub use cover::{covers, issuer_record, leaf_record, matching};
 pub use drive::{Limit, Standing, USUAL_TTL, advance, begin, changes, finish, look, switch, undo};
 pub use error::Error;
-pub use gate::{Gate, refusal};
+pub use gate::{Doors, Gate, refusal};
 pub use keep::Folder;
 pub use key::{NewKey, Source, prepare, read_chain};
 pub use lookup::Lookups;
 pub use memory::{Holding, Memory, Patience, Served, Sight};
 pub use place::Place;
+pub use ready::check_ready;
 pub use real::{Probe, Real, address, read_key};
 pub use records::RecordSet;
 pub use state::{Hindrance, Phase, Publisher, Records, Rollover, Route, Target, UnixTimeText};

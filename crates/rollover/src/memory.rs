@@ -12,6 +12,16 @@ use crate::{
 
 /// Sets that are remembered; a rollover makes three for each place. Whoever sees more of them looks at something that is no mail server.
 const MAX_HELD: usize = 1000;
+/// Places that are remembered. Of one that is forgotten nothing is known any more, which makes the gate stricter and not milder.
+const MAX_PLACES: usize = 2000;
+/// What a wait is longer than the TTL: a tenth of it, within these bounds. A query may have been under way while the servers were asked, a
+/// TTL is counted in whole seconds by a clock that is not ours, and whoever looked at the last moment has yet to connect.
+const MARGIN: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
+
+/// How long an answer counts that clients may keep for `ttl`. What must not be kept (RFC 1035 §3.2.1) is used all the same by who is just about to.
+fn life(ttl: Duration) -> u64 {
+    micros(ttl + (ttl / 10).clamp(*MARGIN.start(), *MARGIN.end()))
+}
 
 /// What all servers said of one place, at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +57,7 @@ struct Watched {
     since: u64,
     /// When it was last looked at.
     seen: u64,
-    /// The longest that any of its answers could be kept.
+    /// The longest TTL of its answers.
     longest: u64,
     held: Vec<Held>,
 }
@@ -110,6 +120,10 @@ impl Memory {
         let time = micros(self.clock.advance(now));
         let known = self.places.iter().position(|known| known.place == *place);
         let at = known.unwrap_or_else(|| {
+            if self.places.len() >= MAX_PLACES {
+                let oldest = (0..self.places.len()).min_by_key(|at| self.places[*at].seen);
+                oldest.map(|at| self.places.swap_remove(at));
+            }
             let fresh =
                 Watched { place: place.clone(), since: time, seen: time, longest: 0, held: Vec::new() };
             self.places.push(fresh);
@@ -119,7 +133,7 @@ impl Memory {
         watched.seen = time;
         for held in &mut watched.held {
             if !held.servers.is_empty() {
-                held.until = held.until.max(time.saturating_add(held.ttl));
+                held.until = held.until.max(time.saturating_add(life(Duration::from_micros(held.ttl))));
                 held.servers.clear();
             }
         }
@@ -171,7 +185,8 @@ impl Memory {
     pub fn is_complete(&self, place: &Place, now: &Moment) -> (bool, Duration) {
         let time = micros(self.time(now));
         let watched = self.places.iter().find(|watched| watched.place == *place);
-        let from = watched.map_or(u64::MAX, |watched| watched.since.saturating_add(watched.longest));
+        let longest = |watched: &Watched| life(Duration::from_micros(watched.longest));
+        let from = watched.map_or(u64::MAX, |watched| watched.since.saturating_add(longest(watched)));
         (time >= from, Duration::from_micros(from))
     }
 }
@@ -192,7 +207,7 @@ impl Watched {
         };
         held.servers.push(served.server.clone());
         held.ttl = held.ttl.max(ttl);
-        held.until = held.until.max(time.saturating_add(ttl));
+        held.until = held.until.max(time.saturating_add(life(served.ttl)));
         held.signed = held.signed.max(signed);
     }
 }
@@ -226,15 +241,15 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_held_for_its_ttl_from_the_look_that_missed_it_first() {
+    fn a_set_is_held_for_its_ttl_and_a_margin_from_the_look_that_missed_it_first() {
         let place: Place = "mx.example.org".parse().unwrap();
         let mut memory = Memory::start(&at(0));
         let held = |memory: &Memory, patience, secs| -> Vec<RecordSet> {
             memory.held(&place, patience, &at(secs)).map(|holding| holding.set.clone()).collect()
         };
         memory.see(&place, &sight(&[(&[1], 60), (&[1], 60)]), &at(0));
-        assert_eq!(memory.is_complete(&place, &at(59)), (false, Duration::from_secs(60)));
-        assert!(memory.is_complete(&place, &at(60)).0);
+        assert_eq!(memory.is_complete(&place, &at(65)), (false, Duration::from_secs(66)));
+        assert!(memory.is_complete(&place, &at(66)).0);
         // While it is served it counts, however long ago anybody looked.
         assert_eq!(held(&memory, Patience::Ttl, 500), [set(&[1])]);
         // One server lags.
@@ -242,8 +257,8 @@ mod tests {
         assert_eq!(held(&memory, Patience::Ttl, 600), [set(&[1]), set(&[1, 2])]);
         memory.see(&place, &sight(&[(&[1, 2], 30), (&[1, 2], 30)]), &at(110));
         // It may have been fetched at second 110 less a moment.
-        assert_eq!(held(&memory, Patience::Ttl, 169), [set(&[1]), set(&[1, 2])]);
-        assert_eq!(held(&memory, Patience::Ttl, 170), [set(&[1, 2])]);
+        assert_eq!(held(&memory, Patience::Ttl, 175), [set(&[1]), set(&[1, 2])]);
+        assert_eq!(held(&memory, Patience::Ttl, 176), [set(&[1, 2])]);
         assert_eq!(held(&memory, Patience::Signatures, 999), [set(&[1]), set(&[1, 2])]);
         assert_eq!(held(&memory, Patience::Signatures, 1000), [set(&[1, 2])]);
         // What was forgotten by clients is forgotten here.
@@ -257,9 +272,32 @@ mod tests {
         let mut memory = Memory::start(&at(0));
         memory.see(&place, &sight(&[(&[], 20)]), &at(0));
         memory.see(&place, &sight(&[(&[1], 60)]), &at(5));
-        assert!(memory.held(&place, Patience::Ttl, &at(24)).any(|holding| holding.set.is_empty()));
-        assert!(!memory.held(&place, Patience::Ttl, &at(25)).any(|holding| holding.set.is_empty()));
+        assert!(memory.held(&place, Patience::Ttl, &at(26)).any(|holding| holding.set.is_empty()));
+        assert!(!memory.held(&place, Patience::Ttl, &at(27)).any(|holding| holding.set.is_empty()));
         let kept = serde_json::to_string(&memory).unwrap();
         assert_eq!(serde_json::from_str::<Memory>(&kept).unwrap(), memory);
+    }
+
+    #[test]
+    fn the_margin_is_a_tenth_within_bounds() {
+        for (ttl, life_of_it) in [(0, 1.0), (2, 3.0), (60, 66.0), (600, 660.0), (86_400, 86_460.0)] {
+            assert_eq!(life(Duration::from_secs(ttl)), micros(Duration::from_secs_f64(life_of_it)));
+        }
+    }
+
+    #[test]
+    fn places_have_a_limit_and_a_forgotten_one_is_one_that_nobody_looked_at() {
+        let mut memory = Memory::start(&at(0));
+        let place = |number: usize| -> Place { format!("mx{number}.example.org").parse().unwrap() };
+        for number in 0..=MAX_PLACES {
+            memory.see(&place(number), &sight(&[(&[1], 60)]), &at(number as u64));
+        }
+        assert_eq!(memory.places.len(), MAX_PLACES);
+        let later = at(10_000);
+        assert!(
+            !memory.is_complete(&place(0), &later).0,
+            "it was the first to be looked at, and is forgotten"
+        );
+        assert!(memory.is_complete(&place(1), &later).0 && memory.is_complete(&place(MAX_PLACES), &later).0);
     }
 }

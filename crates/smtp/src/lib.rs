@@ -8,7 +8,7 @@
 //! 2. [`Opening`] leads from the greeting through EHLO and STARTTLS (RFC 3207) to an [`Ehlo`], or says why there is no session.
 //! 3. [`Transaction`] carries one message: parameters only where they are offered, one flight where PIPELINING is (RFC 2920), an answer for each
 //!    recipient, with LMTP after the final dot as well (RFC 2033).
-//! 4. [`DataText`] turns a text into what DATA wants without copying it, and refuses texts that could be read in two ways.
+//! 4. [`DataText`] turns a text into what DATA wants without copying it, and refuses texts that could be read in two ways; [`TextFlow`] does so for a text that comes in pieces.
 //!
 //! The crate refuses to know TLS, sockets, clocks and policy: it says *that* TLS is to be started now, and never whether a reply is good enough
 //! to go on in clear; that a reply means "try the next host" is the business of `queue`.
@@ -49,7 +49,8 @@ pub mod server;
 mod stage;
 
 pub use client::{
-    Afterwards, BareLineEnd, DataText, Discard, Ehlo, Hello, Job, Offer, Opening, OpeningError, OpeningStep,
-    OutOfStep, ReplyError, ReplyReader, Settled, StartTls, Transaction, TransactionStep, Unsupported,
+    Afterwards, BareLineEnd, DataText, Discard, Ehlo, FlowPiece, Hello, Job, Offer, Opening, OpeningError,
+    OpeningStep, OutOfStep, ReplyError, ReplyReader, Settled, StartTls, TextFlow, Transaction,
+    TransactionStep, Unsupported,
 };
 pub use stage::Stage;

@@ -1,18 +1,20 @@
 //! What a long queue costs: `cargo run --release -p waxseal-spool --example backlog [FOLDER [MESSAGES]]`.
 //!
-//! Puts messages of 4,096 octets, marks one in ten as tried, ends the process's log and opens it again. The folder must not exist.
+//! Puts messages of 4,096 octets, marks each as tried once, ends the log and opens it again; where the folder exists, it only opens it.
 
 use std::{
     error::Error,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use waxseal_spool::{Log, Pending, Progress, Put, RecipientResult, Settings, Spool, Update, open};
-use waxseal_types::{BodyKind, Envelope, Mailbox, Recipient, TraceContext, UnixTime};
+use waxseal_spool::{Log, Outcome, Pending, Progress, Put, RecipientResult, Settings, Spool, Update, open};
+use waxseal_types::{
+    BodyKind, EnhancedStatus, Envelope, Mailbox, QueueId, Recipient, Reply, TraceContext, UnixTime,
+};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -40,7 +42,7 @@ fn wait(mut pending: Pending<()>) -> Result<(), Failure> {
 
 fn fill(log: &Log, messages: u64) -> Result<u64, Failure> {
     let body = Bytes::from(vec![b'x'; BODY]);
-    let (mut under_way, mut record) = (Vec::new(), 0);
+    let (mut under_way, mut ids, mut record) = (Vec::new(), Vec::new(), 0);
     for at in 0..messages {
         let id = log.gate().next_id();
         let address = format!("recipient-{at}@destination-{}.example.org", at % 1000);
@@ -60,22 +62,37 @@ fn fill(log: &Log, messages: u64) -> Result<u64, Failure> {
             trace: TraceContext { trace_id: u128::from(at), span_id: at, sampled: true, parent_id: 0 },
         };
         under_way.push(log.put(Put { envelope, body: body.clone() }));
-        if at % 10 == 0 {
-            let next_attempt = UnixTime::from_micros(id.as_u64());
-            let progress = Progress { attempts: 1, next_attempt, ..Progress::NEW };
-            let results = vec![RecipientResult { index: 0, progress }];
-            under_way.push(log.update(Update { id, results, dsn: None }));
-        }
+        ids.push(id);
         if under_way.len() >= WINDOW {
-            for answer in under_way.drain(..) {
-                // A mark that came into the same group as its message says that there is no such one.
-                let _ = wait(answer);
-            }
+            under_way.drain(..).try_for_each(wait)?;
+            let marks: Vec<_> = ids.drain(..).map(|id| log.update(tried(id))).collect();
+            marks.into_iter().try_for_each(wait)?;
         }
         record += BODY as u64;
     }
-    under_way.drain(..).for_each(|answer| drop(wait(answer)));
+    under_way.into_iter().try_for_each(wait)?;
+    let marks: Vec<_> = ids.into_iter().map(|id| log.update(tried(id))).collect();
+    marks.into_iter().try_for_each(wait)?;
     Ok(record)
+}
+
+/// A server said 450.
+fn tried(id: QueueId) -> Update {
+    let said = "host mx.example.org[192.0.2.1] said: 450 4.2.0 mailbox busy, try again later (in reply to RCPT TO command)";
+    let at = UnixTime::from_micros(id.as_u64());
+    let last = Outcome {
+        at,
+        status: EnhancedStatus::transient(2, 0),
+        host: Some("mx.example.org".into()),
+        reply: Some(Reply { code: 450, status: None, text: "4.2.0 mailbox busy, try again later".into() }),
+        reason: said.into(),
+        trouble: Some("refused-for-now".into()),
+        tried: Some(format!("mx.example.org[192.0.2.1]:25: {said}").into()),
+    };
+    let next_attempt = at + Duration::from_secs(300);
+    let progress =
+        Progress { attempts: 1, next_attempt, first_failure: Some(at), last: Some(last), ..Progress::NEW };
+    Update { id, results: vec![RecipientResult { index: 0, progress }], dsn: None }
 }
 
 /// Octets of memory at most so far, and now (proc(5)).
@@ -115,7 +132,7 @@ fn main() -> Result<(), Failure> {
     let started = Instant::now();
     let (log, recovery) = open(settings)?;
     let (opened, after_open) = (started.elapsed(), memory());
-    let count = recovery.filter(Result::is_ok).count();
+    let count = recovery.briefly().filter(Result::is_ok).count();
     println!(
         "opened in {opened:?}, {count} messages known to the schedule {:?} later",
         started.elapsed() - opened

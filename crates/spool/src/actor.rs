@@ -1,9 +1,9 @@
 //! The spool as an actor: one owner of the log, so that a panic drops it and a fresh actor opens it again.
 
-use actix::{Actor, Context, Handler, Message, ResponseFuture};
+use actix::{Actor, Context, Handler, Message, MessageResult, ResponseFuture};
 use waxseal_types::QueueId;
 
-use crate::{Done, Error, Log, Put, Recovered, Spool, Stored, Update};
+use crate::{BodyWriter, Done, Error, Log, Put, Recovered, Spool, Stored, Streamed, Update};
 
 /// Owns the log.
 #[derive(Debug)]
@@ -33,6 +33,16 @@ pub struct PutMsg(pub Put);
 #[rtype(result = "Result<Stored, Error>")]
 pub struct ReadMsg(pub QueueId);
 
+/// [`Log::read_streamed`].
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Streamed, Error>")]
+pub struct StreamMsg(pub QueueId);
+
+/// [`Log::body_writer`].
+#[derive(Debug, Message)]
+#[rtype(result = "BodyWriter")]
+pub struct WriterMsg(pub QueueId);
+
 /// [`Spool::outlines`].
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Outlines, Error>")]
@@ -55,6 +65,14 @@ pub struct DoneMsg(pub Done);
 #[rtype(result = "Vec<Result<(), Error>>")]
 pub struct DoneAllMsg(pub Vec<Done>);
 
+impl Handler<WriterMsg> for SpoolActor {
+    type Result = MessageResult<WriterMsg>;
+
+    fn handle(&mut self, message: WriterMsg, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.log.body_writer(message.0))
+    }
+}
+
 impl Handler<DoneAllMsg> for SpoolActor {
     type Result = ResponseFuture<Vec<Result<(), Error>>>;
 
@@ -63,45 +81,22 @@ impl Handler<DoneAllMsg> for SpoolActor {
     }
 }
 
-impl Handler<PutMsg> for SpoolActor {
-    type Result = ResponseFuture<Result<(), Error>>;
+/// Passes questions on to the log.
+macro_rules! passed_on {
+    ($($message:ty => $method:ident),*) => {$(
+        impl Handler<$message> for SpoolActor {
+            type Result = ResponseFuture<<$message as Message>::Result>;
 
-    fn handle(&mut self, message: PutMsg, _: &mut Self::Context) -> Self::Result {
-        self.log.put(message.0)
-    }
+            fn handle(&mut self, message: $message, _: &mut Self::Context) -> Self::Result {
+                self.log.$method(message.0)
+            }
+        }
+    )*};
 }
 
-impl Handler<ReadMsg> for SpoolActor {
-    type Result = ResponseFuture<Result<Stored, Error>>;
-
-    fn handle(&mut self, message: ReadMsg, _: &mut Self::Context) -> Self::Result {
-        self.log.read(message.0)
-    }
-}
-
-impl Handler<OutlinesMsg> for SpoolActor {
-    type Result = ResponseFuture<Result<Outlines, Error>>;
-
-    fn handle(&mut self, message: OutlinesMsg, _: &mut Self::Context) -> Self::Result {
-        self.log.outlines(message.0)
-    }
-}
-
-impl Handler<UpdateMsg> for SpoolActor {
-    type Result = ResponseFuture<Result<(), Error>>;
-
-    fn handle(&mut self, message: UpdateMsg, _: &mut Self::Context) -> Self::Result {
-        self.log.update(message.0)
-    }
-}
-
-impl Handler<DoneMsg> for SpoolActor {
-    type Result = ResponseFuture<Result<(), Error>>;
-
-    fn handle(&mut self, message: DoneMsg, _: &mut Self::Context) -> Self::Result {
-        self.log.done(message.0)
-    }
-}
+passed_on!(
+    PutMsg => put, ReadMsg => read, StreamMsg => read_streamed, OutlinesMsg => outlines, UpdateMsg => update, DoneMsg => done
+);
 
 /// Makes the actor panic, for tests of supervision.
 #[cfg(feature = "crash")]

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use waxseal_types::QueueId;
 
 use crate::{Error, Storage, StorageFile};
@@ -104,13 +105,40 @@ pub(crate) struct Body {
     file: Box<dyn StorageFile>,
     length: u64,
     table: Vec<u8>,
+    /// Memory of pieces that were handed out and have been dropped.
+    spare: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+/// Buffers kept for the next pieces: one that is sent and one that is read.
+const SPARE: usize = 2;
+
+/// A piece that was handed out. When the last who has it drops it, its memory serves for another.
+struct Lent {
+    octets: Vec<u8>,
+    length: usize,
+    home: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.octets[..self.length]
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut home = self.home.lock();
+        if home.len() < SPARE {
+            home.push(std::mem::take(&mut self.octets));
+        }
+    }
 }
 
 impl Body {
     pub(crate) fn open(storage: &dyn Storage, id: u64, sealed: Sealed) -> Result<Self, Error> {
         let file = storage.open(&body_name(id)).map_err(failed("open", id))?;
         let chunks = usize::try_from(sealed.length.div_ceil(CHUNK as u64)).unwrap_or(usize::MAX);
-        let mut this = Self { id, file, length: sealed.length, table: Vec::new() };
+        let mut this = Self { id, file, length: sealed.length, table: Vec::new(), spare: Arc::default() };
         // A length that the file does not have is not worth the memory of its table.
         let whole = this.file.len().map_err(failed("read", id))?;
         if whole != sealed.length.saturating_add(4 * chunks as u64) {
@@ -134,17 +162,31 @@ impl Body {
 
     /// The chunk with that number, checked; `None` behind the last one.
     pub(crate) fn chunk(&self, number: u64) -> Result<Option<Bytes>, Error> {
+        self.checked(number, |octets, offset| self.file.read_at(octets, offset))
+    }
+
+    /// The same, but only where the disk need not be waited for; see [`crate::read::must_wait`].
+    pub(crate) fn chunk_at_hand(&self, number: u64) -> Result<Option<Bytes>, Error> {
+        self.checked(number, |octets, offset| self.file.read_cached(octets, offset))
+    }
+
+    fn checked(
+        &self,
+        number: u64,
+        read: impl Fn(&mut [u8], u64) -> io::Result<usize>,
+    ) -> Result<Option<Bytes>, Error> {
         let offset = number * CHUNK as u64;
         let Some(left) = self.length.checked_sub(offset).filter(|left| *left > 0) else { return Ok(None) };
-        let mut octets = vec![0; left.min(CHUNK as u64) as usize];
-        let got = self.file.read_at(&mut octets, offset).map_err(failed("read", self.id))?;
+        let length = left.min(CHUNK as u64) as usize;
+        let octets = self.spare.lock().pop().unwrap_or_else(|| vec![0; CHUNK]);
+        let mut piece = Lent { octets, length, home: Arc::clone(&self.spare) };
+        let octets = &mut piece.octets[..length];
+        let got = read(octets, offset).map_err(failed("read", self.id))?;
         let at = 4 * number as usize;
-        if got < octets.len()
-            || Some(&crc32c::crc32c(&octets).to_le_bytes()[..]) != self.table.get(at..at + 4)
-        {
+        if got < length || Some(&crc32c::crc32c(octets).to_le_bytes()[..]) != self.table.get(at..at + 4) {
             return Err(self.corrupt(offset, "its text's checksum"));
         }
-        Ok(Some(octets.into()))
+        Ok(Some(Bytes::from_owner(piece)))
     }
 
     /// Reads all of it for its checksums; its length.

@@ -153,6 +153,7 @@ impl Build {
     ) -> Result<(), Error> {
         let id = request.subject();
         let (entry, _) = self.find(id)?;
+        self.check_untold(id)?;
         if let Some(dsn) = dsn {
             self.check_new(dsn.id)?;
         }
@@ -171,9 +172,18 @@ impl Build {
             None => self.record(Kind::Update, id, &mark),
         };
         self.effects.push(Effect::Mark { id, place });
-        let told = dsn.is_some() || self.is_told(id);
-        self.staged.insert(id, Staged::Marked(Marked { place, told, results }));
+        self.staged.insert(id, Staged::Marked(Marked { place, told: dsn.is_some(), results }));
         Ok(())
+    }
+
+    /// Of a torn group some records may be left: what takes a notification for granted, be it the end of the message or
+    /// results that repeat what the sender knows, must not outlive it, and stands in the next group.
+    fn check_untold(&self, id: u64) -> Result<(), Error> {
+        if !matches!(self.staged.get(&id), Some(Staged::Marked(Marked { told: true, .. }))) {
+            return Ok(());
+        }
+        let (name, source) = (segment_name(self.segment), Arc::new(ErrorKind::WouldBlock.into()));
+        Err(Error::Io { doing: "wait for", name, source })
     }
 
     /// With those that this group has already: what hangs on a record of the same group would be lost where that is torn, and what is older with it.
@@ -210,17 +220,9 @@ impl Build {
         Ok(results)
     }
 
-    fn is_told(&self, id: u64) -> bool {
-        matches!(self.staged.get(&id), Some(Staged::Marked(Marked { told: true, .. })))
-    }
-
     fn done(&mut self, id: u64, dsn: Option<&Prepared>) -> Result<(), Error> {
         self.find(id)?;
-        if self.is_told(id) {
-            // Of a torn group some records may be left: the end must not outlive the notification that it takes for granted.
-            let (name, source) = (segment_name(self.segment), Arc::new(ErrorKind::WouldBlock.into()));
-            return Err(Error::Io { doing: "wait for", name, source });
-        }
+        self.check_untold(id)?;
         match dsn {
             Some(dsn) => {
                 self.check_new(dsn.id)?;

@@ -5,86 +5,39 @@
 //!
 //! ```text
 //! header   "WXCHKPNT" version:4 0:4                                               (16 octets)
-//! block    length:4 items:4 0:4 crc:4, items                                      the checksum is of the items
-//! item     id:8 put:8 mark:8 envelope:4 results:4, envelope, results              as in PUT and UPDATE, in the order of ids
+//! block    length:4 items:4 0:4 crc:4, items                                      the checksum is of the items; see `brief.rs`
 //! ```
 
 use std::io::{self, IoSlice};
 
 use crate::{
-    Error, Recovered, Storage, StorageFile,
-    codec::{self, Mark},
-    format::{u32_at, u64_at},
-    index::{Entry, Place},
-    read::{Reader, as_states},
+    Error, Storage, StorageFile, Waiting,
+    brief::{Before, Brief},
+    format::u32_at,
+    index::Entry,
+    numbers::Numbers,
+    read::Reader,
 };
 
 const NAME: &str = "checkpoint";
 const UNFINISHED: &str = "checkpoint.new";
 const MAGIC: &[u8; 8] = b"WXCHKPNT";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: u64 = 16;
 const BLOCK_HEADER: usize = 16;
-const ITEM_HEADER: usize = 32;
 /// A block is closed when it has grown to this.
 const BLOCK: usize = 256 << 10;
-/// More than any block: an envelope is no longer than a record may be.
+/// More than any block: an item is no longer than an envelope, and that than a record may be.
 const LONGEST_BLOCK: usize = 1 << 30;
-
-/// One message, as it is in the file.
-struct Item<'a> {
-    id: u64,
-    put: Place,
-    mark: Place,
-    envelope: &'a [u8],
-    results: &'a [u8],
-}
-
-fn place(octets: &[u8], at: usize) -> Place {
-    Place { segment: u32_at(octets, at), unit: u32_at(octets, at + 4) }
-}
-
-impl<'a> Item<'a> {
-    fn parse(octets: &'a [u8]) -> Option<(Self, usize)> {
-        let header = octets.get(..ITEM_HEADER)?;
-        let (envelope, results) = (u32_at(header, 24) as usize, u32_at(header, 28) as usize);
-        let envelope_end = ITEM_HEADER.checked_add(envelope)?;
-        let end = envelope_end.checked_add(results)?;
-        let item = Self {
-            id: u64_at(header, 0),
-            put: place(header, 8),
-            mark: place(header, 16),
-            envelope: octets.get(ITEM_HEADER..envelope_end)?,
-            results: octets.get(envelope_end..end)?,
-        };
-        Some((item, end))
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.id.to_le_bytes());
-        for place in [self.put, self.mark] {
-            out.extend_from_slice(&place.segment.to_le_bytes());
-            out.extend_from_slice(&place.unit.to_le_bytes());
-        }
-        out.extend_from_slice(&(self.envelope.len() as u32).to_le_bytes());
-        out.extend_from_slice(&(self.results.len() as u32).to_le_bytes());
-        out.extend_from_slice(self.envelope);
-        out.extend_from_slice(self.results);
-    }
-
-    fn decode(&self, entry: &Entry) -> Option<Recovered> {
-        let envelope = codec::decode_envelope(self.id, self.envelope).ok()?;
-        let mark = codec::decode_mark(self.results).ok()?;
-        Some(Recovered { envelope, states: as_states(mark.results, entry.recipients()) })
-    }
-}
 
 /// The file, read from its beginning to its end in step with the index.
 pub(crate) struct Checkpoint {
     file: Box<dyn StorageFile>,
     offset: u64,
     block: Vec<u8>,
+    /// Where the next item of the block is, and what differences in it are to.
     at: usize,
+    before: Before,
 }
 
 impl Checkpoint {
@@ -94,7 +47,7 @@ impl Checkpoint {
         let mut header = [0; HEADER as usize];
         let got = file.read_at(&mut header, 0).ok()?;
         let known = got == header.len() && &header[..8] == MAGIC && u32_at(&header, 8) == VERSION;
-        known.then_some(Self { file, offset: HEADER, block: Vec::new(), at: 0 })
+        known.then(|| Self { file, offset: HEADER, block: Vec::new(), at: 0, before: Before::default() })
     }
 
     fn next_block(&mut self) -> Option<()> {
@@ -107,34 +60,38 @@ impl Checkpoint {
             return None;
         }
         self.block.resize(length, 0);
-        self.at = 0;
+        (self.at, self.before) = (0, Before::default());
         let got = self.file.read_at(&mut self.block, self.offset + BLOCK_HEADER as u64).ok()?;
         self.offset += (BLOCK_HEADER + length) as u64;
         (got == length && crc32c::crc32c(&self.block) == u32_at(&header, 12)).then_some(())
     }
 
     /// The item of a message, if it still holds. Ids must be asked for in their order.
-    fn find(&mut self, id: u64, entry: &Entry) -> Option<Item<'_>> {
+    fn find(&mut self, id: u64, entry: &Entry) -> Option<Brief<'_>> {
         loop {
             if self.at >= self.block.len() && self.next_block().is_none() {
                 self.block.clear();
-                self.at = 0;
+                (self.at, self.before) = (0, Before::default());
                 return None;
             }
-            let (item, length) = Item::parse(&self.block[self.at..])?;
+            let (at, before) = (self.at, self.before.clone());
+            let mut octets = Numbers(&self.block[at..]);
+            let item = Brief::parse(&mut octets, &before, &self.block)?;
             if item.id > id {
                 return None;
             }
-            let (at, holds) = (self.at, item.id == id && item.put == entry.put && item.mark == entry.mark);
-            self.at += length;
+            let holds = item.id == id && item.put == entry.put && item.mark == entry.mark;
+            self.at = self.block.len() - octets.0.len();
+            self.before = before.after(&item, &self.block);
             if holds {
-                return Some(Item::parse(&self.block[at..])?.0);
+                return Brief::parse(&mut Numbers(&self.block[at..]), &before, &self.block);
             }
         }
     }
 
-    pub(crate) fn recovered(&mut self, id: u64, entry: &Entry) -> Option<Recovered> {
-        self.find(id, entry)?.decode(entry)
+    /// The message, if it only waits and nothing has happened to it since.
+    pub(crate) fn waiting(&mut self, id: u64, entry: &Entry) -> Option<Waiting> {
+        self.find(id, entry)?.waiting()
     }
 }
 
@@ -151,22 +108,21 @@ pub(crate) fn write(storage: &dyn Storage, reader: &Reader) -> Result<usize, Err
     // One that a crash left; there is none in most cases.
     let _ = storage.remove(UNFINISHED);
     let file = storage.create(UNFINISHED).map_err(failed("create"))?;
-    let mut writing = Writing { file, offset: HEADER, block: Vec::with_capacity(BLOCK), items: 0 };
+    let mut writing = Writing::new(file);
     let (mut last, mut count) = (0, 0);
     while let Some((id, entry)) = reader.next_after(last) {
         last = id;
         match former.as_mut().and_then(|former| former.find(id, &entry)) {
-            Some(item) => item.encode(&mut writing.block),
-            None => match fresh(reader, id) {
-                Ok((entry, envelope, results)) => {
-                    let (put, mark) = (entry.put, entry.mark);
-                    Item { id, put, mark, envelope: &envelope, results: &results }.encode(&mut writing.block);
+            Some(item) => writing.add(&item),
+            None => match reader.recovered_at(id) {
+                Ok((entry, recovered)) => {
+                    let (waiting, mut recipients) = (Waiting::of(&recovered), Vec::new());
+                    writing.add(&Brief::new(id, &entry, waiting.as_ref(), &mut recipients));
                 }
                 // It is gone, or damaged: the start will see.
                 Err(_) => continue,
             },
         }
-        writing.items += 1;
         count += 1;
         writing.end_block(BLOCK).map_err(failed("write"))?;
     }
@@ -181,22 +137,25 @@ pub(crate) fn write(storage: &dyn Storage, reader: &Reader) -> Result<usize, Err
     Ok(count)
 }
 
-/// A message as the log has it.
-fn fresh(reader: &Reader, id: u64) -> Result<(Entry, Vec<u8>, Vec<u8>), Error> {
-    let (entry, recovered) = reader.recovered_at(id)?;
-    let results = crate::build::told(recovered.states);
-    let results = codec::encode_mark(&Mark { id, previous: None, results });
-    Ok((entry, codec::encode_envelope(&recovered.envelope), results))
-}
-
 struct Writing {
     file: Box<dyn StorageFile>,
     offset: u64,
     block: Vec<u8>,
+    before: Before,
     items: u32,
 }
 
 impl Writing {
+    fn new(file: Box<dyn StorageFile>) -> Self {
+        let (block, before) = (Vec::with_capacity(BLOCK), Before::default());
+        Self { file, offset: HEADER, block, before, items: 0 }
+    }
+
+    fn add(&mut self, item: &Brief<'_>) {
+        self.before = item.encode(&self.before, &mut self.block);
+        self.items += 1;
+    }
+
     /// Writes the block if it has at least so many octets.
     fn end_block(&mut self, least: usize) -> io::Result<()> {
         if self.block.len() < least {
@@ -209,7 +168,7 @@ impl Writing {
         self.file.write_at(&mut [IoSlice::new(&header), IoSlice::new(&self.block)], self.offset)?;
         self.offset += (BLOCK_HEADER + self.block.len()) as u64;
         self.block.clear();
-        self.items = 0;
+        (self.before, self.items) = (Before::default(), 0);
         Ok(())
     }
 }

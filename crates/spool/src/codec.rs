@@ -1,13 +1,14 @@
 //! Envelopes and marks as octets: a version, then fields `tag length value`. Tags from 128 on may be skipped by a program that does not know them;
 //! any other unknown tag makes the record unreadable, since leaving it out would change the message's meaning.
 
-use std::sync::Arc;
-
 use waxseal_types::{
     BodyKind, Envelope, Mailbox, Notify, QueueId, Recipient, Reply, Ret, TraceContext, UnixTime,
 };
 
-use crate::{Outcome, Progress, RecipientResult, RecipientState};
+use crate::{
+    Outcome, Progress, RecipientResult, RecipientState, numbers,
+    packed::{PACKED, pack, unpack},
+};
 
 const VERSION: u8 = 1;
 const FIRST_OPTIONAL_TAG: u8 = 128;
@@ -31,17 +32,9 @@ pub(crate) struct Mark {
     pub(crate) results: Vec<RecipientResult>,
 }
 
-fn varint(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
 fn field(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
     out.push(tag);
-    varint(out, value.len() as u64);
+    numbers::number(out, value.len() as u64);
     out.extend_from_slice(value);
 }
 
@@ -168,21 +161,7 @@ fn notify_flags(notify: Notify) -> u8 {
 }
 
 pub(crate) fn decode_envelope(id: u64, octets: &[u8]) -> Result<Envelope, Flaw> {
-    let mut envelope = Envelope {
-        id: QueueId::from_u64(id),
-        arrived: UnixTime::default(),
-        sender: None,
-        recipients: Vec::new(),
-        body: BodyKind::SevenBit,
-        smtputf8: false,
-        envelope_id: None,
-        ret: None,
-        size: 0,
-        leading_dots: false,
-        message_id: None,
-        client: Arc::from(""),
-        trace: TraceContext::default(),
-    };
+    let mut envelope = Envelope::empty(QueueId::from_u64(id), UnixTime::default(), "");
     let mut fields = Fields::versioned(octets)?;
     while let Some((tag, value)) = fields.next()? {
         match tag {
@@ -257,7 +236,7 @@ pub(crate) fn encode_mark(mark: &Mark) -> Vec<u8> {
         encode_progress(&mut inner, &result.progress);
         field(&mut out, 3, &inner);
     }
-    out
+    pack(out)
 }
 
 fn encode_progress(out: &mut Vec<u8>, progress: &Progress) {
@@ -295,6 +274,13 @@ fn encode_progress(out: &mut Vec<u8>, progress: &Progress) {
 }
 
 pub(crate) fn decode_mark(octets: &[u8]) -> Result<Mark, Flaw> {
+    match octets.split_first() {
+        Some((&PACKED, packed)) => decode_plain_mark(&unpack(packed).ok_or("packed badly")?),
+        Some(_) | None => decode_plain_mark(octets),
+    }
+}
+
+fn decode_plain_mark(octets: &[u8]) -> Result<Mark, Flaw> {
     let mut mark = Mark { id: 0, previous: None, results: Vec::new() };
     let mut fields = Fields::versioned(octets)?;
     while let Some((tag, value)) = fields.next()? {
@@ -394,8 +380,6 @@ mod tests {
             original: Some("rfc822;x+2By".into()),
         };
         Envelope {
-            id: QueueId::from_u64(77),
-            arrived: UnixTime::from_secs(1_795_249_800),
             sender: Some(Mailbox::new("s@example.com").unwrap()),
             recipients: vec![
                 recipient("\"a b\"@example.org", None),
@@ -409,8 +393,8 @@ mod tests {
             size: 70_000,
             leading_dots: true,
             message_id: Some("<1@example.com>".into()),
-            client: "host[192.0.2.1]".into(),
             trace: TraceContext { trace_id: 1 << 100, span_id: 3, sampled: true, parent_id: 9 },
+            ..Envelope::empty(QueueId::from_u64(77), UnixTime::from_secs(1_795_249_800), "host[192.0.2.1]")
         }
     }
 

@@ -232,7 +232,8 @@ impl Committer {
             let pending = if failing {
                 Some(now + RETRY)
             } else {
-                self.engine.has_own_work().then(|| now + self.inbox.settings.mark_delay)
+                let own = self.engine.has_own_work() || self.engine.is_loading();
+                own.then(|| now + self.inbox.settings.mark_delay)
             };
             let Some(batch) = self.inbox.wait(pending) else { break };
             self.commit(batch);

@@ -1,7 +1,7 @@
 //! What the log's thread does, step by step and without a thread: a batch of requests becomes a group, the group is written and synced, and only then is
 //! anyone answered.
 
-use std::{io, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use parking_lot::Mutex;
 
@@ -9,58 +9,50 @@ use crate::{
     Error, Gate, Settings, Storage,
     build::{Build, Effect},
     errands::Errands,
-    format::segment_name,
     index::Index,
     metrics::Counters,
     pool::Pool,
     recover::Found,
     request::{Prepared, Request, Work},
     reserve::Reserve,
-    spares::spare_name,
     writer::{Failure, Writer},
 };
 
 /// How much is copied forward beside one batch: a few milliseconds of writing.
 const COPY_BYTES: u64 = 1 << 20;
-/// Segments that are not worth the copying of what lives in them.
-const SLACK_SEGMENTS: u64 = 4;
 
 pub(crate) struct Engine {
-    writer: Writer,
+    pub(crate) writer: Writer,
     pub(crate) index: Arc<Mutex<Index>>,
     pub(crate) counters: Arc<Counters>,
     gate: Gate,
     reserve: Reserve,
-    segment_size: u64,
+    pub(crate) segment_size: u64,
     /// Messages to be cancelled, each with the segments that may hold it.
     cancels: Vec<(u64, Vec<u32>)>,
     /// Marks that build on what could not be read just now.
     postponed: Vec<Request>,
-    reclaim_due: bool,
+    pub(crate) reclaim_due: bool,
     /// A segment and the messages that are still to be copied out of it.
-    copying: Option<(u32, Vec<u64>)>,
-    errands: Errands,
+    pub(crate) copying: Option<(u32, Vec<u64>)>,
+    pub(crate) errands: Errands,
 }
 
 impl Engine {
     pub(crate) fn new(
         storage: Arc<dyn Storage>,
         settings: &Settings,
-        found: Found,
+        found: &mut Found,
         gate: Gate,
         pool: Pool,
     ) -> Self {
         let counters: Arc<Counters> = Arc::default();
-        counters.damaged.add(found.report.damage.len() as u64);
-        counters.found.set(found.index.len() as u64);
-        counters.survey(&found.index);
-        counters.quarantined.set(found.quarantined as u64);
-        let index = Arc::new(Mutex::new(found.index));
+        let index: Arc<Mutex<Index>> = Arc::default();
         let next = (found.next_number, found.last_sequence);
         let errands = Errands::new(&storage, Arc::clone(&index), settings, pool);
         let (shared, size) = ((Arc::clone(&index), Arc::clone(&counters)), settings.segment_size);
         let mut writer = Writer::new(storage, shared.0, shared.1, size, next);
-        writer.spares.adopt(found.spares, &*Arc::clone(&writer.storage));
+        writer.spares.adopt(std::mem::take(&mut found.spares), &*Arc::clone(&writer.storage));
         Self {
             writer,
             index,
@@ -243,7 +235,11 @@ impl Engine {
         let mut index = self.index.lock();
         for effect in effects {
             match effect {
-                Effect::Put { id, entry } => index.put(id, entry),
+                Effect::Put { id, entry } => {
+                    // One that came with its message, from another spool.
+                    self.gate.saw(id);
+                    index.put(id, entry);
+                }
                 Effect::Mark { id, place } => {
                     index.mark(id, place);
                 }
@@ -297,104 +293,11 @@ impl Engine {
         }
     }
 
-    /// Removes what nothing needs; begins to copy forward what little is alive in the oldest segment.
-    pub(crate) fn reclaim(&mut self) {
-        if self.errands.look(self.writer.begun) {
-            let index = self.index.lock();
-            self.counters.survey(&index);
-        }
-        if !std::mem::take(&mut self.reclaim_due) {
-            return;
-        }
-        // Each round may set free what only waited for the segments of the round before.
-        loop {
-            let needless = self.index.lock().removable(self.writer.active());
-            if needless.is_empty() || !self.remove(&needless) {
-                break;
-            }
-        }
-        let slack = SLACK_SEGMENTS * self.segment_size;
-        let index = self.index.lock();
-        if self.copying.is_none()
-            && let Some(oldest) = index.worth_copying(slack, self.writer.active())
-        {
-            self.copying = Some((oldest, index.residents(oldest)));
-        }
-        self.counters.survey(&index);
-        drop(index);
-    }
-
-    /// The segments with damage.
-    pub(crate) fn damaged(&self) -> Vec<u32> {
-        let index = self.index.lock();
-        index.segments.iter().filter(|(_, segment)| segment.damaged).map(|(number, _)| *number).collect()
-    }
-
-    /// Has what lives in a segment copied out of it.
-    pub(crate) fn evacuate(&mut self, segment: u32) {
-        self.copying = Some((segment, self.index.lock().residents(segment)));
-    }
-
-    /// A segment counts as gone only when its removal is durable: its marks may go next, and it must not come back without them.
-    fn remove(&mut self, numbers: &[u32]) -> bool {
-        let mut gone = Vec::new();
-        let mut spares = Vec::new();
-        for number in numbers {
-            let name = segment_name(*number);
-            match self.discard(*number, &name, spares.len()) {
-                Ok(spare) => {
-                    gone.push(*number);
-                    spares.extend(spare);
-                }
-                Err(error) => tracing::error!(segment = name, %error, "cannot remove segment"),
-            }
-        }
-        if gone.is_empty() {
-            return false;
-        }
-        self.counters.syncs.add(1);
-        let synced = self.writer.storage.sync_dir();
-        if synced.is_ok() {
-            spares.into_iter().for_each(|(name, octets)| self.writer.spares.add(name, octets));
-        }
-        let mut index = self.index.lock();
-        for number in gone {
-            if synced.is_ok() {
-                index.segments.remove(&number);
-                self.counters.reclaimed.add(1);
-            } else if let Some(segment) = index.segments.get_mut(&number) {
-                segment.undead = true;
-            }
-        }
-        if let Err(error) = &synced {
-            tracing::error!(%error, "cannot sync the spool folder");
-        }
-        synced.is_ok()
-    }
-
-    /// Takes a segment's name away: kept if it is damaged, to be written over if that is wanted.
-    fn discard(&self, number: u32, name: &str, more: usize) -> io::Result<Option<(String, u64)>> {
-        let storage = &*self.writer.storage;
-        let state = self.index.lock();
-        let segment = state.segments.get(&number);
-        let (damaged, poisoned) = segment.map_or((false, true), |s| (s.damaged, s.poisoned));
-        let allocated = segment.map_or(0, |segment| segment.allocated);
-        drop(state);
-        if damaged {
-            self.counters.quarantined.add(1);
-            return storage.rename(name, &format!("{name}.bad")).map(|()| None);
-        }
-        if poisoned || !self.writer.spares.wants(more, allocated, self.segment_size) {
-            return storage.remove(name).map(|()| None);
-        }
-        let spare = spare_name(number);
-        storage.rename(name, &spare)?;
-        Ok(Some((spare, allocated)))
-    }
-
     /// The orderly end.
     pub(crate) fn close(&mut self) {
         self.writer.close();
-        self.errands.close(self.writer.begun);
+        if !self.is_loading() {
+            self.errands.close(self.writer.begun);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The octets on disk, format 2. All numbers are little-endian, all checksums CRC-32C.
+//! The octets on disk, format 3. All numbers are little-endian, all checksums CRC-32C.
 //!
 //! A segment is a file `<number>.seg` (16 hexadecimal digits). Numbers are never used twice, so a number is the generation of its file, too: a file
 //! that is recycled under a new number (`<number>.free` in between) has a new salt, and nothing stale in it keeps a valid header.
@@ -23,8 +23,8 @@
 //! Record flag: 1 the body is in a file of its own (see `body.rs`).
 
 /// The format that this program writes, and the newest that it reads.
-pub(crate) const VERSION: u32 = 2;
-/// The oldest format that it reads: the same but for what format 2 added where format 1 has zeros.
+pub(crate) const VERSION: u32 = 3;
+/// The oldest format that it reads. Format 2 added what format 1 has zeros for; format 3 packed marks and indexes.
 const OLDEST: u32 = 1;
 pub(crate) const SECTOR: u64 = 512;
 /// Where the first group is.

@@ -70,6 +70,11 @@ impl Gate {
         QueueId::from_u64(now.max(last.unwrap_or_default().saturating_add(1)))
     }
 
+    /// No id up to this one is given from here on.
+    pub(crate) fn saw(&self, id: u64) {
+        self.0.last_id.fetch_max(id, Ordering::Relaxed);
+    }
+
     /// See [`crate::Accept::gathering`].
     #[must_use]
     pub fn gathering(&self) -> Gathering {

@@ -133,9 +133,23 @@ pub(crate) struct Index {
     pub(crate) segments: BTreeMap<u32, Segment>,
     /// Further segments that hold, or may hold, the PUT of a message: after a failed sync it was written again elsewhere, or it was copied forward.
     ghosts: HashMap<u64, BTreeSet<u32>>,
+    /// What was there at the start is still being read: nothing may be decided by what is not here.
+    pub(crate) incomplete: bool,
 }
 
 impl Index {
+    /// What was there at the start comes in under what is new.
+    pub(crate) fn complete(&mut self, old: Self) {
+        let Self { entries, segments, ghosts, .. } = std::mem::replace(self, old);
+        self.segments.extend(segments);
+        for (id, entry) in entries.iter() {
+            // No id is given twice; if one ever were, the newer message is the one that was answered for.
+            self.entries.insert(id, entry);
+        }
+        self.ghosts.extend(ghosts);
+        self.incomplete = false;
+    }
+
     pub(crate) fn find(&self, id: u64) -> Option<Entry> {
         self.entries.get(id)
     }

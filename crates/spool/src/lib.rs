@@ -8,7 +8,8 @@
 //! the results that it tells. A segment goes when no message lives in it and no segment is left that its marks speak of; when dead records prevail, the
 //! living ones of the oldest segment are copied forward. The next segment is written over a dead one, which is faster than a file that grows; a
 //! generation that is part of every checksum keeps what was there from coming alive. In memory there are some 34 octets for each message, no text;
-//! a segment that is full ends with an index, so that a start reads no messages, either.
+//! a segment that is full ends with an index, so that a start reads no messages, either. Where the log is long, messages are taken as soon as the last
+//! segment is read: it has the highest id. None that was there is given out before all marks are known.
 //!
 //! What can happen to a disk is met as follows. A *torn tail* (nothing valid follows) was never acknowledged and is passed over; *damage* (something valid
 //! follows, or the segment was sealed) is reported with its place, its neighbours are found behind it, and its segment is kept as `*.bad`. A *failed sync*
@@ -49,6 +50,7 @@ pub mod actor;
 mod answer;
 mod api;
 mod body;
+mod brief;
 mod build;
 mod checkpoint;
 mod codec;
@@ -63,12 +65,17 @@ mod gate;
 mod group;
 mod index;
 mod inspect;
+mod loading;
 mod log;
 mod message;
 mod metrics;
+mod numbers;
+mod packed;
 mod pool;
 mod read;
+mod reclaim;
 mod recover;
+mod recovery;
 mod repair;
 mod request;
 mod reserve;
@@ -77,21 +84,26 @@ mod settings;
 mod shelf;
 mod sim;
 mod spares;
+mod stepper;
 mod storage;
 mod stream;
+mod waiting;
 mod writer;
 
-pub use api::{Accept, Pending, Spool};
+pub use api::{Accept, Inflow, Later, Pending, Spool};
 pub use error::{Error, Refusal};
 pub use gate::{Gate, Gathering, Refused};
 pub use inspect::{Record, RecordKind, Snapshot};
-pub use log::{Log, Recovery, Stepper, open, open_on, open_stepped};
+pub use log::{Entrance, Log, open, open_on, open_stepped, open_unread};
 pub use message::{Done, Outcome, Progress, Put, RecipientResult, RecipientState, Recovered, Stored, Update};
 pub use metrics::{COMMIT_BOUNDS, CommitTimes, Meter, Metrics};
 pub use recover::{Damage, Report};
+pub use recovery::Recovery;
 pub use repair::{Repair, repair, repair_on};
 pub use settings::Settings;
 pub use shelf::Shelf;
 pub use sim::SimDisk;
+pub use stepper::Stepper;
 pub use storage::{Storage, StorageFile};
 pub use stream::{BodyReader, BodyWriter, Streamed};
+pub use waiting::{Found, Waiting};

@@ -17,12 +17,14 @@ use crate::{
     committer::{Committer, Inbox},
     disk::RealDisk,
     engine::Engine,
-    format::segment_name,
+    loading::Loading,
     metrics::{Counters, Meter},
     pool::Pool,
     read::{Reader, must_wait},
-    recover::{Mode, recover},
+    recover::{Mode, Opening},
+    recovery::{All, Recovery},
     request::{Prepared, Request, Work},
+    stepper::Stepper,
     stream::Backing,
 };
 
@@ -50,23 +52,9 @@ struct Inner {
     pool_threads: Vec<JoinHandle<()>>,
 }
 
-/// The messages that were found, in the order of their arrival. Each is read from disk when it is asked for, so that a long queue needs no memory twice.
-pub struct Recovery {
-    reader: Reader,
-    /// The last one that was given.
-    last: u64,
-    /// What came after it came after the start.
-    until: u64,
-    /// How many are to come, as far as is known.
-    left: usize,
-    counters: Arc<Counters>,
-    report: Report,
-    /// What the schedule needed when the log was last closed, or a little later.
-    checkpoint: Option<Checkpoint>,
-}
-
-/// Commits by hand, for tests that want no thread: see [`open_stepped`].
-pub struct Stepper(Committer);
+/// Where new messages come in, from any thread. It does not keep the log open: once that is gone, what is given here fails. Cloning is cheap.
+#[derive(Clone)]
+pub struct Entrance(Weak<Inner>);
 
 /// Opens the spool in `settings.path`, creating it if it is missing.
 ///
@@ -84,20 +72,38 @@ pub fn open(settings: Settings) -> Result<(Log, Recovery), Error> {
 pub fn open_on(storage: Arc<dyn Storage>, settings: Settings) -> Result<(Log, Recovery), Error> {
     let failed = |e| Error::Io { doing: "start", name: "spool-io".into(), source: Arc::new(e) };
     let (pool, pool_threads) = Pool::start().map_err(failed)?;
-    let prepared = prepare(storage, settings, pool.clone(), Mode::Own);
+    let load_behind = settings.load_behind;
+    let prepared = prepare(storage, settings, pool.clone(), Mode::Own).and_then(|prepared| {
+        let behind = prepared.octets >= load_behind;
+        let Ready { inner, recovery, committer, loading, .. } = prepared;
+        let left = if behind { Some(loading) } else { loading.run().map(|()| None)? };
+        Ok((inner, recovery, committer, left))
+    });
     if prepared.is_err() {
         pool.close();
     }
-    let (mut inner, recovery, committer) = prepared?;
+    let (mut inner, recovery, committer, loading) = prepared?;
     inner.pool_threads = pool_threads;
     let inbox = Arc::clone(&inner.inbox);
     let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
         let thread = Builder::new().name(name.into()).spawn(run);
         thread.map_err(|e| Error::Io { doing: "start", name: name.into(), source: Arc::new(e) })
     };
+    if let Some(loading) = loading {
+        let inbox = Arc::clone(&inbox);
+        inner.threads.push(spawn("spool-index", Box::new(move || load(loading, &inbox)))?);
+    }
     inner.threads.push(spawn("spool-commit", Box::new(move || committer.run()))?);
     inner.threads.push(spawn("spool-watch", Box::new(move || inbox.keep_watch(WATCH_TICK)))?);
     Ok((Log(Arc::new(inner)), recovery))
+}
+
+/// A log that cannot be read whole takes nothing: whoever keeps the disk has to look.
+fn load(loading: Loading, inbox: &Inbox) {
+    if let Err(error) = loading.run() {
+        tracing::error!(%error, "the spool cannot be read; no mail is taken until it can be, at the next start");
+        inbox.close();
+    }
 }
 
 /// Opens the spool without a thread: nothing is written but by [`Stepper::step`], so that a test decides what happens when.
@@ -108,8 +114,19 @@ pub fn open_stepped(
     storage: Arc<dyn Storage>,
     settings: Settings,
 ) -> Result<(Log, Recovery, Stepper), Error> {
-    let (inner, recovery, committer) = prepare(storage, settings, Pool::inline(), Mode::Own)?;
-    Ok((Log(Arc::new(inner)), recovery, Stepper(committer)))
+    let (log, recovery, mut stepper) = open_unread(storage, settings)?;
+    stepper.load()?;
+    Ok((log, recovery, stepper))
+}
+
+/// The same with only so much read as it takes to write: all else is read by [`Stepper::load`], before which the messages that were found are not given out.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_unread(storage: Arc<dyn Storage>, settings: Settings) -> Result<(Log, Recovery, Stepper), Error> {
+    let prepared = prepare(storage, settings, Pool::inline(), Mode::Own)?;
+    let stepper = Stepper(prepared.committer, Some(prepared.loading));
+    Ok((Log(Arc::new(prepared.inner)), prepared.recovery, stepper))
 }
 
 /// Opens a spool to mend it: as [`open_stepped`], with every record checked.
@@ -117,41 +134,39 @@ pub(crate) fn mend(
     storage: Arc<dyn Storage>,
     settings: Settings,
 ) -> Result<(Log, Reader, Report, Stepper), Error> {
-    let (inner, recovery, committer) = prepare(storage, settings, Pool::inline(), Mode::Mend)?;
+    let Ready { inner, recovery, committer, loading, .. } =
+        prepare(storage, settings, Pool::inline(), Mode::Mend)?;
+    loading.run()?;
     let reader = inner.reader.clone();
-    Ok((Log(Arc::new(inner)), reader, recovery.report, Stepper(committer)))
+    Ok((Log(Arc::new(inner)), reader, recovery.report().clone(), Stepper(committer, None)))
 }
 
-fn prepare(
-    storage: Arc<dyn Storage>,
-    settings: Settings,
-    pool: Pool,
-    mode: Mode,
-) -> Result<(Inner, Recovery, Committer), Error> {
-    let found = recover(&*storage, mode, &mut |_, _, _| ())?;
-    for damage in &found.report.damage {
-        tracing::error!(segment = damage.segment, offset = damage.offset, length = damage.length, id = ?damage.id, "damage in the spool");
-    }
-    let gate = Gate::new(found.last_id, settings.slow, settings.stale);
-    let (until, left, report) = (found.last_id, found.index.len(), found.report.clone());
+/// A log that is open, and what is left to be read of it.
+struct Ready {
+    inner: Inner,
+    recovery: Recovery,
+    committer: Committer,
+    loading: Loading,
+    /// Octets of its segments.
+    octets: u64,
+}
+
+fn prepare(storage: Arc<dyn Storage>, settings: Settings, pool: Pool, mode: Mode) -> Result<Ready, Error> {
+    let mut opening = Opening::of(&*storage, mode)?;
+    let octets = opening.octets;
+    let gate = Gate::new(opening.found.last_id, settings.slow, settings.stale);
     let weak = Arc::downgrade(&storage);
-    let engine = Engine::new(Arc::clone(&storage), &settings, found, gate.clone(), pool.clone());
-    let counters = Arc::clone(&engine.counters);
-    let reader = Reader::new(Arc::clone(&engine.index), &storage);
+    let engine = Engine::new(Arc::clone(&storage), &settings, &mut opening.found, gate.clone(), pool.clone());
+    let (counters, index) = (Arc::clone(&engine.counters), Arc::clone(&engine.index));
+    let reader = Reader::new(Arc::clone(&index), &storage);
     let message_limit = settings.message_limit.min(u64::from(u32::MAX / 2));
     let inline_limit = settings.inline_limit;
     let inbox = Arc::new(Inbox::new(gate.clone(), Arc::clone(&counters), settings));
     let committer = Committer::new(engine, Arc::clone(&inbox));
-    let (checkpoint, last) = (Checkpoint::open(&*storage), 0);
-    let recovery = Recovery {
-        reader: reader.clone(),
-        last,
-        until,
-        left,
-        counters: Arc::clone(&counters),
-        report,
-        checkpoint,
-    };
+    let checkpoint = Checkpoint::open(&*storage);
+    let loading = Loading::new(opening, storage, (index, Arc::clone(&counters)), gate.clone());
+    let all = All::new(reader.clone(), Arc::clone(&loading.outcome), Arc::clone(&counters));
+    let recovery = Recovery::new(all, checkpoint);
     let (threads, pool_threads) = (Vec::new(), Vec::new());
     let inner = Inner {
         inbox,
@@ -165,7 +180,7 @@ fn prepare(
         threads,
         pool_threads,
     };
-    Ok((inner, recovery, committer))
+    Ok(Ready { inner, recovery, committer, loading, octets })
 }
 
 impl Log {
@@ -206,6 +221,12 @@ impl Log {
         let (storage, inbox) = (Weak::clone(storage), Arc::downgrade(inbox));
         let (pool, gate, limit) = (pool.clone(), gate.clone(), *message_limit);
         BodyWriter::new(id, Backing { storage, inbox, pool, gate, limit })
+    }
+
+    /// For those who only put messages in.
+    #[must_use]
+    pub fn entrance(&self) -> Entrance {
+        Entrance(Arc::downgrade(&self.0))
     }
 
     /// The message as it is now, its body to be read piece by piece.
@@ -259,6 +280,30 @@ impl Log {
     }
 }
 
+impl Entrance {
+    /// [`Spool::put`].
+    #[must_use]
+    pub fn put(&self, put: Put) -> Pending<()> {
+        self.log().map_or_else(|| Box::pin(std::future::ready(Err(Error::Closed))) as _, |log| log.put(put))
+    }
+
+    /// [`Log::body_writer`]; `None` where the log is gone.
+    #[must_use]
+    pub fn body_writer(&self, id: QueueId) -> Option<BodyWriter> {
+        Some(self.log()?.body_writer(id))
+    }
+
+    fn log(&self) -> Option<Log> {
+        self.0.upgrade().map(Log)
+    }
+}
+
+impl fmt::Debug for Entrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Entrance({})", if self.0.strong_count() > 0 { "open" } else { "closed" })
+    }
+}
+
 impl Spool for Log {
     fn put(&self, put: Put) -> Pending<()> {
         if put.body.len() > self.0.inline_limit {
@@ -302,6 +347,8 @@ impl Spool for Log {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        // The pool's last jobs remove what large texts that came to nothing have left.
+        let _storage = self.storage.upgrade();
         self.inbox.close();
         for thread in self.threads.drain(..) {
             // A thread that panicked has told everyone who waited.
@@ -317,82 +364,5 @@ impl Drop for Inner {
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Log({:?})", self.metrics())
-    }
-}
-
-impl Recovery {
-    /// How many are still to come, at most.
-    #[must_use]
-    pub const fn remaining(&self) -> usize {
-        self.left
-    }
-
-    /// What else was found.
-    #[must_use]
-    pub const fn report(&self) -> &Report {
-        &self.report
-    }
-}
-
-impl Iterator for Recovery {
-    type Item = Result<Recovered, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let next = self.reader.next_after(self.last);
-            let Some((id, entry)) = next.filter(|(id, _)| *id <= self.until) else {
-                self.left = 0;
-                return None;
-            };
-            self.last = id;
-            self.left = self.left.saturating_sub(1);
-            self.counters.recovered.add(1);
-            if let Some(found) = self.checkpoint.as_mut().and_then(|c| c.recovered(id, &entry)) {
-                return Some(Ok(found));
-            }
-            match self.reader.recovered(id) {
-                // Finished since.
-                Err(Error::Unknown(_)) => {}
-                result => return Some(result),
-            }
-        }
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.left))
-    }
-}
-
-impl fmt::Debug for Recovery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Recovery({} messages, {:?})", self.left, self.report)
-    }
-}
-
-impl Stepper {
-    /// Commits all that was asked for up to now; `false` if there was nothing to do.
-    pub fn step(&mut self) -> bool {
-        self.0.step()
-    }
-
-    /// Copies what lives in damaged segments out of them; the names of those that are needed all the same.
-    pub(crate) fn evacuate(&mut self) -> Vec<String> {
-        for number in self.0.engine.damaged() {
-            self.0.engine.evacuate(number);
-            while self.0.step() {}
-        }
-        self.0.engine.damaged().into_iter().map(segment_name).collect()
-    }
-
-    /// The orderly end.
-    pub fn end(mut self) {
-        while self.0.step() {}
-        self.0.end();
-    }
-}
-
-impl fmt::Debug for Stepper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Stepper")
     }
 }

@@ -89,42 +89,96 @@ pub(crate) enum Mode {
 pub(crate) type Each<'a> = dyn FnMut(&str, u64, &Item) + 'a;
 
 pub(crate) fn recover(storage: &dyn Storage, mode: Mode, each: &mut Each<'_>) -> Result<Found, Error> {
-    let names = storage.list().map_err(|e| io_error("list", &storage.describe(), e))?;
-    let mut numbers: Vec<_> = names.iter().filter_map(|name| segment_number(name)).collect();
-    numbers.sort_unstable();
-    // A number that was quarantined is not used again, either.
-    let ours = |name: &String| segment_number(name.strip_suffix(".bad").unwrap_or(name));
-    let next_number = names.iter().filter_map(ours).max().map_or(1, |last| last.saturating_add(1));
-    let mut found = Found {
-        index: Index::default(),
-        report: Report::default(),
-        last_id: 0,
-        next_number,
-        last_sequence: 0,
-        quarantined: names.iter().filter(|name| name.ends_with(".bad")).count(),
-        mode,
-        moved: false,
-        spares: names.iter().filter(|name| is_spare(name)).cloned().collect(),
-    };
-    let mut segments = Vec::new();
-    for number in numbers {
-        segments.extend(found.open(storage, number)?);
+    Opening::of(storage, mode)?.finish(storage, each)
+}
+
+/// A log whose headers and newest records are read: enough to write behind it, not to say what is in it.
+pub(crate) struct Opening {
+    /// Its index has the segments, and no message yet.
+    pub(crate) found: Found,
+    /// Octets of all segments.
+    pub(crate) octets: u64,
+    names: Vec<String>,
+    /// Those that are not read yet, in their order, and behind them those that are, the newest first.
+    segments: Vec<Opened>,
+    newest: Vec<(Opened, Contents)>,
+    /// How far each segment is vouched for by the one behind it.
+    vouched: BTreeMap<u32, u64>,
+}
+
+/// What is in a segment.
+struct Contents {
+    items: Vec<Item>,
+    outline: Outline,
+}
+
+impl Opening {
+    /// Opens all segments, and reads from the end as many as it takes to know which ids and sequence numbers were given: mostly one. All others have a segment
+    /// behind them whose header says so (`id_floor`).
+    pub(crate) fn of(storage: &dyn Storage, mode: Mode) -> Result<Self, Error> {
+        let names = storage.list().map_err(|e| io_error("list", &storage.describe(), e))?;
+        let mut numbers: Vec<_> = names.iter().filter_map(|name| segment_number(name)).collect();
+        numbers.sort_unstable();
+        // A number that was quarantined is not used again, either.
+        let ours = |name: &String| segment_number(name.strip_suffix(".bad").unwrap_or(name));
+        let next_number = names.iter().filter_map(ours).max().map_or(1, |last| last.saturating_add(1));
+        let mut found = Found {
+            index: Index::default(),
+            report: Report::default(),
+            last_id: 0,
+            next_number,
+            last_sequence: 0,
+            quarantined: names.iter().filter(|name| name.ends_with(".bad")).count(),
+            mode,
+            moved: false,
+            spares: names.iter().filter(|name| is_spare(name)).cloned().collect(),
+        };
+        let mut segments = Vec::new();
+        for number in numbers {
+            segments.extend(found.open(storage, number)?);
+        }
+        let vouched =
+            segments.iter().map(|segment| (segment.header.previous, segment.header.vouched)).collect();
+        let octets = segments.iter().map(|segment| segment.length).sum();
+        let mut opening = Self { found, octets, names, segments, newest: Vec::new(), vouched };
+        opening.read_newest(storage)?;
+        // What was renamed or removed before a crash stays so from here on: spares are written over.
+        if mode != Mode::Look {
+            storage.sync_dir().map_err(|e| io_error("sync", &storage.describe(), e))?;
+        }
+        Ok(opening)
     }
-    let vouched: BTreeMap<u32, u64> =
-        segments.iter().map(|segment| (segment.header.previous, segment.header.vouched)).collect();
-    let sources: Vec<_> = segments.iter().map(|segment| (&segment.source, segment.length)).collect();
-    footer::read_all(&sources, |number, footer| {
-        let segment = &segments[number];
-        let vouched = vouched.get(&segment.header.number).copied().unwrap_or(0);
-        found.read(storage, (segment, footer), vouched, each)
-    })?;
-    found.bodies(storage, names.iter().filter_map(|name| body_id(name)))?;
-    // What was renamed or removed before a crash stays so from here on: spares are written over.
-    if mode != Mode::Look {
-        storage.sync_dir().map_err(|e| io_error("sync", &storage.describe(), e))?;
+
+    fn read_newest(&mut self, storage: &dyn Storage) -> Result<(), Error> {
+        while self.found.last_sequence == 0
+            && let Some(segment) = self.segments.pop()
+        {
+            let footer = footer::read(&segment.source, segment.length);
+            let contents = self.found.read(storage, (&segment, footer), &self.vouched)?;
+            let ids = contents.items.iter().map(|item| item.id).max();
+            self.found.last_id = self.found.last_id.max(ids.unwrap_or_default());
+            self.found.last_sequence = contents.outline.last_sequence;
+            self.newest.push((segment, contents));
+        }
+        Ok(())
     }
-    found.report.messages = found.index.len();
-    Ok(found)
+
+    /// Reads all else.
+    pub(crate) fn finish(self, storage: &dyn Storage, each: &mut Each<'_>) -> Result<Found, Error> {
+        let Self { mut found, names, segments, newest, vouched, .. } = self;
+        let sources: Vec<_> = segments.iter().map(|segment| (&segment.source, segment.length)).collect();
+        footer::read_all(&sources, |number, footer| {
+            let contents = found.read(storage, (&segments[number], footer), &vouched)?;
+            found.take(&segments[number], &contents, each);
+            Ok(())
+        })?;
+        for (segment, contents) in newest.into_iter().rev() {
+            found.take(&segment, &contents, each);
+        }
+        found.bodies(storage, names.iter().filter_map(|name| body_id(name)))?;
+        found.report.messages = found.index.len();
+        Ok(found)
+    }
 }
 
 fn io_error(doing: &'static str, name: &str, source: io::Error) -> Error {
@@ -196,26 +250,20 @@ impl Found {
         &mut self,
         storage: &dyn Storage,
         (segment, footer): (&Opened, Footer),
-        vouched: u64,
-        each: &mut Each<'_>,
-    ) -> Result<(), Error> {
+        vouched: &BTreeMap<u32, u64>,
+    ) -> Result<Contents, Error> {
         let Opened { header: SegmentHeader { number, .. }, source, length } = segment;
         let indexed = footer.map_err(|e| io_error("read", &source.name, e))?;
-        if let (Some((items, sequence, _)), Mode::Own) = (indexed, self.mode) {
-            items.iter().for_each(|item| self.apply(*number, item));
-            let outline =
-                Outline { sealed: true, last_sequence: sequence, end: *length, ..Outline::default() };
-            self.note(*number, source, &outline);
-            return Ok(());
+        if let (Some((items, last_sequence, _)), Mode::Own) = (indexed, self.mode) {
+            let outline = Outline { sealed: true, last_sequence, end: *length, ..Outline::default() };
+            return Ok(Contents { items, outline });
         }
-        let mut flawed = Vec::new();
+        let vouched = vouched.get(number).copied().unwrap_or(0);
+        let (mut items, mut flawed) = (Vec::new(), Vec::new());
         let outline = scan::scan(source, *length, vouched, &mut |offset, header, meta| match item(
             offset, header, meta,
         ) {
-            Ok(item) => {
-                each(&source.name, offset, &item);
-                self.apply(*number, &item);
-            }
+            Ok(item) => items.push(item),
             Err(flaw) => flawed.push((offset, *header, flaw)),
         });
         let mut outline = outline.map_err(|e| io_error("read", &source.name, e))?;
@@ -232,13 +280,18 @@ impl Found {
             // A process that was killed left this in memory, not on disk: what is acted on from now on must not go away.
             source.file.sync_data().map_err(|e| io_error("sync", &source.name, e))?;
         }
-        self.note(*number, source, &outline);
-        Ok(())
+        Ok(Contents { items, outline })
     }
 
-    fn apply(&mut self, number: u32, item: &Item) {
-        self.last_id = self.last_id.max(item.id);
-        self.index.apply(number, item);
+    /// What a segment says counts from here on. Segments come in their order.
+    fn take(&mut self, segment: &Opened, contents: &Contents, each: &mut Each<'_>) {
+        let number = segment.header.number;
+        for item in &contents.items {
+            each(&segment.source.name, Place { segment: number, unit: item.unit }.offset(), item);
+            self.last_id = self.last_id.max(item.id);
+            self.index.apply(number, item);
+        }
+        self.note(number, &segment.source, &contents.outline);
     }
 
     /// Holds the files of bodies against the messages: what a crash left goes, what is missing is told.

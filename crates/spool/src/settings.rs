@@ -25,6 +25,9 @@ pub struct Settings {
     pub message_limit: u64,
     /// A body beyond this is written to a file of its own.
     pub inline_limit: usize,
+    /// From so many octets of log on, [`crate::open`] reads the last segment, and all others while messages are taken already: a message that was there is not
+    /// known until the [`crate::Recovery`] gives it. Never, for those who have to know.
+    pub load_behind: u64,
     /// From so many messages on, what the schedule needs of them is written to a file of its own now and then.
     pub checkpoint_from: usize,
     /// How many segments are begun between two checkpoints.
@@ -44,6 +47,7 @@ impl Default for Settings {
             reserve: 4 << 20,
             message_limit: 1 << 30,
             inline_limit: 256 << 10,
+            load_behind: u64::MAX,
             checkpoint_from: 10_000,
             checkpoint_segments: 4,
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use waxseal_types::{Envelope, QueueId};
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     body::{Body, Sink, body_name, failed},
     committer::Inbox,
     pool::{Pool, Promise},
+    read::must_wait,
     request::{Prepared, Request, Work},
 };
 
@@ -32,8 +33,24 @@ pub(crate) struct Backing {
 pub struct BodyWriter {
     id: u64,
     backing: Backing,
-    shared: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
     put: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Wakes who waits for the name to be durable.
+    named: Condvar,
+}
+
+/// Whether the name of the file is durable.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Naming {
+    #[default]
+    Not,
+    UnderWay,
+    Done,
 }
 
 #[derive(Default)]
@@ -42,6 +59,7 @@ struct State {
     sink: Option<Sink>,
     /// There is a file, and it is ours.
     created: bool,
+    naming: Naming,
     broken: Option<Error>,
 }
 
@@ -60,6 +78,9 @@ impl State {
     }
 
     fn write(&mut self, id: u64, backing: &Backing) -> Result<(), Error> {
+        if self.created && self.waiting.is_empty() {
+            return Ok(());
+        }
         // Room for marks is left: large bodies stop where small ones do.
         if backing.gate.is_full() {
             return Err(Error::Full);
@@ -84,9 +105,46 @@ impl State {
         let id = envelope.id.as_u64();
         self.drain(id, backing)?;
         let sealed = self.sink.take().ok_or(Error::Closed)?.finish()?;
-        let storage = backing.storage.upgrade().ok_or(Error::Closed)?;
-        storage.sync_dir().map_err(failed("sync the folder of", id))?;
+        if self.naming == Naming::Not {
+            sync_name(id, &backing.storage)?;
+        }
         Ok(Prepared::external(envelope, sealed))
+    }
+}
+
+fn sync_name(id: u64, storage: &Weak<dyn Storage>) -> Result<(), Error> {
+    let storage = storage.upgrade().ok_or(Error::Closed)?;
+    storage.sync_dir().map_err(failed("sync the folder of", id))
+}
+
+impl Shared {
+    /// Writes what waits. The name of a new file is made durable behind that, while more of the text is coming, so that nobody waits for it at the end.
+    fn write(&self, id: u64, backing: &Backing, promise: &Promise<()>) {
+        let mut state = self.state.lock();
+        let was_there = state.created;
+        let drained = state.drain(id, backing);
+        let is_new = drained.is_ok() && !was_there;
+        if is_new {
+            state.naming = Naming::UnderWay;
+        }
+        drop(state);
+        promise.keep(drained);
+        if is_new {
+            let named = sync_name(id, &backing.storage);
+            let mut state = self.state.lock();
+            state.naming = Naming::Done;
+            // A sync that failed is not tried again: the next one would succeed, and prove nothing.
+            if let Err(error) = named {
+                state.broken.get_or_insert(error);
+            }
+            self.named.notify_all();
+        }
+    }
+
+    fn finish(&self, envelope: &Envelope, backing: &Backing) -> (Result<Prepared, Error>, bool) {
+        let mut state = self.state.lock();
+        self.named.wait_while(&mut state, |state| state.naming == Naming::UnderWay);
+        (state.finish(envelope, backing), state.created)
     }
 }
 
@@ -97,9 +155,11 @@ impl BodyWriter {
 
     /// Writes the next piece. To wait for it before the next one bounds the memory; the order is kept in any case.
     pub fn write(&mut self, octets: Bytes) -> Pending<()> {
-        self.shared.lock().waiting.push_back(octets);
+        self.shared.state.lock().waiting.push_back(octets);
         let (id, shared, backing) = (self.id, Arc::clone(&self.shared), self.backing.clone());
-        self.backing.pool.ask(move || shared.lock().drain(id, &backing))
+        let (promise, answer) = Promise::new();
+        self.backing.pool.run(move || shared.write(id, &backing, &promise));
+        Box::pin(answer)
     }
 
     /// Ends the text and puts the message into the spool, as [`crate::Spool::put`] does. The envelope's id is the one that the writer was made with.
@@ -112,10 +172,7 @@ impl BodyWriter {
         let since = Instant::now();
         let (id, shared, backing) = (self.id, Arc::clone(&self.shared), self.backing.clone());
         self.backing.pool.run(move || {
-            let mut state = shared.lock();
-            let prepared = state.finish(&envelope, &backing);
-            let created = state.created;
-            drop(state);
+            let (prepared, created) = shared.finish(&envelope, &backing);
             match (prepared, backing.inbox.upgrade()) {
                 (Ok(prepared), Some(inbox)) => {
                     inbox.push(Request::new(Work::Put(prepared), Some(promise.hand_on()), since));
@@ -141,7 +198,7 @@ impl Drop for BodyWriter {
         }
         let (id, shared, storage) = (self.id, Arc::clone(&self.shared), self.backing.storage.clone());
         self.backing.pool.run(move || {
-            let mut state = shared.lock();
+            let mut state = shared.state.lock();
             state.broken = Some(Error::Closed);
             if state.created {
                 remove(id, &storage);
@@ -174,7 +231,8 @@ pub struct Streamed {
     pub body: BodyReader,
 }
 
-/// The text of a message. Each piece is checked before it is handed out.
+/// The text of a message. Each piece is checked before it is handed out. A clone goes on where this is.
+#[derive(Clone)]
 pub struct BodyReader {
     length: u64,
     source: Source,
@@ -201,14 +259,29 @@ impl BodyReader {
         self.length
     }
 
+    /// The whole text, where it is in memory; `None` where it is to be read in pieces.
+    #[must_use]
+    pub fn at_hand(&self) -> Option<Bytes> {
+        match &self.source {
+            Source::Memory(body) => body.clone(),
+            Source::File { .. } => None,
+        }
+    }
+
     /// The next piece, of 256 KiB at most where the text is in a file of its own; `None` at the end.
     pub fn next_piece(&mut self) -> Pending<Option<Bytes>> {
         match &mut self.source {
             Source::Memory(body) => Box::pin(std::future::ready(Ok(body.take()))),
             Source::File { body, next, pool } => {
-                let (body, number) = (Arc::clone(body), *next);
+                let number = *next;
                 *next += 1;
-                pool.ask(move || body.chunk(number))
+                match body.chunk_at_hand(number) {
+                    Err(error) if must_wait(&error) => {
+                        let body = Arc::clone(body);
+                        pool.ask(move || body.chunk(number))
+                    }
+                    piece => Box::pin(std::future::ready(piece)),
+                }
             }
         }
     }

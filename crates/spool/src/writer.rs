@@ -88,7 +88,7 @@ impl Writer {
 
     /// A group to fill, in a segment with room for `need` octets. A segment is never empty but for one group that is larger than segments are.
     pub(crate) fn begin(&mut self, need: u64, id_floor: u64) -> Result<(u32, Group), Failure> {
-        let after = |active: &Active| active.end + need + footer::length(active.items.len());
+        let after = |active: &Active| active.end + need + footer::room(active.items.len());
         let full = |active: &Active| active.end > FIRST_GROUP && after(active) > self.segment_size;
         if self.active.as_ref().is_some_and(full) {
             self.seal();

@@ -7,8 +7,8 @@ use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use common::{body, envelope, live, poll, progress, put, small, wait};
 use waxseal_spool::{
-    Done, Error, Log, Progress, RecipientResult, RecipientState, Refusal, Settings, SimDisk, Snapshot, Spool,
-    Storage, Update, open, open_on, open_stepped,
+    Done, Error, Found, Log, Progress, RecipientResult, RecipientState, Recovered, Recovery, Refusal,
+    Settings, SimDisk, Snapshot, Spool, Storage, Update, Waiting, open, open_on, open_stepped, open_unread,
 };
 use waxseal_types::QueueId;
 
@@ -33,6 +33,25 @@ fn no_message_is_acknowledged_while_syncs_are_held_back() {
     disk.hold_syncs(false);
     wait(first).unwrap();
     wait(second).unwrap();
+}
+
+#[test]
+fn a_message_costs_the_disk_its_text_and_fifteen_hundredths_and_four_kilobytes_a_sync() {
+    let (clients, rounds, text) = (40, 20, 10_000_u64);
+    let disk = SimDisk::new(1);
+    let mut life = live(&disk, Settings::default()).unwrap();
+    for first in (0..rounds).map(|round| round * clients + 1) {
+        let puts = (first..first + clients).map(|number| life.log.put(put(number, 1, text as usize)));
+        let mut asked: Vec<_> = puts.collect();
+        // Each is delivered while the next ones come in.
+        asked.extend((first.saturating_sub(clients).max(1)..first).map(|number| done(&life.log, number)));
+        life.stepper.step();
+        asked.iter_mut().for_each(|asked| poll(asked).unwrap().unwrap());
+    }
+    let metrics = life.log.metrics();
+    assert_eq!((metrics.puts, metrics.groups), (clients * rounds, rounds));
+    let most = metrics.puts * text * 115 / 100 + 4096 * metrics.syncs;
+    assert!((metrics.puts * text..=most).contains(&metrics.bytes), "{metrics:?}, at most {most} octets");
 }
 
 #[test]
@@ -148,9 +167,9 @@ fn a_spool_of_a_newer_format_is_left_alone() {
     assert_eq!(std::fs::read(name).unwrap(), header);
 }
 
-/// The upgrade path: what format 1 wrote is read, what is written is format 2.
+/// The upgrade path: what format 1 wrote is read, what is written is of the newest format.
 #[test]
-fn a_spool_of_format_1_goes_on_as_one_of_format_2() {
+fn a_spool_of_format_1_goes_on() {
     let disk = SimDisk::new(1);
     let life = live(&disk, small()).unwrap();
     drop(life.log.put(put(1, 1, 100)));
@@ -162,7 +181,7 @@ fn a_spool_of_format_1_goes_on_as_one_of_format_2() {
     let mut header = vec![0; 512];
     let file = disk.open(name).unwrap();
     file.read_at(&mut header, 0).unwrap();
-    assert_eq!(header[8], 2);
+    assert_eq!(header[8], 3);
     header[8] = 1;
     header[40..508].fill(0);
     let crc = crc32c::crc32c(&header[..508]);
@@ -176,6 +195,39 @@ fn a_spool_of_format_1_goes_on_as_one_of_format_2() {
     let (_, recovery, _) = open_stepped(Arc::new(disk), small()).unwrap();
     let found: Vec<_> = recovery.map(|message| message.unwrap().envelope.id.as_u64()).collect();
     assert_eq!(found, [2, 3]);
+}
+
+/// A segment that a program of format 2 wrote: three messages that were deferred, one that was delivered, an index that is not packed.
+#[test]
+fn a_spool_of_format_2_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = || Settings { path: folder.path().to_owned(), ..Settings::default() };
+    let old = include_bytes!("format-2.seg");
+    assert_eq!(old[8], 2);
+    std::fs::write(folder.path().join("0000000000000001.seg"), old).unwrap();
+    let (log, recovery) = open(settings()).unwrap();
+    assert_eq!(recovery.report().damage, []);
+    let found: Vec<_> = recovery.map(Result::unwrap).collect();
+    assert_eq!(found.len(), 3);
+    for Recovered { envelope, states } in &found {
+        let last = states[0].last.as_ref().unwrap();
+        assert_eq!((states[0].attempts, last.reply.as_ref().unwrap().code), (1, 450), "{envelope:?}");
+        assert!(last.tried.is_some());
+    }
+    wait(log.update(Update {
+        id: found[0].envelope.id,
+        results: vec![RecipientResult { index: 0, progress: progress(2, RecipientState::Pending) }],
+        dsn: None,
+    }))
+    .unwrap();
+    wait(log.done(Done { id: found[1].envelope.id, dsn: None })).unwrap();
+    let new = log.gate().next_id().as_u64();
+    wait(log.put(put(new, 1, 100))).unwrap();
+    drop(log);
+    let (_, recovery) = open(settings()).unwrap();
+    let attempts = |found: Recovered| (found.envelope.id, found.states[0].attempts);
+    let now: Vec<_> = recovery.map(|found| attempts(found.unwrap())).collect();
+    assert_eq!(now, [(found[0].envelope.id, 2), (found[2].envelope.id, 1), (id(new), 0)]);
 }
 
 #[test]
@@ -422,10 +474,20 @@ fn a_checkpoint_is_believed_only_where_the_log_agrees() {
         if damaged {
             disk.rot("checkpoint", 1000, 1);
         }
+        let (log, recovery, _) = open_stepped(Arc::new(disk.clone()), small()).unwrap();
         let before = disk.calls();
-        let (_, recovery, _) = open_stepped(Arc::new(disk.clone()), small()).unwrap();
-        let found: Vec<_> = recovery.map(Result::unwrap).collect();
+        let brief: Vec<_> = recovery.briefly().map(Result::unwrap).collect();
         calls[usize::from(damaged)] = disk.calls() - before;
+        let whole = |found: &Found| match found {
+            Found::Whole(message) => (**message).clone(),
+            Found::Waiting(waiting) => {
+                let mut outlines = log.outlines(vec![waiting.id]);
+                let message = poll(&mut outlines).unwrap().unwrap().pop().unwrap().unwrap();
+                assert_eq!(Waiting::of(&message).as_ref(), Some(waiting));
+                message
+            }
+        };
+        let found: Vec<_> = brief.iter().map(whole).collect();
         assert_eq!(found.len(), 59);
         for message in found {
             let number = message.envelope.id.as_u64();
@@ -437,6 +499,7 @@ fn a_checkpoint_is_believed_only_where_the_log_agrees() {
             );
         }
     }
+    assert!(calls[0] < calls[1], "{calls:?}: the checkpoint saves reads");
 }
 
 #[test]
@@ -528,4 +591,95 @@ fn a_record_within_a_text_is_not_taken_for_one() {
     victim.rot("0000000000000001.seg", 1024 + 48 + 8, 1);
     let (_, recovery, _) = open_stepped(Arc::new(victim), small()).unwrap();
     assert_eq!((recovery.remaining(), recovery.report().damage.is_empty()), (1, false));
+}
+
+/// Messages 1 to 40 in several segments, every fifth of them done, and then a loss of power.
+fn forty(seed: u64) -> SimDisk {
+    let disk = SimDisk::new(seed);
+    let mut life = live(&disk, small()).unwrap();
+    for number in 1..=40 {
+        drop(life.log.put(put(number, 1, 500)));
+        life.stepper.step();
+        if number % 5 == 0 {
+            drop(done(&life.log, number));
+        }
+    }
+    life.stepper.step();
+    disk.crash()
+}
+
+fn kept() -> Vec<u64> {
+    (1..=40).filter(|number| number % 5 != 0).collect()
+}
+
+fn given(recovery: Recovery) -> Vec<u64> {
+    recovery.map(|message| message.unwrap().envelope.id.as_u64()).collect()
+}
+
+#[test]
+fn new_mail_is_taken_while_the_log_is_read_and_is_not_given_out_as_old() {
+    let disk = forty(11);
+    let (log, recovery, mut stepper) = open_unread(Arc::new(disk.clone()), small()).unwrap();
+    let mut pending = Vec::new();
+    for number in 100..160 {
+        pending.push(log.put(put(number, 1, 700)));
+        stepper.step();
+        if number < 150 {
+            pending.push(done(&log, number));
+        }
+    }
+    stepper.step();
+    assert!(pending.iter_mut().all(|answer| matches!(poll(answer), Some(Ok(())))));
+    assert_eq!(log.metrics().reclaimed, 0, "nothing goes before all is known");
+    assert_eq!(wait(log.read(id(155))).unwrap().body, body(155, 700));
+    stepper.load().unwrap();
+    assert_eq!((log.len(), recovery.remaining()), (32 + 10, 32));
+    assert_eq!(given(recovery), kept());
+    assert_eq!(wait(log.read(id(3))).unwrap().body, body(3, 500));
+    // Whether the segments that were removable meanwhile go, and only these, shows at the next start.
+    for number in 1..=40 {
+        drop(done(&log, number));
+        stepper.step();
+    }
+    assert!(log.metrics().reclaimed > 0);
+    let (_, recovery, _) = open_stepped(Arc::new(disk.crash()), small()).unwrap();
+    assert_eq!(given(recovery), (150..160).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_thread_reads_a_long_log_and_those_who_ask_for_its_messages_wait() {
+    let settings = Settings { load_behind: 0, ..small() };
+    let (log, recovery) = open_on(Arc::new(forty(12)), settings).unwrap();
+    wait(log.put(put(100, 1, 10))).unwrap();
+    assert_eq!(given(recovery), kept());
+    assert_eq!(log.len(), 33);
+}
+
+/// Whatever call fails: the log opens and gives out all that is in it, or it says that it cannot be read. Nothing between.
+#[test]
+fn a_log_that_cannot_be_read_whole_is_not_given_out_in_part() {
+    let mut failed = [0, 0];
+    for call in 1.. {
+        let disk = forty(13);
+        let first = disk.calls();
+        disk.fail_calls(first + call..=first + call, ErrorKind::Other);
+        match open_unread(Arc::new(disk.clone()), small()) {
+            Err(_) => failed[0] += 1,
+            Ok((_log, recovery, mut stepper)) => {
+                if stepper.load().is_err() {
+                    failed[1] += 1;
+                    let all: Vec<_> = recovery.collect();
+                    assert!(matches!(all[..], [Err(Error::Io { .. })]), "{all:?}");
+                } else {
+                    // A message that cannot be read on its own stays where it is, and is told of.
+                    let (given, told): (Vec<_>, Vec<_>) = recovery.partition(Result::is_ok);
+                    assert!(given.len() + told.len() == kept().len() && told.len() < 2, "{told:?}");
+                }
+            }
+        }
+        if disk.calls() < first + call {
+            break;
+        }
+    }
+    assert!(failed[0] > 0, "{failed:?}");
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::io::ErrorKind;
 
-use common::{Life, Model, Random, live, small};
+use common::{Life, Model, Random, live, live_unread, small};
 use waxseal_spool::{Settings, SimDisk};
 
 /// Seeds of a run, of three lives each; the full size, more than 10,000 losses of power, is `WAXSEAL_CRASH_SEEDS=4000`.
@@ -58,9 +58,18 @@ fn three_lives(seed: u64) -> Reached {
     // Half of the runs have large bodies in files of their own.
     let inline_limit = if seed.is_multiple_of(2) { small().inline_limit } else { usize::MAX };
     let settings = Settings { inline_limit, ..small() };
-    for generation in 0..3 {
+    for generation in 0..3u64 {
         disk.power_off_after(disk.calls() + random.next(400));
-        if let Ok(mut life) = live(&disk, settings.clone()) {
+        // A third of the lives takes mail before all that is there is read.
+        let opened = if (seed + generation).is_multiple_of(3) {
+            live_unread(&disk, settings.clone(), &mut model).and_then(|mut life| {
+                run(&mut model, &mut life, &mut random, 60);
+                model.read_all(&mut life).map(|()| life)
+            })
+        } else {
+            live(&disk, settings.clone())
+        };
+        if let Ok(mut life) = opened {
             run(&mut model, &mut life, &mut random, 220);
             reached.acknowledged += model.acknowledged();
             reached.recycled += life.log.metrics().recycled;

@@ -101,6 +101,8 @@ faults! {
     CertificateEnding = "certificate-ending" Error;
     /// A signature ends before the end of the time asked about.
     SignatureEnding = "signature-ending" Error;
+    /// A signature of a zone above ends soon, and should have been renewed by now.
+    ParentSignatureEnding = "parent-signature-ending" Error;
     /// Signatures could not be read.
     SignatureUnread = "signature-unread" Warning;
     /// STARTTLS is not offered.

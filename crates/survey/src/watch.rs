@@ -15,8 +15,8 @@ use waxseal_transport::{
     Settings as TransportSettings, Stage, TlsUse,
 };
 use waxseal_types::{
-    BodyKind, DnsAnswer, Domain, Envelope, Lookup, Mailbox, NextHop, Proof, QueueId, Recipient, RecordKind,
-    Service, Target, TlsLevel, TraceContext, UnixTime,
+    DnsAnswer, Domain, Envelope, Lookup, Mailbox, NextHop, Proof, QueueId, Recipient, RecordKind, Service,
+    Target, TlsLevel, UnixTime,
 };
 use waxseal_verify::{Question, Refused, RefusedKind};
 
@@ -190,26 +190,15 @@ fn order(nexthop: &NextHop, now: UnixTime) -> Order {
     let recipient = Mailbox::new("postmaster").ok();
     let recipients = recipient.map(|mailbox| Recipient { mailbox, notify: None, original: None });
     let envelope = Envelope {
-        id: QueueId::from_u64(0),
-        arrived: now,
-        sender: None,
         recipients: recipients.into_iter().collect(),
-        body: BodyKind::SevenBit,
-        smtputf8: false,
-        envelope_id: None,
-        ret: None,
-        size: 0,
-        leading_dots: false,
-        message_id: None,
-        client: Arc::from("survey"),
-        trace: TraceContext::default(),
+        ..Envelope::empty(QueueId::from_u64(0), now, "survey")
     };
     Order {
         destination: Destination { service: Service::SMTP, nexthop: nexthop.clone() },
         alternatives: Vec::new(),
         envelope: Arc::new(envelope),
         recipients: vec![0],
-        body: Bytes::new(),
+        body: Bytes::new().into(),
         attempt: 1,
         seed: now.as_micros(),
         rehearsal: true,

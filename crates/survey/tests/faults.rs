@@ -3,7 +3,7 @@
 //! The name space is signed in process and validated by the resolver that deliveries use; servers are scripted peers on loopback.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::LazyLock,
     time::{Duration, SystemTime},
 };
@@ -12,8 +12,8 @@ use sha2::{Digest as _, Sha256, Sha512};
 use waxseal_dns::{DnssecMode, Families, Settings as DnsSettings};
 use waxseal_survey::{Fault, Report, Surveyor, metrics};
 use waxseal_testbed::{
-    Authority, Builder, Certificate, Handshake, KeyKind, Peer,
-    dns::{DnsServer, Fault as Broken, Zone},
+    Authority, Builder, Certificate, Handshake, KeyKind, Peer, TlsVersions,
+    dns::{Break, DnsServer, Fault as Broken, Zone},
     within,
 };
 use waxseal_types::UnixTime;
@@ -54,8 +54,12 @@ impl World {
     }
 
     /// Another server at the same port of another address.
-    async fn and(mut self, last: u8, builder: Builder) -> Self {
-        let address = SocketAddr::new(IpAddr::V4(ip(last)), self.port);
+    async fn and(self, last: u8, builder: Builder) -> Self {
+        self.and_at(IpAddr::V4(ip(last)), builder).await
+    }
+
+    async fn and_at(mut self, address: IpAddr, builder: Builder) -> Self {
+        let address = SocketAddr::new(address, self.port);
         self.peers.push(builder.at(address).start().await.expect("the test's own words are good"));
         self
     }
@@ -211,6 +215,33 @@ async fn world(case: &str, faulty: bool) -> World {
             let world = World::new(serving(&mine)).await.pin(&mine).zone(|zone, _| zone.a(HOST, ip(3)));
             if faulty { world } else { world.and(3, serving(&mine)).await }
         }
+        _ => world_of_ways(case, faulty).await,
+    }
+}
+
+/// Other versions, other families.
+async fn world_of_ways(case: &str, faulty: bool) -> World {
+    let (mine, other) = (own(), own());
+    let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    match case {
+        "RSA chain not covered, TLS 1.2 alone" | "ECDSA chain not covered, TLS 1.2 alone" => {
+            let rsa =
+                AUTHORITY.leaf(&[HOST]).key(KeyKind::Rsa2048).issue().expect("the test's own words are good");
+            let both = serving(&mine).second_certificate(rsa.clone()).versions(TlsVersions::Tls12);
+            let (covered, left) = if case.starts_with("RSA") { (&mine, &rsa) } else { (&rsa, &mine) };
+            let world = World::new(both).await.pin(covered);
+            if faulty { world } else { world.pin(left) }
+        }
+        "the old certificate at the IPv6 address" => {
+            let world = World::new(serving(&mine)).await.pin(&mine);
+            let world = world.and_at(v6, serving(if faulty { &other } else { &mine })).await;
+            world.zone(|zone, _| zone.aaaa(HOST, Ipv6Addr::LOCALHOST))
+        }
+        "nobody listens at the IPv6 address" => {
+            let world = World::new(serving(&mine)).await.pin(&mine);
+            let world = world.zone(|zone, _| zone.aaaa(HOST, Ipv6Addr::LOCALHOST));
+            if faulty { world } else { world.and_at(v6, serving(&mine)).await }
+        }
         _ => world_of_dns(case, faulty).await,
     }
 }
@@ -238,6 +269,12 @@ async fn world_of_dns(case: &str, faulty: bool) -> World {
             .pin(&mine)
             .zone(|zone, _| zone.signed_for("example.test", if faulty { 5 } else { 15 }))
             .days(10),
+        "the parent's signatures end within the days" => {
+            world.pin(&mine).zone(|zone, _| zone.signed_for(".", if faulty { 1 } else { 5 })).days(10)
+        }
+        "the parent's signatures have ended" => {
+            world.pin(&mine).zone(|zone, _| if faulty { zone.broken("test", Break::Expired) } else { zone })
+        }
         "certificate under usage 2 ends within the days" => {
             let leaf = AUTHORITY.leaf(&[HOST]).expires_in(5).issue().expect("the test's own words are good");
             let world = World::new(serving(&leaf)).await.days(10);
@@ -364,6 +401,8 @@ async fn what_is_wrong_with_chains_is_found() {
         ("wrong hash", &[Fault::Mismatch]),
         ("RSA chain not covered, ECDSA is", &[Fault::Mismatch]),
         ("ECDSA chain not covered, RSA is", &[Fault::Mismatch]),
+        ("RSA chain not covered, TLS 1.2 alone", &[Fault::Mismatch]),
+        ("ECDSA chain not covered, TLS 1.2 alone", &[Fault::Mismatch]),
         ("one of two addresses with the old certificate", &[Fault::Mismatch]),
         ("expired leaf under usage 2", &[Fault::Expired]),
         ("leaf not valid yet under usage 2", &[Fault::NotYetValid]),
@@ -382,6 +421,20 @@ async fn what_is_wrong_with_servers_is_found() {
         ("handshake broken off", &[Fault::HandshakeFailed]),
         ("commands in clear behind STARTTLS", &[Fault::Injected]),
         ("an address where nobody listens", &[Fault::Unreachable]),
+    ])
+    .await;
+}
+
+/// The same at the other family's addresses, where this machine has any.
+#[tokio::test]
+async fn what_is_wrong_at_ipv6_addresses_is_found() {
+    if let Err(error) = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {
+        println!("skipped: there is no ::1 here: {error}");
+        return;
+    }
+    each(&[
+        ("the old certificate at the IPv6 address", &[Fault::Mismatch]),
+        ("nobody listens at the IPv6 address", &[Fault::Unreachable]),
     ])
     .await;
 }
@@ -412,6 +465,8 @@ async fn what_is_wrong_in_dns_is_found() {
         ("SERVFAIL for MX", &[Fault::MxFailed]),
         ("SERVFAIL for AAAA", &[Fault::FamilyFailed]),
         ("signatures end within the days", &[Fault::SignatureEnding]),
+        ("the parent's signatures end within the days", &[Fault::ParentSignatureEnding]),
+        ("the parent's signatures have ended", &[Fault::MxFailed]),
         ("insecure MX, secure host", &[Fault::MxInsecure]),
         ("insecure addresses", &[Fault::AddressesInsecure]),
         ("TLSA behind an alias into an unsigned zone", &[Fault::TlsaInsecure]),

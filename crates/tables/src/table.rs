@@ -206,6 +206,18 @@ impl Table {
         }
     }
 
+    /// Whether the same key has the same answer until [`Table::refresh`] says otherwise.
+    #[must_use]
+    pub fn is_steady(&self) -> bool {
+        match &self.kind {
+            Kind::File(file) => !file.is_remote(),
+            // A server may say something else each time, and `randmap` is made for that.
+            Kind::Remote(_) | Kind::Random(_) => false,
+            Kind::Union(tables) | Kind::Pipe(tables) => tables.iter().all(Self::is_steady),
+            Kind::Inline(..) | Kind::Static(_) | Kind::Fail => true,
+        }
+    }
+
     /// Looks up a key, whoever has the answer. Must be called inside a tokio runtime with time and I/O if the table [is remote](Self::is_remote); a
     /// server that does not answer costs 30 s at most, and while it is known to be down nothing.
     ///
@@ -258,6 +270,24 @@ impl Table {
             Kind::Pipe(tables) => combined::find_in_pipe(tables, key),
             Kind::Remote(_) => Err(self.fail("it has no answer at once: it must be asked")),
             Kind::Fail => Err(self.fail(&TableError::AlwaysFails.to_string())),
+        }
+    }
+
+    /// Of a table that somebody else answers for: how many answers it forgot before their time, as there were too many, and how many questions waited for
+    /// others.
+    #[must_use]
+    pub fn crowding(&self) -> (u64, u64) {
+        match &self.kind {
+            Kind::File(file) => match file.state().usable().map(|loaded| &loaded.content) {
+                Ok(Content::Query(query)) => query.crowding(),
+                Ok(_) | Err(_) => (0, 0),
+            },
+            Kind::Remote(remote) => remote.crowding(),
+            Kind::Union(tables) | Kind::Pipe(tables) => {
+                let crowding = tables.iter().map(Self::crowding);
+                crowding.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+            }
+            Kind::Inline(..) | Kind::Static(_) | Kind::Random(_) | Kind::Fail => (0, 0),
         }
     }
 

@@ -83,6 +83,7 @@ mod sampling;
 mod settings;
 mod telemetry;
 mod trace;
+mod turn;
 mod wire;
 mod writer;
 
@@ -93,3 +94,4 @@ mod fixture;
 pub use log::init_logging;
 pub use settings::{Error, Protocol, Settings, Target};
 pub use telemetry::Telemetry;
+pub use turn::{end_turn, gather_until_end_of_turn};

@@ -6,12 +6,16 @@ use std::{
     io::{self, IsTerminal as _},
 };
 
-use tracing::{Level, enabled, error, info, level_filters::LevelFilter, warn};
-use tracing_subscriber::{EnvFilter, field::MakeExt as _, fmt::format::debug_fn};
+use tracing::{Level, Metadata, enabled, error, info, level_filters::LevelFilter, warn};
+use tracing_subscriber::{
+    EnvFilter,
+    field::MakeExt as _,
+    fmt::{MakeWriter, format::debug_fn},
+};
 use waxseal_queue::{Account, Connection, Event, Failure, Outcome, RecipientResult, Settled};
 use waxseal_types::{EnhancedStatus, Envelope, Mailbox, Reply, UnixTime};
 
-use crate::{Error, events::deciding, json::is_hidden};
+use crate::{Error, events::deciding, json::is_hidden, turn};
 
 /// Sends log messages of the whole process to standard error, those that `level` lets through.
 ///
@@ -27,13 +31,40 @@ pub fn init_logging(level: &str) -> Result<(), Error> {
             "message" => write!(to, "{value:?}"),
             name => write!(to, "{name}={value:?}"),
         });
-        lines
-            .with_ansi(false)
-            .fmt_fields(fields.delimited(" "))
-            .with_writer(|| CleanLines(io::stderr()))
-            .try_init()
+        lines.with_ansi(false).fmt_fields(fields.delimited(" ")).with_writer(Turn).try_init()
     };
     taken.map_err(|_| Error::LogTaken)
+}
+
+/// Log lines go to the end of the turn, but for warnings.
+struct Turn;
+
+/// One of them.
+struct TurnLine {
+    urgent: bool,
+}
+
+impl MakeWriter<'_> for Turn {
+    type Writer = CleanLines<TurnLine>;
+
+    fn make_writer(&self) -> Self::Writer {
+        CleanLines(TurnLine { urgent: true })
+    }
+
+    fn make_writer_for(&self, about: &Metadata<'_>) -> Self::Writer {
+        CleanLines(TurnLine { urgent: *about.level() <= Level::WARN })
+    }
+}
+
+impl io::Write for TurnLine {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        turn::log(line, self.urgent)?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Writes lines, each given whole, with what is hidden in them made visible.

@@ -11,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::backlog::{Backlog, count_lines};
+use crate::{
+    backlog::{Backlog, count_lines},
+    turn::{self, Chore},
+};
 
 /// How long a file that refused is left alone.
 const RETRY: Duration = Duration::from_secs(1);
@@ -92,7 +95,10 @@ impl Writer {
         state.pending.extend_from_slice(lines);
         let idle = std::mem::take(&mut state.idle);
         drop(state);
-        if idle {
+        // A thread that is woken amidst a turn takes the processor from what the turn is about.
+        if idle && turn::is_promised() {
+            turn::at_end(Arc::clone(&self.shared) as Arc<dyn Chore>);
+        } else if idle {
             self.shared.wake.notify_one();
         }
     }
@@ -134,6 +140,12 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+impl Chore for Shared {
+    fn run(&self) {
+        self.wake.notify_one();
     }
 }
 

@@ -50,3 +50,4 @@ pub use deadline::within;
 pub use error::Error;
 pub use peer::{Act, Builder, Event, Gate, Handshake, Happening, Message, Peer, Step, TlsSeen, TlsVersions};
 pub use postfix::Postfix;
+pub use tls::AnyServer;

@@ -1,12 +1,12 @@
-//! The peer's side of TLS.
+//! The peer's side of TLS, and clients that take any peer.
 
 use std::sync::Arc;
 
 use rustls::{
     DigitallySignedStruct, DistinguishedName, ServerConfig, ServerConnection, SignatureScheme,
-    client::danger::HandshakeSignatureValid,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, UnixTime},
+    pki_types::{CertificateDer, ServerName, UnixTime},
     server::{
         ClientHello, ResolvesServerCert,
         danger::{ClientCertVerified, ClientCertVerifier},
@@ -189,6 +189,53 @@ impl ClientCertVerifier for AnyClient {
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
         rustls::crypto::verify_tls13_signature(message, certificate, signed, &algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// For a client's handshake: takes any certificate or raw public key (RFC 7250), and no signature is checked. The test
+/// looks at what came, or measures what the server does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AnyServer {
+    /// Asks for a raw public key in place of certificates.
+    pub raw_public_keys: bool,
+}
+
+impl ServerCertVerifier for AnyServer {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        self.raw_public_keys
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

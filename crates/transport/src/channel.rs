@@ -225,7 +225,6 @@ pub(crate) async fn connecting<T>(
     limit: Duration,
     work: impl Future<Output = io::Result<T>>,
 ) -> Result<T, Cause> {
-    timeout(limit, work).await.map_or(Err(Cause::Timeout), |result| {
-        result.map_err(|error| Cause::Io(error.kind(), error.to_string()))
-    })
+    let connected = timeout(limit, work).await;
+    connected.map_or(Err(Cause::Timeout), |result| result.map_err(|error| Cause::of_connecting(&error)))
 }

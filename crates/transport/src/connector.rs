@@ -125,7 +125,13 @@ impl Connector {
         let berth = self.limits.berth(&request.endpoint, &self.pool).await;
         let berth = berth.map_err(|crowd| fresh_failure(Cause::Crowded(crowd)))?;
         let attempt = Attempt { counters: &self.counters, manner, request, key, report, started };
-        let mut opened = attempt.run().await?;
+        let mut opened = match attempt.run().await {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.limits.heed(&error.cause, &self.pool).await;
+                return Err(error);
+            }
+        };
         opened.session.berth = Some(berth);
         Ok(opened)
     }

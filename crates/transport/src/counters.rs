@@ -14,6 +14,7 @@ pub(crate) struct Counters {
     pub(crate) open: AtomicUsize,
     pub(crate) crowded_address: AtomicU64,
     pub(crate) crowded_all: AtomicU64,
+    pub(crate) crowded_descriptors: AtomicU64,
 }
 
 /// What connectors have done since the first of them was made.
@@ -41,6 +42,8 @@ pub struct Statistics {
     pub crowded_address: u64,
     /// Connections that were not opened because there were as many as are allowed.
     pub crowded_all: u64,
+    /// Connections that were not opened because the system had no descriptor left.
+    pub crowded_descriptors: u64,
     /// Idle connections that are kept, by all of them.
     pub idle: usize,
     /// Servers with TLS sessions that are kept.
@@ -60,6 +63,7 @@ impl Counters {
             open: self.open.load(Ordering::Relaxed),
             crowded_address: get(&self.crowded_address),
             crowded_all: get(&self.crowded_all),
+            crowded_descriptors: get(&self.crowded_descriptors),
             sessions_crowded: 0,
             graves_crowded: 0,
             idle: self.idle.load(Ordering::Relaxed),

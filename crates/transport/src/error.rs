@@ -56,6 +56,9 @@ pub enum Cause {
     /// No handshake can be made of what the policy asks for: the operator's fault.
     #[error("TLS configuration: {0}")]
     Configuration(String),
+    /// The message's own text cannot be read to its end, or is no text that may be sent: nobody else's fault. It was not ended.
+    #[error("the text of the message cannot be sent: {0}")]
+    Text(String),
     /// The clearance does not cover this message; nothing was sent.
     #[error("not cleared: {0}")]
     NotCleared(#[from] ClearanceError),
@@ -88,6 +91,19 @@ impl From<io::Error> for Cause {
         }
     }
 }
+
+impl Cause {
+    /// No connection came about.
+    pub(crate) fn of_connecting(error: &io::Error) -> Self {
+        if error.raw_os_error().is_some_and(|number| OUT_OF_DESCRIPTORS.contains(&number)) {
+            return Self::Crowded(Crowd::Descriptors);
+        }
+        Self::Io(error.kind(), error.to_string())
+    }
+}
+
+/// ENFILE and EMFILE of errno(3): the same numbers wherever there is a Unix.
+const OUT_OF_DESCRIPTORS: [i32; 2] = [23, 24];
 
 /// A peer can put words into some TLS errors.
 fn printable(text: &str) -> String {

@@ -8,16 +8,25 @@ use std::collections::VecDeque;
 use tokio::time::Instant;
 use waxseal_smtp::{Afterwards, DataText, Settled, Stage, Transaction, TransactionStep};
 
-use crate::{Cause, RcptOutcome, Sent, Session, SessionAfter, session::State};
+use crate::{Cause, RcptOutcome, Sent, Session, SessionAfter, pour::Pour, session::State};
 
 /// One message under way.
 #[derive(Debug)]
 pub(crate) struct Flight {
     pub(crate) transaction: Transaction,
-    text: DataText,
+    text: FlightText,
     /// Commands that are due.
     commands: Vec<u8>,
     begun: Instant,
+}
+
+/// What there is of its text.
+#[derive(Debug)]
+pub(crate) enum FlightText {
+    /// All of it.
+    Whole(DataText),
+    /// A way to read it, until that is used.
+    Stored(Option<Pour>),
 }
 
 /// Where and why a session ended before all was settled.
@@ -30,17 +39,17 @@ pub(crate) struct Break {
 }
 
 impl Flight {
-    pub(crate) fn new(transaction: Transaction, text: DataText) -> Self {
+    pub(crate) fn new(transaction: Transaction, text: FlightText) -> Self {
         Self { transaction, text, commands: Vec::with_capacity(256), begun: Instant::now() }
     }
 
     /// What has to be written of it now.
     fn due(&self) -> impl Iterator<Item = &[u8]> {
-        let text = matches!(self.transaction.step(), TransactionStep::SendText);
-        let (chunk, data) = match (text, self.transaction.is_chunked()) {
-            (true, true) => (Some(self.text.chunk()), None),
-            (true, false) => (None, Some(self.text.segments())),
-            (false, _) => (None, None),
+        let due = matches!(self.transaction.step(), TransactionStep::SendText);
+        let (chunk, data) = match (&self.text, self.transaction.is_chunked()) {
+            (FlightText::Whole(text), true) if due => (Some(text.chunk()), None),
+            (FlightText::Whole(text), false) if due => (None, Some(text.segments())),
+            (FlightText::Whole(_) | FlightText::Stored(_), _) => (None, None),
         };
         let lone = matches!(self.transaction.step(), TransactionStep::SendLoneDot).then_some(&b".\r\n"[..]);
         let commands = Some(&self.commands[..]).filter(|commands| !commands.is_empty());
@@ -49,6 +58,19 @@ impl Flight {
 
     fn is_text_due(&self) -> bool {
         matches!(self.transaction.step(), TransactionStep::SendText | TransactionStep::SendLoneDot)
+    }
+
+    /// Whether its text is written piece by piece.
+    pub(crate) const fn is_stored(&self) -> bool {
+        matches!(self.text, FlightText::Stored(_))
+    }
+
+    /// The way to read its text, where that is what is due now.
+    fn pour_due(&mut self) -> Option<Pour> {
+        match &mut self.text {
+            FlightText::Stored(pour) if self.transaction.step() == TransactionStep::SendText => pour.take(),
+            FlightText::Stored(_) | FlightText::Whole(_) => None,
+        }
     }
 
     /// What became of it. `broken` says why the session ended, where that settled it.
@@ -91,7 +113,11 @@ impl Session {
         match written {
             Ok(()) => {
                 self.left(usize::MAX);
-                Ok(())
+                // Nothing begins behind a text that is read: it is the last.
+                match self.flights.back_mut().and_then(Flight::pour_due) {
+                    Some(pour) => self.pour(pour).await,
+                    None => Ok(()),
+                }
             }
             Err((octets, cause)) => {
                 self.left(octets);
@@ -108,14 +134,15 @@ impl Session {
             let whole = octets >= length;
             octets = octets.saturating_sub(length);
             flight.commands.clear();
-            if flight.is_text_due() && whole {
+            let lone_dot = flight.transaction.step() == TransactionStep::SendLoneDot;
+            if flight.is_text_due() && whole && (lone_dot || !flight.is_stored()) {
                 flight.transaction.text_sent();
             }
         }
     }
 
     /// The connection broke while something was written; the server may have said why. A text that did not leave in full was not taken.
-    fn hear_out(&mut self) {
+    pub(crate) fn hear_out(&mut self) {
         let Some(front) = self.flights.front_mut() else { return };
         loop {
             let text_due = front.is_text_due();
@@ -211,6 +238,10 @@ impl Session {
 }
 
 impl Break {
+    pub(crate) const fn at(stage: Stage, cause: Cause) -> Self {
+        Self { stage, cause, announced: false }
+    }
+
     /// The server said 421 to one message while others were under way.
     pub(crate) const fn announced() -> Self {
         Self { stage: Stage::Mail, cause: Cause::Lost, announced: true }

@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     io::ErrorKind,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -22,17 +22,22 @@ const LIMIT: usize = 4096;
 pub(crate) struct Graves {
     time: Duration,
     silent: Mutex<HashMap<Endpoint, (Instant, Cause)>>,
+    /// How many there are, so that all cores need not meet at the lock where there is none.
+    count: AtomicUsize,
     /// Addresses that there was no room for.
     crowded: AtomicU64,
 }
 
 impl Graves {
     pub(crate) fn new(time: Duration) -> Self {
-        Self { time, silent: Mutex::default(), crowded: AtomicU64::new(0) }
+        Self { time, silent: Mutex::default(), count: AtomicUsize::new(0), crowded: AtomicU64::new(0) }
     }
 
     /// What was found when the address was last tried, if that was not long ago.
     pub(crate) fn find(&self, endpoint: &Endpoint) -> Option<Cause> {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return None;
+        }
         let silent = self.silent.lock();
         silent.get(endpoint).filter(|(until, _)| *until > Instant::now()).map(|(_, cause)| cause.clone())
     }
@@ -55,6 +60,7 @@ impl Graves {
             | Cause::Refused(_)
             | Cause::Protocol(_)
             | Cause::Configuration(_)
+            | Cause::Text(_)
             | Cause::NotCleared(_) => false,
         };
         if !silence || self.time.is_zero() {
@@ -70,6 +76,7 @@ impl Graves {
         } else {
             self.crowded.fetch_add(1, Ordering::Relaxed);
         }
+        self.count.store(silent.len(), Ordering::Release);
     }
 
     /// How often an address was not remembered because too many were.

@@ -13,6 +13,7 @@ use std::{
     },
 };
 
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use waxseal_verify::Clearance;
 
@@ -40,6 +41,8 @@ struct Entrance {
     key: Key,
     settings: Arc<Settings>,
     signs: Arc<Signs>,
+    /// The last request with that key: the next one is nearly always the same, and then needs no digest.
+    fitting: Mutex<Option<OpenRequest>>,
 }
 
 /// What is known of the connection without asking it.
@@ -74,6 +77,7 @@ impl Lane {
             key: session.key,
             settings: Arc::clone(&session.settings),
             signs: Arc::clone(&signs),
+            fitting: Mutex::default(),
         };
         let conductor =
             Conductor { session, incoming, signs, next: None, waiting: VecDeque::new(), over: false };
@@ -83,12 +87,26 @@ impl Lane {
     /// How the connection came about, where it would serve `request` as an idle one would.
     #[must_use]
     pub fn serves(&self, request: &OpenRequest) -> Option<OpenReport> {
-        let Entrance { report, key, settings, signs, .. } = &*self.0;
+        let Entrance { report, signs, .. } = &*self.0;
         let fits = request.reuse
             && signs.open.load(Ordering::Acquire)
-            && Key::of(request, settings) == *key
+            && self.has_key_of(request)
             && suits(&report.starttls, &request.tls);
         fits.then(|| report.clone())
+    }
+
+    /// Whether the connection was shaped as `request` would shape one.
+    fn has_key_of(&self, request: &OpenRequest) -> bool {
+        let Entrance { key, settings, fitting, .. } = &*self.0;
+        let mut fitting = fitting.lock();
+        if fitting.as_ref().is_some_and(|known| Key::is_same(known, request)) {
+            return true;
+        }
+        let same = Key::of(request, settings) == *key;
+        if same {
+            *fitting = Some(request.clone());
+        }
+        same
     }
 
     /// How many deliveries may use it at once: what the server takes at a time, and a few that get ready.

@@ -49,11 +49,13 @@ mod graves;
 mod lane;
 mod limits;
 mod pool;
+mod pour;
 mod report;
 mod session;
 mod settings;
 mod shape;
 mod socket;
+mod text;
 mod tls;
 
 #[cfg(feature = "crash")]
@@ -71,4 +73,5 @@ pub use report::{
 };
 pub use session::Session;
 pub use settings::{Group, ServerKeys, Settings};
+pub use text::{Piece, Pieces, Stored, Text};
 pub use waxseal_smtp::{Discard, Ehlo, Stage, Unsupported};

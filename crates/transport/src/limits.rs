@@ -8,15 +8,20 @@ use std::{
     fmt,
     net::IpAddr,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::{
-    Endpoint, Settings,
+    Cause, Endpoint, Settings,
     counters::Counters,
     pool::{FAREWELL, Pool},
 };
+
+/// Descriptors come and go while there are too few: it is one trouble, told so often at most.
+const TOLD_EVERY: Duration = Duration::from_secs(300);
 
 /// Addresses are spread over so many maps.
 const SHARDS: usize = 16;
@@ -28,6 +33,8 @@ pub enum Crowd {
     Address,
     /// [`Settings::connection_limit`].
     All,
+    /// The files that the system lets this process have (`RLIMIT_NOFILE`), or all processes.
+    Descriptors,
 }
 
 impl fmt::Display for Crowd {
@@ -35,6 +42,7 @@ impl fmt::Display for Crowd {
         f.write_str(match self {
             Self::Address => "as many connections to this address as are allowed are open",
             Self::All => "as many connections as are allowed are open",
+            Self::Descriptors => "as many files and connections as the system allows are open",
         })
     }
 }
@@ -45,6 +53,8 @@ pub(crate) struct Limits {
     of_all: usize,
     addresses: [Mutex<HashMap<IpAddr, usize>>; SHARDS],
     counters: Arc<Counters>,
+    /// When it was last told that there is no descriptor left.
+    told: Mutex<Option<Instant>>,
 }
 
 /// A connection's place; dropping it gives it up.
@@ -61,6 +71,7 @@ impl Limits {
             of_all: settings.connection_limit,
             addresses: Default::default(),
             counters,
+            told: Mutex::default(),
         }
     }
 
@@ -95,7 +106,7 @@ impl Limits {
         };
         let address = match (crowd, endpoint) {
             (Crowd::Address, Endpoint::Inet(address)) => Some(address.ip()),
-            (Crowd::Address, Endpoint::Unix(_)) | (Crowd::All, _) => None,
+            (Crowd::Address, Endpoint::Unix(_)) | (Crowd::All | Crowd::Descriptors, _) => None,
         };
         if let Some(idle) = pool.evict(address) {
             let _ = tokio::time::timeout(FAREWELL, idle.quit()).await;
@@ -107,11 +118,40 @@ impl Limits {
         Err(crowd)
     }
 
+    /// A connection could not be opened: where the system has no descriptor left, an idle connection gives its own to whoever comes next, and the
+    /// operator hears of it now and then.
+    pub(crate) async fn heed(&self, failed: &Cause, pool: &Pool) {
+        if *failed != Cause::Crowded(Crowd::Descriptors) {
+            return;
+        }
+        self.note(Crowd::Descriptors);
+        if self.is_time_to_tell() {
+            tracing::warn!(
+                "no connection can be opened: {}; mail waits until some are closed: raise the limit (LimitNOFILE, ulimit -n), or lower \
+                 transport.connection_limit and listen.connection_limit",
+                Crowd::Descriptors
+            );
+        }
+        if let Some(idle) = pool.evict(None) {
+            let _ = tokio::time::timeout(FAREWELL, idle.quit()).await;
+        }
+    }
+
+    fn is_time_to_tell(&self) -> bool {
+        let (mut told, now) = (self.told.lock(), Instant::now());
+        let is_time = told.is_none_or(|told| now.duration_since(told) >= TOLD_EVERY);
+        if is_time {
+            *told = Some(now);
+        }
+        is_time
+    }
+
     /// Somebody has to do without.
     fn note(&self, crowd: Crowd) {
         let counter = match crowd {
             Crowd::Address => &self.counters.crowded_address,
             Crowd::All => &self.counters.crowded_all,
+            Crowd::Descriptors => &self.counters.crowded_descriptors,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }

@@ -2,12 +2,11 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use waxseal_smtp::{Ehlo, Stage, Unsupported};
 use waxseal_types::{ConnectionId, Domain, Envelope, Reply, Service, TlsFacts, TlsShape};
 use waxseal_verify::DemandDigest;
 
-use crate::{Cause, Session};
+use crate::{Cause, Session, Text};
 
 /// Where to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -174,7 +173,7 @@ pub struct OutMessage {
     /// Indices into its recipients.
     pub recipients: Vec<usize>,
     /// The text, lines ending in CRLF, not dot-stuffed.
-    pub body: Bytes,
+    pub body: Text,
     /// The demand that the message is under now; the clearance must have been given for it.
     pub demand: DemandDigest,
     /// The policy that the demand came from, likewise: read when the MAIL is made, since a message may have waited for its turn.

@@ -7,13 +7,17 @@ use std::{
 };
 
 use tokio::time::Instant;
-use waxseal_smtp::{DataText, Ehlo, Job, Stage, Transaction, TransactionStep, Unsupported};
+use waxseal_smtp::{BareLineEnd, DataText, Ehlo, Job, Stage, Transaction, TransactionStep, Unsupported};
 use waxseal_types::{ConnectionId, Protocol, TlsFacts, UnixTime};
 use waxseal_verify::{Clearance, ClearanceError};
 
 use crate::{
-    Cause, OpenReport, OutMessage, RcptOutcome, Sent, SessionAfter, Settings, channel::Channel,
-    flight::Flight, limits::Berth, shape::Key,
+    Cause, OpenReport, OutMessage, RcptOutcome, Sent, SessionAfter, Settings, Text,
+    channel::Channel,
+    flight::{Flight, FlightText},
+    limits::Berth,
+    pour::Pour,
+    shape::Key,
 };
 
 /// Messages under way at once on a connection whose server takes chunks and has taken one (design §6).
@@ -168,7 +172,8 @@ impl Session {
     /// RFC 2920 §3.1: the text of a message may be the first of a group of commands.
     pub(crate) fn may_begin(&self) -> bool {
         let Some(last) = self.flights.back() else { return true };
-        let out = last.transaction.is_text_sent() || last.transaction.step() == TransactionStep::SendText;
+        let leaves = last.transaction.step() == TransactionStep::SendText && !last.is_stored();
+        let out = last.transaction.is_text_sent() || leaves;
         out && self.flights.len() < self.depth() && self.state == State::Clean && self.usable()
     }
 
@@ -190,7 +195,7 @@ impl Session {
             let outcome = self.spoken_to(Stage::Mail);
             return Begun::No(self.nothing_sent(message, &outcome));
         }
-        let text = match DataText::new(message.body.clone(), self.settings.line_length_limit) {
+        let text = match self.text(message) {
             Ok(text) => text,
             Err(bad) => {
                 let outcome = RcptOutcome::Unsupported(Unsupported::BareLineEnd(bad));
@@ -211,16 +216,28 @@ impl Session {
         Begun::Yes
     }
 
-    fn transaction(&self, message: &OutMessage, text: &DataText) -> Transaction {
+    fn text(&self, message: &OutMessage) -> Result<FlightText, BareLineEnd> {
+        let limit = self.settings.line_length_limit;
+        match &message.body {
+            Text::Whole(whole) => DataText::new(whole.clone(), limit).map(FlightText::Whole),
+            Text::Stored(stored) => Ok(FlightText::Stored(Some(Pour::new(&**stored, limit)))),
+        }
+    }
+
+    fn transaction(&self, message: &OutMessage, text: &FlightText) -> Transaction {
         let job = Job {
             envelope: Arc::clone(&message.envelope),
             recipients: &message.recipients,
-            text: &message.body,
+            text: message.body.head(),
         };
         let reset = self.state == State::NeedsReset;
         let transaction = Transaction::new(&job, self.protocol, Arc::clone(&self.report.ehlo), reset);
-        let length = text.chunk_length();
-        if length <= SMALL { transaction.chunked(length) } else { transaction }
+        match text {
+            FlightText::Whole(text) if text.chunk_length() <= SMALL => {
+                transaction.chunked(text.chunk_length())
+            }
+            FlightText::Whole(_) | FlightText::Stored(_) => transaction,
+        }
     }
 
     /// The clearance is looked at before each MAIL: for this connection, this demand, this policy, this message, now.

@@ -52,6 +52,11 @@ impl Key {
         sum.key()
     }
 
+    /// Whether two requests have the same key for certain, under the same settings: all that goes into it is the same.
+    pub(crate) fn is_same(a: &OpenRequest, b: &OpenRequest) -> bool {
+        a.endpoint == b.endpoint && a.service == b.service && a.tls == b.tls
+    }
+
     /// Of a handshake alone, for the configuration that makes it.
     pub(crate) fn of_shape(shape: &TlsShape, settings: &Settings) -> Self {
         let mut sum = Sum::new();

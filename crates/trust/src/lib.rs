@@ -55,7 +55,7 @@ pub use general_name::{GeneralName, NameConstraints, Subtree};
 pub use key::{Curve, KeyKind, KeyParts, PublicKey};
 pub use load::{anchor_file, authorities};
 pub use name::Name;
-pub use pem::{BadBlock, Block, blocks};
+pub use pem::{BadBlock, Block, block, blocks};
 pub use private::{spki_of_private_key, spki_of_request};
 pub use settings::{Settings, StoreSettings};
 pub use store::{Store, unreadable_for};

@@ -50,6 +50,34 @@ pub fn blocks(text: &[u8]) -> Vec<Block> {
     found
 }
 
+/// A block with this label, as [`blocks`] reads it again (RFC 7468 §3: lines of 64).
+#[must_use]
+pub fn block(label: &str, octets: &[u8]) -> String {
+    let base64 = encode(octets);
+    let mut text = format!("-----BEGIN {label}-----\n");
+    for line in base64.as_bytes().chunks(64) {
+        text.extend(line.iter().copied().map(char::from));
+        text.push('\n');
+    }
+    text + "-----END " + label + "-----\n"
+}
+
+/// RFC 4648 §4.
+fn encode(octets: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(octets.len().div_ceil(3) * 4);
+    for chunk in octets.chunks(3) {
+        let mut bits = [0; 4];
+        bits[1..=chunk.len()].copy_from_slice(chunk);
+        let bits = u32::from_be_bytes(bits);
+        for at in 0..4 {
+            let sextet = (bits >> (18 - 6 * at)) & 63;
+            text.push(if at <= chunk.len() { char::from(ALPHABET[sextet as usize]) } else { '=' });
+        }
+    }
+    text
+}
+
 /// The label of a `-----BEGIN label-----` or `END` line.
 fn marker(line: &[u8], start: &[u8]) -> Option<String> {
     let label = line.strip_prefix(start)?.strip_suffix(b"-----")?;
@@ -126,6 +154,19 @@ mod tests {
             ("CERTIFICATE", Ok(vec![0, 1, 2, 3]))
         );
         assert_eq!((found[1].index, found[1].contents.clone()), (2, Ok(vec![255, 255])));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        assert_eq!(
+            [&b""[..], b"f", b"fo", b"foo", b"foob", b"\xff\xfe\xfd"].map(encode),
+            ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "//79"]
+        );
+        for length in 0..200 {
+            let octets: Vec<u8> = (0..length).map(|n: u8| n.wrapping_mul(7)).collect();
+            let read = blocks(block("PRIVATE KEY", &octets).as_bytes());
+            assert_eq!((read[0].label.as_str(), &read[0].contents), ("PRIVATE KEY", &Ok(octets)));
+        }
     }
 
     #[test]

@@ -96,6 +96,29 @@ pub struct Envelope {
     pub trace: TraceContext,
 }
 
+impl Envelope {
+    /// One that says nothing yet: from the null reverse-path to nobody, about a text of no octets, in no trace. The fields that have something to say are
+    /// written over it.
+    #[must_use]
+    pub fn empty(id: QueueId, arrived: UnixTime, client: impl Into<Arc<str>>) -> Self {
+        Self {
+            id,
+            arrived,
+            sender: None,
+            recipients: Vec::new(),
+            body: BodyKind::SevenBit,
+            smtputf8: false,
+            envelope_id: None,
+            ret: None,
+            size: 0,
+            leading_dots: false,
+            message_id: None,
+            client: client.into(),
+            trace: TraceContext::default(),
+        }
+    }
+}
+
 /// Where the trace of a message begins (W3C Trace Context §3.2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct TraceContext {

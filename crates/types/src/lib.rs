@@ -43,7 +43,7 @@ pub use level::{TlsLevel, UnknownLevel};
 pub use mailbox::{InvalidMailbox, Mailbox};
 pub use nexthop::{InvalidNextHop, NextHop, Protocol, Target};
 pub use queue_id::{InvalidQueueId, QueueId};
-pub use reply::Reply;
+pub use reply::{Reply, Words};
 pub use service::Service;
 pub use status::{EnhancedStatus, InvalidStatus, StatusClass};
 pub use time::{Rfc3339, Rfc5322, UnixTime};

@@ -1,7 +1,7 @@
 //! Replies of a server.
 
-use alloc::sync::Arc;
-use core::fmt;
+use alloc::{borrow::ToOwned, string::String, sync::Arc};
+use core::{fmt, ops::Deref};
 
 use crate::EnhancedStatus;
 
@@ -13,7 +13,67 @@ pub struct Reply {
     /// The enhanced code at the head of its text, where it has one of the same class.
     pub status: Option<EnhancedStatus>,
     /// The text behind the code, the enhanced one included, as the server wrote it.
-    pub text: Arc<str>,
+    pub text: Words,
+}
+
+/// The words of a reply. Clones share them; where the last clone is back with whoever made it, their memory serves for others.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Words(Arc<String>);
+
+impl Words {
+    /// Takes other words into the same memory, if nobody else has these; whether that was so.
+    pub fn refill(&mut self, words: &str) -> bool {
+        let own = Arc::get_mut(&mut self.0);
+        own.is_some_and(|own| {
+            own.clear();
+            own.push_str(words);
+            true
+        })
+    }
+
+    /// Whether both are clones of one.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Deref for Words {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Words {
+    fn from(words: String) -> Self {
+        Self(Arc::new(words))
+    }
+}
+
+impl From<&str> for Words {
+    fn from(words: &str) -> Self {
+        words.to_owned().into()
+    }
+}
+
+impl From<Arc<str>> for Words {
+    fn from(words: Arc<str>) -> Self {
+        (&*words).into()
+    }
+}
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self)
+    }
+}
+
+impl fmt::Debug for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
 }
 
 impl Reply {

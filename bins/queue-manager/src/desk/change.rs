@@ -1,12 +1,13 @@
 //! Orders in the words of the queue.
 
 use waxseal_admin::{Action, Done, Filter, Order, Refusal, State, Switches};
+use waxseal_policy::{Settings, parse_hop};
 use waxseal_queue::{
     Destination,
     actor::{Act, Suspend},
     levers::{Command, Levers, Selection, State as QueueState, Tally},
 };
-use waxseal_types::{NextHop, Service, Target};
+use waxseal_types::{NextHop, Service};
 
 use super::{EngineDesk, ORDER_PATIENCE};
 use crate::levers;
@@ -22,23 +23,10 @@ fn nexthop(text: &str) -> Result<NextHop, Refusal> {
     text.parse().map_err(|error| Refusal::Wrong(format!("{text:?}: {error}")))
 }
 
-/// A next hop, or the result of a transport table (transport(5)): `smtp:`, `relay:` or `lmtp:` and a next hop.
-fn destination(text: &str) -> Result<Destination, Refusal> {
-    let (named, rest) = match text.split_once(':') {
-        Some(("smtp" | "relay", rest)) => (Some(Service::SMTP), rest),
-        Some(("lmtp", rest)) => (Some(Service::LMTP), rest),
-        Some(_) | None => (None, text),
-    };
-    let nexthop = nexthop(rest)?;
-    // Whoever listens at a socket of this machine speaks LMTP.
-    let native = match nexthop.target() {
-        Target::Unix(_) => Service::LMTP,
-        Target::Mx(_) | Target::Host(_) | Target::Address(_) => Service::SMTP,
-    };
-    if native == Service::LMTP && named == Some(Service::SMTP) {
-        return Err(Refusal::Wrong(format!("{text:?}: a socket is for lmtp")));
-    }
-    Ok(Destination { service: named.unwrap_or(native), nexthop })
+/// A next hop, or the result of a transport table (transport(5)): `relay:` or another service, and a next hop.
+fn destination(settings: &Settings, text: &str) -> Result<Destination, Refusal> {
+    let (service, nexthop) = parse_hop(settings, text).map_err(Refusal::Wrong)?;
+    Ok(Destination { service: service.unwrap_or(Service::SMTP), nexthop })
 }
 
 pub(super) fn selection(filter: &Filter) -> Result<Selection, Refusal> {
@@ -60,14 +48,14 @@ pub(super) fn selection(filter: &Filter) -> Result<Selection, Refusal> {
     })
 }
 
-fn command(order: &Order) -> Result<Command, Refusal> {
+fn command(settings: &Settings, order: &Order) -> Result<Command, Refusal> {
     Ok(match order.action {
         Action::Hold => Command::Hold,
         Action::Release => Command::Release,
         Action::Retry => Command::Retry,
         Action::Remove => Command::Remove,
         Action::Bounce => Command::Bounce(order.reason.clone().unwrap_or_else(|| NO_REASON.to_owned())),
-        Action::Reroute => Command::Reroute(destination(order.to.as_deref().unwrap_or_default())?),
+        Action::Reroute => Command::Reroute(destination(settings, order.to.as_deref().unwrap_or_default())?),
     })
 }
 
@@ -77,7 +65,7 @@ fn done(tally: Tally) -> Done {
 
 impl EngineDesk {
     pub(super) async fn obey(&self, order: Order) -> Result<Done, Refusal> {
-        let (selection, command) = (selection(&order.select)?, command(&order)?);
+        let (selection, command) = (selection(&order.select)?, command(&self.direct.policy, &order)?);
         let act = Act { selection, command, dry_run: order.dry_run };
         let tally = self.ask_for(act, ORDER_PATIENCE).await?;
         self.counted.lock().await.take();
@@ -118,7 +106,7 @@ mod tests {
             ("", None),
             ("pipe:flags=F", None),
         ] {
-            let found = destination(text).ok();
+            let found = destination(&Settings::default(), text).ok();
             let found = found.as_ref().map(|found| (found.service.protocol(), found.nexthop.as_str()));
             assert_eq!(found, expected, "{text}");
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use waxseal_admin::{Filter, Page, Recipient, Refusal, Row, Shown, State};
-use waxseal_policy::find_policy;
+use waxseal_policy::{RouteKind, find_policy, find_service, parse_hop};
 use waxseal_queue::{
     Direct,
     actor::{List, Look, ShownMessage},
@@ -10,7 +10,7 @@ use waxseal_queue::{
     owner::Place,
 };
 use waxseal_spool::Recovered;
-use waxseal_types::{NextHop, Service, UnixTime};
+use waxseal_types::{Service, UnixTime};
 
 use super::{EngineDesk, change::selection};
 
@@ -99,12 +99,29 @@ pub(super) fn shown(message: &ShownMessage) -> Shown {
     }
 }
 
-/// The policy in force, with the line that it comes from.
-pub(super) async fn policy(direct: &Direct, nexthop: &str) -> Result<Value, Refusal> {
-    let nexthop: NextHop = nexthop.parse().map_err(|error| Refusal::Wrong(format!("{error}")))?;
-    Ok(match find_policy(&direct.policy, &*direct.tables, &Service::SMTP, &nexthop).await {
-        Ok(policy) => json!({
+/// The policy in force for what mail goes there by, with the line that it comes from.
+pub(super) async fn policy(direct: &Direct, text: &str) -> Result<Value, Refusal> {
+    let Direct { policy: settings, tables, .. } = direct;
+    let (named, nexthop) = parse_hop(settings, text).map_err(Refusal::Wrong)?;
+    let found = match named {
+        Some(service) => Ok(service),
+        None => find_service(settings, &**tables, &nexthop).await.map(|route| match route.kind {
+            RouteKind::Deliver { service, .. } => service,
+            RouteKind::Error(..) | RouteKind::Retry(..) | RouteKind::Discard(_) => Service::SMTP,
+        }),
+    };
+    let asked = async |service: Service| {
+        let policy = find_policy(settings, &**tables, &service, &nexthop).await?;
+        Ok((service, policy))
+    };
+    let found = match found {
+        Ok(service) => asked(service).await,
+        Err(error) => Err(error),
+    };
+    Ok(match found {
+        Ok((service, policy)) => json!({
             "nexthop": nexthop.as_str(),
+            "service": service.as_str(),
             "level": policy.level.as_str(),
             "source": policy.source.to_string(),
             "entry": policy.to_entry().to_string(),

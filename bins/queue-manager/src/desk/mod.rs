@@ -8,7 +8,7 @@ mod look;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -28,7 +28,7 @@ use waxseal_telemetry::Telemetry;
 use waxseal_types::QueueId;
 
 pub(crate) use self::{complaints::Complaints, count::Counted};
-use crate::{attendant::Attendant, levers, readings::Readings, reloads::Asking};
+use crate::{attendant::Attendants, levers, readings::Readings, reloads::Asking};
 
 /// The manager answers from memory, or reads one message from disk.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Archive {
 /// What a desk is made of.
 pub(crate) struct EngineDesk {
     pub(crate) manager: Addr<QueueManager>,
-    pub(crate) attendant: Attendant,
+    pub(crate) attendants: Attendants,
     pub(crate) direct: Direct,
     pub(crate) queue: Arc<Settings>,
     pub(crate) readings: Readings,
@@ -99,9 +99,11 @@ impl EngineDesk {
 
 impl Desk for EngineDesk {
     fn ready(&self) -> Result<(), String> {
-        let attends = self.attendant.lock().unwrap_or_else(PoisonError::into_inner);
-        let attends = attends.as_ref().is_some_and(Addr::connected);
-        if attends && self.manager.connected() { Ok(()) } else { Err("nobody attends to clients".into()) }
+        if self.attendants.any() && self.manager.connected() {
+            Ok(())
+        } else {
+            Err("nobody attends to clients".into())
+        }
     }
 
     fn hostname(&self) -> String {

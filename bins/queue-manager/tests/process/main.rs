@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod daemon;
+mod exhaustion;
 mod first_start;
 mod front_door;
 mod kill_nine;

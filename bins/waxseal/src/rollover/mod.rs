@@ -112,7 +112,12 @@ pub(crate) fn run(arguments: &Arguments, terminal: &mut Terminal) -> Status {
     match runtime.block_on(act(&arguments.action, go, &config, terminal)) {
         Ok(status) => status,
         Err(error) => {
-            complain(&error);
+            match &error {
+                Error::Unknown(why) => complain(format!(
+                    "{why}; nothing goes on until it answers, or is no server of the zone any more; `waxseal doctor` looks at the resolver"
+                )),
+                other => complain(other),
+            }
             status_of(&error)
         }
     }
@@ -138,7 +143,10 @@ async fn act(action: &Action, go: &Go, config: &Config, terminal: &mut Terminal)
         return start(begin, config, &folder, terminal).await;
     }
     let Some(mut rollover) = folder.load()? else {
-        let nothing = format!("no rollover has been started in {}", path.display());
+        let nothing = format!(
+            "no rollover has been started in {}; `waxseal tlsa rollover start` begins one",
+            path.display()
+        );
         if matches!(action, Action::Run(_)) {
             terminal.line(nothing);
             return Ok(Status::Done);

@@ -4,7 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use waxseal_config::Config;
 use waxseal_rollover::{
-    Error, NewKey, Patience, Place, Publisher, Route, Source, Target, Wish, address, read_chain, read_key,
+    Error, NewKey, Patience, Place, Publisher, Route, Source, Target, Wish, address, check_ready, read_chain,
+    read_key,
 };
 use waxseal_types::Domain;
 
@@ -23,6 +24,7 @@ enum Way {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("next").required(true).args(["new_key", "certificate"]))]
 pub(super) struct Options {
     /// A name and port at which the certificate is served: every MX host name and every name that clients ask for. Default: hostname and
     /// listen_tls.tlsa_names of the configuration.
@@ -36,12 +38,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE", requires = "install")]
     install_key: Option<PathBuf>,
     /// Makes the next key. Its certificate is signed by itself, which is enough for 3 1 1, unless one is awaited.
-    #[arg(
-        long,
-        value_name = "KIND",
-        conflicts_with = "certificate",
-        required_unless_present = "certificate"
-    )]
+    #[arg(long, value_name = "KIND")]
     new_key: Option<Kind>,
     /// With --new-key: waits until a certificate for it appears in this file; a request for it is made.
     #[arg(long, value_name = "FILE", requires = "new_key")]
@@ -111,6 +108,7 @@ impl Options {
 
     pub(super) fn wish(&self, config: &Config) -> Result<Wish, Error> {
         let target = self.target(config)?;
+        check_ready(&target, self.hook.iter().chain(&self.deploy).map(String::as_str))?;
         let route = match self.route {
             Way::CurrentNext => Route::CurrentNext,
             Way::StableIssuer => Route::StableIssuer,

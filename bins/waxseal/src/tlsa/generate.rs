@@ -1,6 +1,6 @@
 //! `waxseal tlsa generate`: from certificates and keys to records.
 
-use std::{fs, path::PathBuf, time::SystemTime};
+use std::{fs, io, path::PathBuf, time::SystemTime};
 
 use serde_json::{Value, json};
 use waxseal_tlsa::{Form, Kind, Owner, Subject, advise, rdata, read};
@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     /// The host as MX records name it; several are possible. Without it, the names in the certificate count.
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<Domain>,
-    #[arg(long, default_value_t = 25)]
+    #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
     /// Seconds that clients may keep the record; a rollover takes at least as long.
     #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
@@ -116,11 +116,22 @@ fn nsupdate(arguments: &Arguments, made: &[Made], terminal: &mut Terminal) {
 
 type Failure = (Status, String);
 
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "; name the file as it is seen from here",
+        io::ErrorKind::PermissionDenied => {
+            "; run this as who may read it, or give the certificate, which is no secret"
+        }
+        _ => "",
+    }
+}
+
 fn make(arguments: &Arguments) -> Result<Vec<Made>, Failure> {
     let unreadable = |problem: String| (Status::Usage, problem);
     let load = |path: &PathBuf| {
         let name = path.display().to_string();
-        let contents = fs::read(path).map_err(|error| unreadable(format!("{name}: {error}")))?;
+        let contents =
+            fs::read(path).map_err(|error| unreadable(format!("{name}: {error}{}", remedy(&error))))?;
         Ok::<_, Failure>((read(&name, &contents).map_err(|error| unreadable(error.to_string()))?, name))
     };
     let anchor = arguments.anchor.as_ref().map(load).transpose()?;

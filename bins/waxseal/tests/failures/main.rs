@@ -12,9 +12,9 @@ const PAGE: &str = "../../docs/failures.md";
 
 const OPENING: &str = "# Ten failures, and what Waxseal says of them\n\n\
 Mail does not always go. For each of ten common failures this page shows what Waxseal says: `waxseal explain` to the operator who asks about the\n\
-message, the line in the log, and the notification that the sender gets (its part for people; where the mail still waits, it is the warning that\n\
-`queue.delay_warning` asks for). All of it is what the program said when the failure was played with real servers; a test holds this page against\n\
-the program. Times, keys and addresses are replaced by examples.\n\n\
+message, the end of the message's story on the page of `listen.admin`, the line in the log, and the notification that the sender gets (its part for\n\
+people; where the mail still waits, it is the warning that `queue.delay_warning` asks for). All of it is what the program said when the failure was\n\
+played with real servers; a test holds this page against the program. Times, keys and addresses are replaced by examples.\n\n\
 A word on the terms. Mail goes from one server to the next over TLS, which encrypts; whether the other end is the right one is a question of its own, and a\n\
 *policy* says per destination what must be proven. DNS tells which server takes a domain's mail; *DNSSEC* signs what DNS says; *DANE* (TLSA records) puts\n\
 the server's key into signed DNS. Where something that must be proven cannot be, Waxseal keeps the mail and tries again: it never sends it less safely.\n";
@@ -27,9 +27,12 @@ async fn the_page_of_ten_failures_is_what_the_program_says() {
         case_says_what_it_must(case, &told);
         assert_eq!(undocumented(&told.json), Vec::<String>::new(), "to be added to docs/explain.md");
         let _ = write!(page, "\n## {}. {}\n\n{}\n", number + 1, case.title, case.what);
-        for (what, text) in
-            [("Explain", &told.explain), ("Log", &told.log), ("Notification", &told.notification)]
-        {
+        for (what, text) in [
+            ("Explain", &told.explain),
+            ("Page", &told.page),
+            ("Log", &told.log),
+            ("Notification", &told.notification),
+        ] {
             let _ = write!(page, "\n{what}:\n\n```text\n{}\n```\n", text.trim_end());
         }
     }

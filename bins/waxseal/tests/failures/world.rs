@@ -29,6 +29,7 @@ const TEXT: &str = "Message-ID: <1@home.example>\nSubject: The offer\n\nHere it 
 /// What was said, with examples in place of what differs from run to run.
 pub(crate) struct Told {
     pub(crate) explain: String,
+    pub(crate) page: String,
     pub(crate) log: String,
     /// The part for people.
     pub(crate) notification: String,
@@ -97,7 +98,7 @@ pub(crate) async fn play(case: &Case) -> Told {
     let id = entry.envelope().id.to_string();
     let json = explain(folder.path(), &["--json", &id]).await;
     let explain = explain(folder.path(), &[&id]).await;
-    let json = serde_json::from_str(&json).expect("JSON");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert!(engine.shut_down().await);
     drop(logging);
 
@@ -111,7 +112,8 @@ pub(crate) async fn play(case: &Case) -> Told {
     let whole = example.of(&whole);
     let notification = fold(&for_people(&whole), 86, 4);
     let explain = fold(&example.of(&explain), 110, 14);
-    Told { explain, log: example.of(&log), notification, whole, json }
+    let page = fold(&example.of(&on_the_page(&json)), 110, 2);
+    Told { explain, page, log: example.of(&log), notification, whole, json }
 }
 
 fn configuration(folder: &Path, case: &Case, dns: &DnsServer, ports: (u16, &str)) -> Config {
@@ -157,6 +159,19 @@ async fn explain(folder: &Path, words: &[&str]) -> String {
     text
 }
 
+/// The end of a message's story on the page: what `result` in `story.js` makes of it.
+fn on_the_page(story: &serde_json::Value) -> String {
+    let last = story["entries"].as_array().and_then(|entries| entries.last()).expect("an entry");
+    let result = &last["attempt"]["results"][0];
+    let word = |key: &str| result[key].as_str().unwrap_or_default();
+    let said = format!("{} {}", word("status"), word("reason"));
+    let verdict = word("verdict");
+    let verdict =
+        verdict.get(..1).map_or_else(String::new, str::to_uppercase) + verdict.get(1..).unwrap_or_default();
+    let lines = [word("outcome"), word("recipient"), &said, &verdict, word("remedy")];
+    lines.iter().filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect()
+}
+
 /// The first part of a notification.
 fn for_people(whole: &str) -> String {
     let start = whole.find("This is the mail system").expect("it begins so");
@@ -191,6 +206,11 @@ impl Example {
                 r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), +\d+ \w{3} \d{4} \d\d:\d\d:\d\d \+0000",
                 "Sat, 21 Nov 2026 08:30:00 +0000",
             ),
+            // What comes later is told with a later time.
+            (r"(tried again at 2026-11-21 08:3)0", "${1}5"),
+            (r"(next attempt at 2026-11-21T08:3)0", "${1}5"),
+            (r"(The next attempt is at Sat, 21 Nov 2026 08:3)0", "${1}5"),
+            (r"(made until )Sat, 21 Nov", "${1}Thu, 26 Nov"),
             (r"expired \d+ hours ago", "expired 48 hours ago"),
             (r"\d+\.\d ms", "12.3 ms"),
             (r"client=unknown\[192\.0\.2\.1\]:?\d*", "client=app.home.example[192.0.2.10]"),

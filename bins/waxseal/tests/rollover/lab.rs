@@ -59,6 +59,13 @@ pub(crate) struct Ran {
     pub(crate) err: String,
 }
 
+impl Ran {
+    fn of(done: &std::process::Output) -> Self {
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        Self { status: done.status.code().unwrap_or(-1), out: text(&done.stdout), err: text(&done.stderr) }
+    }
+}
+
 /// Name servers and the like; they end with it.
 #[derive(Default)]
 struct Programs(Vec<Child>);
@@ -168,12 +175,24 @@ impl Lab {
     /// whole TTL.
     pub(crate) async fn step(&self, arguments: &[impl AsRef<str>]) -> Ran {
         self.prime();
+        let done = within(LIMIT, self.rollover(arguments).output()).await.expect("the command can be run");
+        Ran::of(&done)
+    }
+
+    fn rollover(&self, arguments: &[impl AsRef<str>]) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_waxseal"));
         command.args(["tlsa", "rollover"]).args(arguments.iter().map(AsRef::as_ref));
         command.arg("--config").arg(self.dir().join("server.toml"));
-        let done = within(LIMIT, command.output()).await.expect("the command can be run");
-        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-        Ran { status: done.status.code().unwrap_or(-1), out: text(&done.stdout), err: text(&done.stderr) }
+        command.kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// The same, killed (SIGKILL) where it has not ended after so long; `None` is that it was.
+    pub(crate) async fn step_or_kill(&self, arguments: &[impl AsRef<str>], after: Duration) -> Option<Ran> {
+        self.prime();
+        // Dropped before its end, it is killed.
+        let done = tokio::time::timeout(after, self.rollover(arguments).output()).await.ok()?;
+        Some(Ran::of(&done.expect("the command can be run")))
     }
 
     fn prime(&self) {

@@ -51,6 +51,7 @@ async fn no_delivery_waits_while_keys_are_rolled_over() {
     a_new_key(&lab).await;
     the_same_key(&lab).await;
     new_leaves_under_an_issuer_that_stays(&lab).await;
+    killed_at_every_step(&lab).await;
     given_up(&lab).await;
     a_server_that_lags(&lab).await;
     a_certificate_that_does_not_fit_is_not_served(&lab).await;
@@ -119,6 +120,42 @@ async fn new_leaves_under_an_issuer_that_stays(lab: &Lab) {
         assert_eq!(lab.served_file(), lab.read(&given));
         lab.mail_flows("after a new leaf").await;
     }
+}
+
+/// Each command is killed, a little later every time, from before its first word to behind its last one; what is left behind is gone on with.
+async fn killed_at_every_step(lab: &Lab) {
+    let (before, began) = (lab.served_file(), Instant::now());
+    let (mut after, mut kills) = (Duration::from_millis(5), 0);
+    let start = lab.begin("start", &["--new-key", "ecdsa"]);
+    loop {
+        match lab.step_or_kill(&start, after).await {
+            None => kills += 1,
+            // Whoever was killed behind the first word of the state has begun it.
+            Some(ran) if ran.status == 0 || ran.err.contains("a rollover is under way") => break,
+            Some(ran) => assert_eq!(ran.status, 75, "{ran:?}"),
+        }
+        after += after / 4;
+    }
+    let mut after = Duration::from_millis(20);
+    loop {
+        assert!(began.elapsed() < LIMIT, "it does not end");
+        let Some(ran) = lab.step_or_kill(&["run", "--json"], after).await else {
+            kills += 1;
+            after += after / 4;
+            continue;
+        };
+        assert!(ran.status == 0 || ran.status == 75, "{ran:?}");
+        let told: Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+        if told["over"] == true {
+            break;
+        }
+        // From the beginning for each step.
+        after = Duration::from_millis(20);
+    }
+    assert!(kills > 20, "only {kills} were killed");
+    assert_ne!(lab.served_file(), before);
+    assert_eq!(lab.records().len(), 1, "{:?}", lab.records());
+    lab.mail_flows(&format!("after {kills} kills")).await;
 }
 
 async fn given_up(lab: &Lab) {

@@ -1,13 +1,14 @@
 // The page. What comes from mail is put into the document as text, never as HTML.
 
-import { ages, posture, spark } from "./charts.js";
-import { ago, el, size, when } from "./dom.js";
+import { SPANS, ages, fittingSpan, posture } from "./charts.js";
+import { showDestinations, showHeadline } from "./destinations.js";
+import { ago, draw, el, size, when } from "./dom.js";
 import { story } from "./story.js";
 
 const $ = (id) => document.getElementById(id);
 const PAGE = 50;
 let token = sessionStorage.getItem("token");
-let next = null, filter = {}, failures = 0, selection = {};
+let next = null, filter = {}, failures = 0, selection = {}, extended = false, heard = null, span = null;
 
 class Refused extends Error {
   constructor(status, text) { super(text); this.status = status; }
@@ -63,14 +64,6 @@ $("leave").addEventListener("click", () => login(""));
 
 // --- the queue at a glance -----------------------------------------------------------------------------------------
 
-/** Puts `make()` into `place` when what it is made of has changed. */
-function draw(place, from, make) {
-  const mark = JSON.stringify(from);
-  if (place.dataset.mark === mark) return;
-  place.dataset.mark = mark;
-  place.replaceChildren(make());
-}
-
 function showGlance(glance) {
   const { queue } = glance;
   $("hostname").textContent = glance.hostname;
@@ -89,8 +82,9 @@ function showGlance(glance) {
   $("dest-count").textContent = queue.destinations > glance.destinations.length ? `the fullest ${glance.destinations.length} of ${queue.destinations.toLocaleString()}` : "";
   $("dest-none").hidden = glance.destinations.length > 0;
   $("destinations").hidden = glance.destinations.length === 0;
-  showDestinations(glance.destinations);
-  $("about").textContent = `Waxseal ${glance.version}, up since ${new Date(glance.since).toLocaleString()}`;
+  showHeadline(glance, choose);
+  showDestinations(glance.destinations, { act, choose, suspend });
+  $("about").textContent = `Waxseal ${glance.version}, up since ${new Date(glance.since).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}`;
 }
 
 function pill(text, kind) {
@@ -98,69 +92,38 @@ function pill(text, kind) {
   $("state").className = `pill ${kind}`;
 }
 
-const rows = new Map();
-
-/** Rows stay where the focus may be; only what changed in them is drawn again. */
-function showDestinations(destinations) {
-  const body = $("destinations").tBodies[0], seen = new Set();
-  const rank = (one) => (one.suspended || one.dead_until ? 1 : 0);
-  const sorted = [...destinations].sort((a, b) => rank(b) - rank(a));
-  sorted.forEach((one, at) => {
-    const key = `${one.protocol} ${one.destination}`;
-    seen.add(key);
-    let row = rows.get(key);
-    if (!row) rows.set(key, row = destinationRow(one));
-    row.update(one);
-    if (body.children[at] !== row.element) body.insertBefore(row.element, body.children[at] || null);
-  });
-  for (const [key, row] of rows) {
-    if (!seen.has(key)) { row.element.remove(); rows.delete(key); }
-  }
-}
-
-function destinationRow(first) {
-  let one = first;
-  const name = el("button", { type: "button", className: "link", onclick: () => choose({ destination: one.destination }) }, first.destination);
-  const tag = el("span"), why = el("div", { className: "why" }), since = el("div", { className: "sub" }), picture = el("td");
-  const numbers = ["Waiting", "Active", "Held"].map((label) => el("td", { className: "num", "data-label": label.toLowerCase() }));
-  const order = (action) => () => act(action, { destination: one.destination }, `for ${one.destination}`);
-  const close = el("button", { type: "button", className: "small", onclick: () => suspend(one) });
-  const orders = el("td", {}, el("span", { className: "orders" },
-    el("button", { type: "button", className: "small", "aria-label": `Retry ${first.destination}`, onclick: order("retry") }, "Retry"),
-    el("button", { type: "button", className: "small", "aria-label": `Hold ${first.destination}`, onclick: order("hold") }, "Hold"),
-    close));
-  const element = el("tr", { "data-destination": first.destination }, el("td", {}, name, tag, why, since), picture, ...numbers, orders);
-  const update = (now) => {
-    one = now;
-    const stuck = now.suspended ? ["suspended", "tag warn"] : now.dead_until ? [`unreachable, next try ${ago(now.dead_until)}`, "tag bad"] : ["", ""];
-    [tag.textContent, tag.className] = stuck;
-    why.textContent = now.reason || "";
-    since.textContent = now.oldest ? `oldest came ${ago(now.oldest)}` : "";
-    draw(picture, now.ages, () => spark(now.ages));
-    [now.waiting, now.active, now.held].forEach((number, n) => { numbers[n].textContent = number.toLocaleString(); });
-    close.textContent = now.suspended ? "Resume" : "Suspend";
-    close.setAttribute("aria-label", `${close.textContent} ${now.destination}`);
-  };
-  return { element, update };
-}
-
 async function refresh() {
   try {
     showGlance(await call("/api/v1/overview"));
     failures = 0;
+    heard = new Date();
+    $("stale").hidden = true;
   } catch (error) {
     failures += 1;
-    if (error.status !== 401) pill(error.status ? error.message : "no answer", "bad");
+    if (error.status === 401) return;
+    pill(error.status ? error.message : "no answer", "bad");
+    $("stale").hidden = false;
+    $("stale").textContent = heard ? `The queue manager has not answered since ${heard.toLocaleTimeString()}. What stands below was true then.`
+      : "The queue manager does not answer. It is asked again and again.";
   }
 }
 
+let buckets = [];
+
 async function drawPosture() {
   try {
-    const { buckets } = await call("/api/v1/posture");
-    const now = Date.now() / 1000;
-    draw($("posture"), [buckets, Math.floor(now / 900)], () => posture(buckets, now));
+    ({ buckets } = await call("/api/v1/posture"));
+    showPosture();
   } catch { /* The next round tries again; the pill tells. */ }
 }
+
+function showPosture() {
+  const now = Date.now() / 1000, shown = span || fittingSpan(buckets, now);
+  for (const button of $("spans").children) button.setAttribute("aria-pressed", String(button.textContent === shown));
+  draw($("posture"), [buckets, shown, Math.floor(now / SPANS[shown][1])], () => posture(buckets, now, shown));
+}
+
+$("spans").append(...Object.keys(SPANS).map((name) => el("button", { type: "button", className: "small", onclick: () => { span = name; showPosture(); } }, name)));
 
 // --- messages ------------------------------------------------------------------------------------------------------
 
@@ -179,11 +142,13 @@ function messageRow(row) {
   const open = el("button", { type: "button", className: "link", "data-id": row.queue_id, onclick: () => show(row.queue_id) }, row.queue_id);
   const more = row.recipient_count - row.recipients.length;
   const to = row.recipients.join(", ") + (more > 0 ? ` and ${more.toLocaleString()} more` : "");
-  const attempts = `${row.attempts} ${row.attempts === 1 ? "attempt" : "attempts"}`;
+  const attempts = row.attempts ? `${row.attempts} ${row.attempts === 1 ? "attempt" : "attempts"}` : "not tried yet";
+  // What was never tried has no time for it: it is due.
+  const next = row.state !== "waiting" ? [] : Date.parse(row.next_attempt) > Date.now() ? [", next ", when(row.next_attempt)] : [", due"];
   return el("tr", {},
     el("td", {}, open, el("div", { className: "sub" }, when(row.arrived), `, ${size(row.size)}`)),
     el("td", {}, el("div", {}, row.sender || "(notification)"), el("div", { className: "sub" }, `to ${to}`)),
-    el("td", {}, STATES[row.state], el("div", { className: "sub" }, attempts, row.state === "waiting" ? ", next " : "", row.state === "waiting" ? when(row.next_attempt) : "")),
+    el("td", {}, STATES[row.state], el("div", { className: "sub" }, attempts, ...next)),
     el("td", {}, row.reason || el("span", { className: "sub" }, "nothing yet")));
 }
 
@@ -201,16 +166,39 @@ async function list(more = false) {
   if (next) query.set("after", next);
   try {
     const page = await call(`/api/v1/queue?${query}`);
-    const body = $("messages").tBodies[0];
-    if (!more) body.replaceChildren();
-    body.append(...page.messages.map(messageRow));
-    next = page.next;
-    $("more").hidden = !next;
-    $("list-none").hidden = body.children.length > 0;
-    $("messages").hidden = body.children.length === 0;
+    extended = more;
+    showList(page, more);
   } catch (error) {
     if (error.status !== 401) toast(error.message);
   }
+}
+
+function showList(page, more) {
+  const body = $("messages").tBodies[0];
+  // Times in it are relative: it is drawn again each minute, too.
+  const mark = JSON.stringify([page, Math.floor(Date.now() / 60000)]);
+  next = page.next;
+  $("more").hidden = !next;
+  if (!more && body.dataset.mark === mark) return;
+  body.dataset.mark = more ? "" : mark;
+  const focused = document.activeElement?.dataset?.id;
+  if (!more) body.replaceChildren();
+  body.append(...page.messages.map(messageRow));
+  if (focused) body.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  const none = body.children.length === 0;
+  $("list-none").hidden = !none;
+  $("list-none").textContent = Object.keys(filter).length ? "No message matches." : "No message waits. What comes in and cannot leave at once is listed here.";
+  $("messages").hidden = none;
+}
+
+/** The list as it is now, unless somebody reads on in it, or works with it. */
+async function relist() {
+  if (extended || document.querySelector("dialog[open]") || document.hasFocus() && $("messages").matches(":active")) return;
+  const asked = JSON.stringify(filter), query = new URLSearchParams({ ...filter, limit: PAGE });
+  try {
+    const page = await call(`/api/v1/queue?${query}`);
+    if (asked === JSON.stringify(filter) && !extended) showList(page, false);
+  } catch { /* The pill tells. */ }
 }
 
 $("filter").addEventListener("submit", (event) => { event.preventDefault(); list(); });
@@ -368,11 +356,26 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || document.querySelector("dialog[open]")) return;
   const place = { "/": "filter-text", e: "target" }[event.key];
   if (place) { event.preventDefault(); $(place).focus(); }
+  const step = { j: 1, k: -1 }[event.key];
+  if (step) walk(step);
 });
+
+/** To the next message of the list, or to the one before. */
+function walk(step) {
+  const links = [...document.querySelectorAll("#messages button[data-id]")];
+  const at = links.indexOf(document.activeElement);
+  links[at < 0 ? 0 : Math.min(Math.max(at + step, 0), links.length - 1)]?.focus();
+}
+
+let beats = 0;
 
 async function beat() {
   if (document.visibilityState === "visible" && $("login").hidden) {
     await refresh();
+    // A filter that reads many envelopes is not asked for again and again.
+    const cheap = Object.keys(filter).every((key) => ["destination", "state", "id"].includes(key));
+    beats += 1;
+    if (beats % 5 === 0 && cheap && !failures) await relist();
     if ($("message").open && !$("confirm").open) await tell(shown);
   }
   // A server that does not answer is asked less and less often.

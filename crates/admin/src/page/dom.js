@@ -26,3 +26,12 @@ export function when(time) {
 export function size(octets) {
   return octets < 1024 ? `${octets} B` : octets < 1048576 ? `${(octets / 1024).toFixed(1)} kB` : `${(octets / 1048576).toFixed(1)} MB`;
 }
+
+/** Puts `make()` into `place` when what it is made of has changed; whether it did. */
+export function draw(place, from, make) {
+  const mark = JSON.stringify(from);
+  if (place.dataset.mark === mark) return false;
+  place.dataset.mark = mark;
+  place.replaceChildren(make());
+  return true;
+}

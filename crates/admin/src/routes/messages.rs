@@ -17,6 +17,7 @@ use super::{orders::body, who};
 use crate::{
     Office,
     answer::{Problem, json_of},
+    turned_away::Crowd,
 };
 
 /// A live explanation may call several servers, each with time limits of its own; this bounds them all.
@@ -80,6 +81,7 @@ pub(super) async fn explain(
 ) -> Result<HttpResponse, Problem> {
     let Question { target, connect } = body(bytes)?;
     let Ok(_place) = office.explanations.try_acquire() else {
+        office.turned_away.count(Crowd::Explanations);
         let detail = "others are being explained just now; try again in a moment";
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail));
     };

@@ -8,11 +8,12 @@ mod queue;
 mod system;
 
 use actix_web::{
-    HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _, Route, guard,
+    HttpMessage as _, HttpRequest, HttpResponse, Resource, ResponseError as _, Route, guard,
     http::{StatusCode, header},
     web,
 };
 
+pub(crate) use self::page::FILES;
 use crate::{answer::Problem, guard::Who};
 
 /// The description of the API.
@@ -20,15 +21,8 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 
 type Table = &'static [(&'static str, &'static str, fn() -> Route)];
 
-/// Method, path and handler.
+/// Method, path and handler of the API.
 const TABLE: Table = &[
-    ("GET", "/", || get().to(page::index)),
-    ("GET", "/app.js", || get().to(page::app)),
-    ("GET", "/charts.js", || get().to(page::charts)),
-    ("GET", "/dom.js", || get().to(page::dom)),
-    ("GET", "/story.js", || get().to(page::story)),
-    ("GET", "/style.css", || get().to(page::style)),
-    ("GET", "/favicon.svg", || get().to(page::icon)),
     ("GET", "/health/live", || get().to(system::live)),
     ("GET", "/health/ready", || get().to(system::ready)),
     ("GET", "/metrics", || get().to(system::metrics)),
@@ -52,7 +46,7 @@ const TABLE: Table = &[
     ("GET", "/api/v1/audit", || get().to(system::audit)),
 ];
 
-/// Method and path of each route.
+/// Method and path of each route of the API.
 pub const ROUTES: [(&str, &str); TABLE.len()] = {
     let mut routes = [("", ""); TABLE.len()];
     let mut at = 0;
@@ -69,28 +63,34 @@ fn get() -> Route {
 }
 
 pub(crate) fn configure(app: &mut web::ServiceConfig) {
+    for (path, kind, text) in FILES {
+        app.service(resource(path, "GET, HEAD").route(page::serve(kind, text)));
+    }
     for (at, (_, path, _)) in TABLE.iter().enumerate() {
         if TABLE.iter().take(at).any(|(_, earlier, _)| earlier == path) {
             continue;
         }
-        let mut resource = web::resource(*path);
-        let mut allowed = Vec::new();
-        for (method, _, route) in TABLE.iter().filter(|(_, other, _)| other == path) {
-            resource = resource.route(route());
-            allowed.push(if *method == "GET" { "GET, HEAD" } else { *method });
-        }
-        let allowed = allowed.join(", ");
-        app.service(resource.default_service(web::to(move || {
-            let mut answer =
-                Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("there is {allowed}")).error_response();
-            // RFC 9110 §15.5.6.
-            if let Ok(value) = header::HeaderValue::from_str(&allowed) {
-                answer.headers_mut().insert(header::ALLOW, value);
-            }
-            async move { answer }
-        })));
+        let here = || TABLE.iter().filter(|(_, other, _)| other == path);
+        let allowed: Vec<_> =
+            here().map(|(method, ..)| if *method == "GET" { "GET, HEAD" } else { *method }).collect();
+        let routes = here().map(|(.., route)| route());
+        app.service(routes.fold(resource(path, &allowed.join(", ")), Resource::route));
     }
     app.default_service(web::to(nothing));
+}
+
+/// What is at this path, so far nothing but a refusal of all methods that are not allowed.
+fn resource(path: &str, allowed: &str) -> Resource {
+    let allowed = allowed.to_owned();
+    web::resource(path).default_service(web::to(move || {
+        let mut answer =
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("there is {allowed}")).error_response();
+        // RFC 9110 §15.5.6.
+        if let Ok(value) = header::HeaderValue::from_str(&allowed) {
+            answer.headers_mut().insert(header::ALLOW, value);
+        }
+        async move { answer }
+    }))
 }
 
 async fn nothing() -> HttpResponse {
@@ -133,12 +133,8 @@ mod tests {
             }
         }
         documented.sort();
-        let assets = ["/", "/app.js", "/charts.js", "/story.js", "/dom.js", "/style.css", "/favicon.svg"];
-        let mut routes: Vec<String> = ROUTES
-            .iter()
-            .filter(|(_, path)| !assets.contains(path))
-            .map(|(method, path)| format!("{method} {path}"))
-            .collect();
+        let mut routes: Vec<String> =
+            ROUTES.iter().map(|(method, path)| format!("{method} {path}")).collect();
         routes.sort();
         assert_eq!(documented, routes);
     }

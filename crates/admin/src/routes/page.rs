@@ -1,35 +1,22 @@
 //! The page, as it is in the binary.
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, Route};
 
-async fn asset(kind: &'static str, text: &'static str) -> HttpResponse {
-    HttpResponse::Ok().content_type(kind).body(text)
-}
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-pub(super) async fn index() -> HttpResponse {
-    asset("text/html; charset=utf-8", include_str!("../page/index.html")).await
-}
+/// Path, content type and text of each of its files. They hold no data, so that anybody may have them.
+pub(crate) const FILES: [(&str, &str, &str); 8] = [
+    ("/", "text/html; charset=utf-8", include_str!("../page/index.html")),
+    ("/app.js", SCRIPT, include_str!("../page/app.js")),
+    ("/charts.js", SCRIPT, include_str!("../page/charts.js")),
+    ("/destinations.js", SCRIPT, include_str!("../page/destinations.js")),
+    ("/dom.js", SCRIPT, include_str!("../page/dom.js")),
+    ("/story.js", SCRIPT, include_str!("../page/story.js")),
+    ("/style.css", "text/css; charset=utf-8", include_str!("../page/style.css")),
+    ("/favicon.svg", "image/svg+xml", include_str!("../page/favicon.svg")),
+];
 
-pub(super) async fn app() -> HttpResponse {
-    asset("text/javascript; charset=utf-8", include_str!("../page/app.js")).await
-}
-
-pub(super) async fn charts() -> HttpResponse {
-    asset("text/javascript; charset=utf-8", include_str!("../page/charts.js")).await
-}
-
-pub(super) async fn story() -> HttpResponse {
-    asset("text/javascript; charset=utf-8", include_str!("../page/story.js")).await
-}
-
-pub(super) async fn dom() -> HttpResponse {
-    asset("text/javascript; charset=utf-8", include_str!("../page/dom.js")).await
-}
-
-pub(super) async fn style() -> HttpResponse {
-    asset("text/css; charset=utf-8", include_str!("../page/style.css")).await
-}
-
-pub(super) async fn icon() -> HttpResponse {
-    asset("image/svg+xml", include_str!("../page/favicon.svg")).await
+/// Answers with one of them.
+pub(super) fn serve(kind: &'static str, text: &'static str) -> Route {
+    super::get().to(move || async move { HttpResponse::Ok().content_type(kind).body(text) })
 }

@@ -11,6 +11,7 @@ use super::{limit, pairs};
 use crate::{
     Desk, Filter, Office, Page, Refusal, State,
     answer::{Problem, json_of},
+    turned_away::Crowd,
     words::{self, span},
 };
 
@@ -113,6 +114,7 @@ pub(super) async fn list(office: web::Data<Office>, request: HttpRequest) -> Res
         return json_of(&page(office.desk.as_ref(), &asked).await?);
     }
     let Ok(place) = std::sync::Arc::clone(&office.streams).try_acquire_owned() else {
+        office.turned_away.count(Crowd::Listings);
         let detail = "too many listings are under way";
         return Err(Problem::new(actix_web::http::StatusCode::TOO_MANY_REQUESTS, detail));
     };

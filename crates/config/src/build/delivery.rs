@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use waxseal_dns::{DnssecMode, Families, Settings as DnsSettings};
 use waxseal_intake::{ListenAddr, Settings as IntakeSettings};
-use waxseal_queue::Settings as QueueSettings;
+use waxseal_queue::{FeedbackAmount, Settings as QueueSettings, TransportLimits};
 use waxseal_transport::{Discard, Settings as TransportSettings};
 use waxseal_types::{Domain, NextHop};
 
@@ -105,6 +105,24 @@ impl Build<'_> {
             number(count(&raw.initial_destination_concurrency)),
         );
         set(&mut settings.destination_recipient_limit, count(&raw.destination_recipient_limit));
+        set(
+            &mut settings.destination_failed_cohort_limit,
+            number(count(&raw.destination_concurrency_failed_cohort_limit)),
+        );
+        for (slot, key, value) in [
+            (
+                &mut settings.destination_positive_feedback,
+                "destination_concurrency_positive_feedback",
+                &raw.destination_concurrency_positive_feedback,
+            ),
+            (
+                &mut settings.destination_negative_feedback,
+                "destination_concurrency_negative_feedback",
+                &raw.destination_concurrency_negative_feedback,
+            ),
+        ] {
+            set(slot, self.parsed(("queue", key), value.as_ref(), str::parse::<FeedbackAmount>));
+        }
         set(&mut settings.active_limit, number(count(&raw.active_limit)));
         settings.delivery_threads = count(&raw.delivery_threads);
         settings.destination_limits =
@@ -126,6 +144,23 @@ impl Build<'_> {
         settings.own_endpoints = own.collect();
         self.check_queue(&settings);
         settings
+    }
+
+    /// What single transports may have: what they say nothing of is as for all, or as for the main one of their protocol.
+    pub(super) fn transport_limits(&self, settings: &mut QueueSettings) {
+        for (service, keys) in &self.limits {
+            let below = settings.limits(&service.protocol().into());
+            let limits = TransportLimits {
+                concurrency: keys.concurrency.unwrap_or(below.concurrency),
+                initial: keys.initial.unwrap_or(below.initial),
+                rate_delay: keys.rate_delay.unwrap_or(below.rate_delay),
+                recipients: keys.recipients.map_or(below.recipients, |number| number as usize),
+                positive: keys.positive.unwrap_or(below.positive),
+                negative: keys.negative.unwrap_or(below.negative),
+                failed_cohorts: keys.failed_cohorts.unwrap_or(below.failed_cohorts),
+            };
+            settings.transport_limits.insert(service.clone(), limits);
+        }
     }
 
     /// What cannot work.

@@ -91,6 +91,7 @@ impl Build<'_> {
         set(&mut settings.memory_limit, raw.memory_limit.map(|size| octets(size.0)));
         set(&mut settings.protocol.recipient_limit, count(&raw.recipient_limit));
         set(&mut settings.protocol.hop_count_limit, count(&raw.hopcount_limit));
+        settings.threads = count(&raw.threads);
         set(&mut settings.connection_limit, count(&raw.connection_limit));
         // postconf(5), smtpd_client_connection_count_limit: 0 is no limit.
         let clients =

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use waxseal_types::{Domain, Service};
 
 use crate::{
-    Config, LogKeys, TableSet, TelemetryKeys, TransportService, check,
+    Config, LogKeys, TableSet, TelemetryKeys, TransportKeys, TransportService, check,
     layer::path,
     load::View,
     problem::{Gravity, Place, Problem},
@@ -34,6 +34,8 @@ pub(crate) struct Build<'a> {
     pub(crate) warnings: Vec<Problem>,
     /// What the services of a `master.cf` mean.
     pub(crate) services: Vec<TransportService>,
+    /// In what they differ as to the queue.
+    pub(crate) limits: Vec<(Service, TransportKeys)>,
     pub(crate) tables: TableSet,
 }
 
@@ -67,6 +69,7 @@ impl<'a> Build<'a> {
         let mut queue = self.queue(&hostname, &intake);
         queue.services =
             self.each(|build, service| build.queue(&hostname, &intake).reach(&service.protocol().into()));
+        self.transport_limits(&mut queue);
         let (log, telemetry) = (self.log(), self.telemetry());
         let complaints = self.tables.complaints();
         self.warnings.extend(complaints.iter().map(|text| Problem::of_text(Gravity::Warning, text)));

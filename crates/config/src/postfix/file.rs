@@ -9,12 +9,12 @@ use waxseal_tables::logical_lines;
 
 use super::{
     expand::{expand, is_space, names_in},
-    layers,
+    layers, limits,
     master::{self, Service},
     remarks, table,
 };
 use crate::{
-    TransportService,
+    TransportKeys, TransportService,
     layer::Layer,
     problem::{Place, Problem, Problems},
 };
@@ -206,6 +206,11 @@ impl MainCf {
     /// What each service that sends mail out means for a transport of its name.
     pub(crate) fn transports(&self) -> Vec<TransportService> {
         master::transports(self)
+    }
+
+    /// What transports may have of a destination, where that is not what all may have.
+    pub(crate) fn limits(&self, problems: &mut Vec<Problem>) -> Vec<(waxseal_types::Service, TransportKeys)> {
+        limits::all(self, problems)
     }
 
     /// What an operator should know: parameters that matter and are not implemented, options that cannot be honoured, what is odd.

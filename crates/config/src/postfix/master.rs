@@ -12,10 +12,11 @@ use waxseal_types::{Protocol, Service as Client};
 use super::{
     expand::{is_space, names_in},
     file::{Definition, MainCf, name_and_value},
+    limits,
     table::{self, Fate},
 };
 use crate::{
-    TransportService,
+    TransportKeys, TransportService,
     problem::{Place, Problem},
 };
 
@@ -184,9 +185,10 @@ pub(super) fn differences(cf: &MainCf, service: &Service) -> Vec<(&'static str, 
     let mut found = Vec::new();
     for (name, row) in table::rows() {
         let difference = match row.fate {
-            Fate::Key { section: "tls" | "lmtp_tls" | "transport", .. } | Fate::Read(_) => Difference::Own,
+            Fate::Key { section: "tls" | "lmtp_tls" | "transport", .. } => Difference::Own,
+            Fate::Read(_) if !limits::is_one(name) => Difference::Own,
             Fate::Warned(_) if name.contains("_tls") || name.contains("_sasl_") => Difference::Grave,
-            Fate::Key { .. } | Fate::Warned(_) => Difference::Light,
+            Fate::Key { .. } | Fate::Read(_) | Fate::Warned(_) => Difference::Light,
             Fate::Ignored(_) => continue,
         };
         let differs = || cf.value_for(name, Some(service)).ok() != cf.value_for(name, main).ok();
@@ -195,6 +197,11 @@ pub(super) fn differences(cf: &MainCf, service: &Service) -> Vec<(&'static str, 
         }
     }
     found
+}
+
+/// Whether a service is not carried out.
+pub(super) fn is_refused(cf: &MainCf, service: &Service) -> bool {
+    differences(cf, service).iter().any(|(_, difference)| *difference == Difference::Grave)
 }
 
 /// What a transport of each service's name means. A service that differs from the main one of its protocol has settings of its own; where one of them
@@ -212,7 +219,8 @@ pub(super) fn transports(cf: &MainCf) -> Vec<TransportService> {
                 service.place,
                 grave.join(", ")
             ))
-        } else if all.iter().any(|(_, difference)| *difference == Difference::Own) {
+        } else if all.iter().any(|(_, difference)| *difference == Difference::Own) || has_limits(cf, service)
+        {
             Transport::Deliver(Client::named(service.protocol, &service.name))
         } else {
             Transport::Deliver(service.protocol.into())
@@ -220,6 +228,12 @@ pub(super) fn transports(cf: &MainCf) -> Vec<TransportService> {
         transports.push(TransportService { name: service.name.clone(), transport });
     }
     transports
+}
+
+/// Whether mail by a service has limits that others have not. What is wrong with them is told by [`limits::all`].
+fn has_limits(cf: &MainCf, service: &Service) -> bool {
+    let keys = limits::of(cf, &service.name, main_service(service.protocol), &mut Vec::new());
+    keys != TransportKeys::default()
 }
 
 #[cfg(test)]

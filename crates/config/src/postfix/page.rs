@@ -42,6 +42,11 @@ const HEAD: &str = "\
 and Postfix's defaults (postconf(5) of 3.11, with its switches by `compatibility_level`). `-o` options of `master.cf` beside the file override it for their
 service. One beside `smtp` and `lmtp` that differs from them has policies, trust stores, time-outs and connections of its own; where it differs in what is not
 implemented and concerns TLS or credentials, it is not carried out, and its mail waits. The services of `smtpd` are the listeners.
+What the queue has for transports by name (`NAME_destination_concurrency_limit`, `NAME_initial_destination_concurrency`, `NAME_destination_rate_delay`,
+`NAME_destination_recipient_limit`, and `NAME_destination_concurrency_` `positive_feedback`, `negative_feedback` and `failed_cohort_limit`) holds for each service NAME
+of `master.cf` that sends mail out, and for `lmtp`; of main.cf only, as in Postfix. A table of `queue.destination_limits` is above it, word by word, and the
+keys of `[queue]` are below: those are what holds for `smtp`, and for whoever has nothing else. A recipient limit of 1 does not make the other limits those of single recipients.
+
 `waxseal check --parameters` prints this list, and `waxseal check` tells what of it concerns a configuration.
 
 One default is not that of 3.11: `smtp_tls_dane_insecure_mx_policy` is `dane` only where `smtp_tls_security_level` is, as up to Postfix 3.7.11.

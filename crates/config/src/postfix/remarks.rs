@@ -6,23 +6,14 @@ use super::{
     MainCf, doors,
     expand::names_in,
     file::Definition,
+    limits,
     master::{self, Difference, Service},
     table::{self, Fate},
 };
 use crate::problem::{Problem, nearest};
 
-/// Parameters whose names are made from those of transports (postconf(5), "transport-specific").
-const OF_TRANSPORTS: [&str; 9] = [
-    "_destination_concurrency_limit",
-    "_destination_recipient_limit",
-    "_destination_rate_delay",
-    "_transport_rate_delay",
-    "_initial_destination_concurrency",
-    "_destination_concurrency_positive_feedback",
-    "_destination_concurrency_negative_feedback",
-    "_destination_concurrency_failed_cohort_limit",
-    "_time_limit",
-];
+/// Parameters whose names are made from those of transports (postconf(5), "transport-specific"), and that are not implemented.
+const OF_TRANSPORTS: [&str; 2] = ["_transport_rate_delay", "_time_limit"];
 
 pub(super) fn collect(cf: &MainCf, all: &mut Vec<Problem>) {
     for (name, definition) in cf.definitions() {
@@ -92,7 +83,7 @@ fn meaning(cf: &MainCf, name: &str) -> Option<&'static str> {
         };
     }
     let transport = OF_TRANSPORTS.iter().find_map(|end| name.strip_suffix(end))?;
-    cf.service(transport).map(|_| "the limits of smtp hold for all mail")
+    cf.service(transport).map(|_| "there is no such limit")
 }
 
 /// Options of one service.
@@ -159,7 +150,7 @@ fn other_service(cf: &MainCf, service: &Service, all: &mut Vec<Problem>) {
 fn unknown(cf: &MainCf, all: &mut Vec<Problem>) {
     let mentioned = cf.mentioned();
     for (name, definition) in cf.definitions() {
-        let of_transport = OF_TRANSPORTS.iter().any(|end| name.ends_with(end));
+        let of_transport = limits::is_one(name) || OF_TRANSPORTS.iter().any(|end| name.ends_with(end));
         // Parameters of tables in the old style, and classes of restrictions.
         let of_others =
             cf.definitions().any(|(other, definition)| other != name && mentions(&definition.raw, name));

@@ -14,8 +14,8 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use waxseal_trust::{StoreSettings, spki_of};
-use waxseal_types::ClientCertificate;
+use waxseal_trust::{Certificate, GeneralName, StoreSettings, spki_of};
+use waxseal_types::{ClientCertificate, Domain};
 
 use crate::Error;
 
@@ -82,9 +82,35 @@ impl ResolvesServerCert for Identity {
     }
 }
 
-const TLS13: [u16; 3] = [0x1301, 0x1302, 0x1303];
+pub(super) const TLS13: [u16; 3] = [0x1301, 0x1302, 0x1303];
 const ECDHE_ECDSA: [u16; 3] = [0xC02B, 0xC02C, 0xCCA9];
 const ECDHE_RSA: [u16; 3] = [0xC02F, 0xC030, 0xCCA8];
+
+/// Names of a certificate that are looked after. Each costs lookups; certificates of mail servers have a handful.
+const MAX_NAMES: usize = 100;
+
+/// The names in the leaves, which clients may know the server by (RFC 7672 §3.2.3): not those with a wildcard, which stand for no name.
+pub(super) fn names(chains: &[ClientCertificate]) -> Vec<String> {
+    let mut names = Vec::new();
+    let leaves = chains.iter().filter_map(|one| Certificate::parse(one.chain.first()?).ok());
+    for leaf in leaves {
+        let dns = leaf.alternative_names().filter_map(|name| match name {
+            GeneralName::Dns(octets) => Domain::new(str::from_utf8(octets).ok()?).ok(),
+            _ => None,
+        });
+        names.extend(dns.map(|name| name.to_string()).filter(|name| !name.contains('*')).take(MAX_NAMES));
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// All files with certificates or keys that are configured.
+pub(super) fn files(files: &StoreSettings) -> Vec<&PathBuf> {
+    let pairs = [&files.cert_file, &files.key_file, &files.eccert_file, &files.eckey_file];
+    let pairs = pairs.into_iter().flatten().filter(|_| files.chain_files.is_empty());
+    files.chain_files.iter().chain(pairs).collect()
+}
 
 /// The files with private keys among those that are configured.
 pub(super) fn key_files(files: &StoreSettings) -> Vec<&PathBuf> {
@@ -99,10 +125,8 @@ pub(super) fn key_files(files: &StoreSettings) -> Vec<&PathBuf> {
 }
 
 /// A file that is configured and is not there. Clients do without; a server must not lose one of its certificates unnoticed.
-pub(super) fn missing(files: &StoreSettings) -> Option<&PathBuf> {
-    let pairs = [&files.cert_file, &files.key_file, &files.eccert_file, &files.eckey_file];
-    let pairs = pairs.into_iter().flatten().filter(|_| files.chain_files.is_empty());
-    files.chain_files.iter().chain(pairs).find(|path| matches!(path.try_exists(), Ok(false)))
+pub(super) fn missing(configured: &StoreSettings) -> Option<&PathBuf> {
+    files(configured).into_iter().find(|path| matches!(path.try_exists(), Ok(false)))
 }
 
 /// A key that others can read is everybody's; one that they can write is not ours.

@@ -1,6 +1,7 @@
 //! TLS at the door: certificates, sessions, and what clients show.
 
 mod identity;
+mod kept;
 mod peer;
 mod possession;
 mod renew;
@@ -8,6 +9,7 @@ mod sni;
 mod tickets;
 
 use std::{
+    collections::HashSet,
     io,
     sync::{Arc, atomic::AtomicBool},
     time::SystemTime,
@@ -26,12 +28,15 @@ use waxseal_trust::{Notice, Settings as StoreOptions, Store};
 use waxseal_types::{AnchorFiles, Service, UnixTime};
 
 pub(crate) use self::peer::{Facts, Peer};
-use self::{identity::Identity, possession::Possession, sni::NameMaps};
+use self::{identity::Identity, kept::Kept, possession::Possession, sni::NameMaps};
 use crate::{Error, Handshake, Neighbours, TlsSettings};
 
 /// RFC 7301 with the name that RFC 8314 §5 and IANA's registry have for none: whoever asks for another protocol than SMTP was lured here
 /// (ALPACA), and whoever asks for none is served.
 const ALPN: &[u8] = b"smtp";
+
+/// Places whose records are watched. Those beyond are asked for when a certificate is to change, which then waits for a TTL.
+const MAX_PLACES: usize = 1000;
 
 /// TLS for all listeners.
 #[derive(Debug)]
@@ -42,6 +47,10 @@ pub(crate) struct Front {
     provider: Arc<CryptoProvider>,
     store: Store,
     maps: NameMaps,
+    /// Copies of what was served.
+    kept: Kept,
+    /// Whether the copy of the default certificates is what is served now.
+    is_kept: AtomicBool,
     /// Set by an operator who knows better than DNS: the next switch is not asked for.
     insists: AtomicBool,
     /// What is served; `None` while there is no certificate that may be shown.
@@ -92,12 +101,15 @@ impl Front {
         for path in identity::key_files(&settings.files) {
             notices.extend(identity::check_permissions(path)?);
         }
+        let kept = Kept::new(settings.own_folder.as_deref());
         let front = Self {
             hostname: hostname.to_owned(),
             ports,
             provider: Arc::new(provider()),
             store,
-            maps: NameMaps::new(settings.sni_maps.clone()),
+            maps: NameMaps::new(settings.sni_maps.clone(), kept.clone()),
+            kept,
+            is_kept: AtomicBool::new(false),
             insists: AtomicBool::new(false),
             offer: RwLock::default(),
             said: Mutex::default(),
@@ -105,10 +117,8 @@ impl Front {
             settings,
         };
         if front.settings.has_certificate() {
-            // The first ones are in force at once: there is nothing that they would replace.
-            let read = sni::read(front.settings.files.clone(), &front.provider);
-            match read.and_then(|identity| front.install(identity)) {
-                Ok(()) => {}
+            match front.begin() {
+                Ok(notice) => notices.extend(notice),
                 Err(error) if front.settings.lenient => {
                     notices.push(format!("no TLS at the intake: {error}"))
                 }
@@ -126,7 +136,15 @@ impl Front {
     /// Where clients may hold its certificates against TLSA records.
     pub(crate) fn places(&self) -> Vec<(String, u16)> {
         let mut places = self.own_places();
-        places.extend(self.maps.names().into_iter().flat_map(|name| self.at_ports(&name)));
+        let offer = self.offer.read().clone();
+        let own = offer.map(|offer| identity::names(&offer.identity.chains)).unwrap_or_default();
+        for name in own.into_iter().chain(self.maps.names()) {
+            places.extend(self.at_ports(&name));
+        }
+        // Those that were there first stay first.
+        let mut seen = HashSet::new();
+        places.retain(|place| seen.insert(place.clone()));
+        places.truncate(MAX_PLACES);
         places
     }
 
@@ -209,15 +227,19 @@ impl Front {
     {
         let offer = self.offer.read().clone().ok_or(io::ErrorKind::NotConnected)?;
         let configs = if mandatory { &offer.mandatory } else { &offer.may };
+        let handshake = if mandatory { &self.settings.mandatory } else { &self.settings.may };
         let stream = if self.maps.is_empty() && !self.settings.enable_raw_keys {
             TlsAcceptor::from(Arc::clone(&configs.usual)).accept(stream).await?
         } else {
             let started = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
             let hello = started.client_hello();
             let name = hello.server_name().map(str::to_owned);
+            // rustls agrees on raw keys in TLS 1.3 alone; a client of 1.2 that would take them, too, gets certificates.
+            let modern =
+                hello.cipher_suites().iter().any(|suite| identity::TLS13.contains(&u16::from(*suite)));
+            let may_be_raw = self.settings.enable_raw_keys && handshake.tls13 && modern;
             let wanted = |offered: Option<&[CertificateType]>| {
-                self.settings.enable_raw_keys
-                    && offered.is_some_and(|types| types.contains(&CertificateType::RawPublicKey))
+                may_be_raw && offered.is_some_and(|types| types.contains(&CertificateType::RawPublicKey))
             };
             // RFC 7250 §4.2: the two directions are agreed on by themselves.
             let (ours, theirs) = (wanted(hello.server_cert_types()), wanted(hello.client_cert_types()));

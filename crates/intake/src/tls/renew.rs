@@ -7,11 +7,39 @@ use waxseal_types::{ClientCertificate, Service};
 use super::{
     Change, Front,
     identity::{self, Identity},
+    kept::First,
     sni,
 };
-use crate::{Publication, Switch};
+use crate::{Error, Publication, Switch};
+
+/// The copy of those certificates that belong to no entry of a table.
+const DEFAULT: &str = "";
 
 impl Front {
+    /// The first certificates. What an operator should know of them.
+    pub(super) fn begin(&self) -> Result<Option<String>, Error> {
+        let read = sni::read(self.settings.files.clone(), &self.provider);
+        let copy = self.kept.load(DEFAULT, &identity::files(&self.settings.files));
+        match First::choose(read, copy, &self.provider)? {
+            First::Files(identity) => self.install(identity).map(|()| None),
+            First::Before(identity, why) => {
+                self.install(identity)?;
+                self.is_kept.store(true, Ordering::Relaxed);
+                Ok(Some(format!("the intake goes on with the certificate that it served before: {why}")))
+            }
+        }
+    }
+
+    /// Writes down what is served, for the next start.
+    fn keep(&self, chains: &[ClientCertificate]) -> Result<(), String> {
+        if self.is_kept.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.kept.store(DEFAULT, &identity::files(&self.settings.files), chains)?;
+        self.is_kept.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Has the next switch made without a question.
     pub(crate) fn insist(&self) {
         self.insists.store(true, Ordering::Relaxed);
@@ -62,19 +90,47 @@ impl Front {
 
     /// Those of the server name maps whose files have changed.
     async fn renew_named(&self, insists: bool) -> Result<bool, String> {
-        let mut switched = false;
+        let (mut switched, mut trouble) = (false, None);
         for changed in self.maps.changed() {
-            let fresh = changed.read(&self.provider).map_err(|error| error.to_string())?;
-            let places: Vec<_> = changed.names.iter().flat_map(|name| self.at_ports(name)).collect();
-            let switch = Switch { places: &places, old: &changed.identity.chains, new: &fresh.chains };
-            let allowed = self.may_switch(switch, insists).await;
-            allowed.map_err(|why| {
-                format!("the intake keeps its certificate for {}: {why}", changed.names.join(", "))
-            })?;
-            self.maps.replace(&changed, fresh);
-            switched = true;
+            match self.renew_entry(&changed, insists).await {
+                Ok(()) => switched = true,
+                // The others need not wait for this one.
+                Err(why) => {
+                    let names = changed.names.join(", ");
+                    trouble.get_or_insert(format!("the intake keeps its certificate for {names}: {why}"));
+                }
+            }
         }
-        Ok(switched)
+        trouble.map_or(Ok(switched), Err)
+    }
+
+    async fn renew_entry(&self, changed: &sni::Changed, insists: bool) -> Result<(), String> {
+        let fresh = changed.read(&self.provider).map_err(|error| error.to_string())?;
+        let places: Vec<_> = changed.names.iter().flat_map(|name| self.at_ports(name)).collect();
+        let named = self.named_besides(&places, [&changed.identity.chains, &fresh.chains]);
+        let (old, new) = (&changed.identity.chains, &fresh.chains);
+        self.may_switch(Switch { places: &places, named: &named, old, new }, insists).await?;
+        if let Err(trouble) = self.maps.replace(changed, fresh) {
+            tracing::warn!("{trouble}");
+        }
+        Ok(())
+    }
+
+    /// Where the names of certificates lead, but for those places.
+    fn named_besides(
+        &self,
+        places: &[(String, u16)],
+        chains: [&[ClientCertificate]; 2],
+    ) -> Vec<(String, u16)> {
+        let mut named: Vec<_> = chains
+            .into_iter()
+            .flat_map(identity::names)
+            .flat_map(|name| self.at_ports(&name))
+            .filter(|place| !places.contains(place))
+            .collect();
+        named.sort();
+        named.dedup();
+        named
     }
 
     async fn renew(&self, insists: bool) -> Result<bool, String> {
@@ -95,7 +151,7 @@ impl Front {
         let old = self.offer.read().clone();
         let served: &[ClientCertificate] = old.as_ref().map_or(&[], |offer| &offer.identity.chains);
         if served == fresh {
-            return Ok(false);
+            return self.keep(served).map(|()| false);
         }
         for path in identity::key_files(&self.settings.files) {
             if let Some(warning) = identity::check_permissions(path).map_err(|error| error.to_string())? {
@@ -103,10 +159,16 @@ impl Front {
             }
         }
         let places = self.own_places();
-        let switch = Switch { places: &places, old: served, new: &fresh };
+        let named = self.named_besides(&places, [served, &fresh]);
+        let switch = Switch { places: &places, named: &named, old: served, new: &fresh };
         let allowed = self.may_switch(switch, insists).await;
         allowed.map_err(|why| format!("the intake keeps its certificate: {why}"))?;
         let identity = Identity::new(fresh, &self.provider).map_err(|error| error.to_string())?;
+        self.is_kept.store(false, Ordering::Relaxed);
+        if let Err(trouble) = self.keep(&identity.chains) {
+            // It is tried again at the next look.
+            tracing::warn!("{trouble}");
+        }
         self.install(identity).map_err(|error| error.to_string())?;
         Ok(true)
     }

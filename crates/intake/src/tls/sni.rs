@@ -12,11 +12,15 @@ use rustls::crypto::CryptoProvider;
 use waxseal_trust::{Settings, Store, StoreSettings};
 use waxseal_types::{Domain, Service};
 
-use super::identity::{Identity, check_permissions, missing};
+use super::{
+    identity::{Identity, check_permissions, missing, names},
+    kept::{First, Kept},
+};
 use crate::{Error, Lookup};
 
-/// Identities that are kept. A table may have more; those are read from their files for each handshake.
-const KEPT: usize = 1024;
+/// Identities in memory. A table may have more; those come from their copies, which are what was served, and not from files that may hold
+/// something else by now.
+const KEPT: usize = if cfg!(test) { 3 } else { 1024 };
 
 /// What tells one version of a file from another.
 type Stamp = Vec<Option<(SystemTime, u64)>>;
@@ -26,6 +30,7 @@ type Stamp = Vec<Option<(SystemTime, u64)>>;
 pub(super) struct NameMaps {
     tables: Vec<String>,
     known: Mutex<HashMap<String, Known>>,
+    kept: Kept,
 }
 
 /// What one table entry has led to.
@@ -35,6 +40,8 @@ struct Known {
     identity: Arc<Identity>,
     /// The names that clients have asked for it by.
     names: Vec<String>,
+    /// Whether there is a copy of it.
+    is_kept: bool,
 }
 
 /// Files that have changed since they were read.
@@ -50,8 +57,8 @@ pub(super) struct Changed {
 const MAX_NAMES: usize = 100;
 
 impl NameMaps {
-    pub(super) fn new(tables: Vec<String>) -> Self {
-        Self { tables, known: Mutex::default() }
+    pub(super) fn new(tables: Vec<String>, kept: Kept) -> Self {
+        Self { tables, known: Mutex::default(), kept }
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -94,20 +101,58 @@ impl NameMaps {
             }
             return Ok(Arc::clone(&known.identity));
         }
-        let stamp = stamps(value);
-        let identity = Arc::new(read_value(value, provider)?);
+        let mut fresh = self.read(value, provider)?;
+        fresh.names.push(name.to_owned());
+        let identity = Arc::clone(&fresh.identity);
         let mut known = self.known.lock();
         if known.len() >= KEPT {
-            known.clear();
+            // Any one of those that can be had again as they were.
+            let any = known.iter().find(|(_, known)| known.is_kept).map(|(value, _)| value.clone());
+            let none =
+                || Error::Certificate(format!("more than {KEPT} entries, and no folder for copies of them"));
+            known.remove(&any.ok_or_else(none)?);
         }
-        let fresh = Known { stamp, identity: Arc::clone(&identity), names: vec![name.to_owned()] };
         known.insert(value.to_owned(), fresh);
         Ok(identity)
     }
 
-    /// All names that have been asked for.
+    /// What an entry leads to when it is asked for first.
+    fn read(&self, value: &str, provider: &CryptoProvider) -> Result<Known, Error> {
+        let (stamp, files) = (stamps(value), crate::chain_files(value));
+        let copy = self.kept.load(value, &files.iter().collect::<Vec<_>>());
+        let is_kept = copy.is_some();
+        match First::choose(read_value(value, provider), copy, provider)? {
+            First::Files(identity) => {
+                let keep = || self.keep(value, &identity).inspect_err(|why| tracing::warn!("{why}"));
+                let is_kept = is_kept || keep().unwrap_or(false);
+                Ok(Known { stamp, identity: Arc::new(identity), names: Vec::new(), is_kept })
+            }
+            First::Before(identity, why) => {
+                tracing::warn!("{value}: the certificate that was served before is served still: {why}");
+                // No version of the files has this stamp: it is as if they had changed just now.
+                Ok(Known { stamp: Stamp::new(), identity: Arc::new(identity), names: Vec::new(), is_kept })
+            }
+        }
+    }
+
+    /// Writes down what is served for an entry; `false` where there is no place for that.
+    fn keep(&self, value: &str, identity: &Identity) -> Result<bool, String> {
+        let files = crate::chain_files(value);
+        self.kept.store(value, &files.iter().collect::<Vec<_>>(), &identity.chains)?;
+        Ok(self.kept.is_there())
+    }
+
+    /// All names that have been asked for, and those of the certificates.
     pub(super) fn names(&self) -> Vec<String> {
-        self.known.lock().values().flat_map(|known| known.names.clone()).collect()
+        let known: Vec<_> = {
+            let known = self.known.lock();
+            known.values().map(|known| (known.names.clone(), Arc::clone(&known.identity))).collect()
+        };
+        // Certificates are read with the lock released: handshakes wait for it.
+        known
+            .into_iter()
+            .flat_map(|(asked, identity)| asked.into_iter().chain(names(&identity.chains)))
+            .collect()
     }
 
     /// Entries whose files are not what they were.
@@ -129,12 +174,15 @@ impl NameMaps {
         known.into_iter().filter_map(differs).collect()
     }
 
-    /// Serves them from now on.
-    pub(super) fn replace(&self, changed: &Changed, fresh: Identity) {
+    /// Serves them from now on. The error is why nobody will remember that.
+    pub(super) fn replace(&self, changed: &Changed, fresh: Identity) -> Result<(), String> {
+        let kept = self.keep(&changed.value, &fresh);
         if let Some(known) = self.known.lock().get_mut(&changed.value) {
             known.stamp.clone_from(&changed.stamp);
             known.identity = Arc::new(fresh);
+            known.is_kept = *kept.as_ref().unwrap_or(&false);
         }
+        kept.map(drop)
     }
 }
 
@@ -178,4 +226,58 @@ pub(super) fn read(files: StoreSettings, provider: &CryptoProvider) -> Result<Id
 fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
     let metadata = path.metadata().ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(name: &str) -> String {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned(), "*.example".into()]).unwrap();
+        key.serialize_pem() + &params.self_signed(&key).unwrap().pem()
+    }
+
+    #[test]
+    fn an_entry_that_left_memory_is_served_as_it_was_whatever_its_files_hold_by_then() {
+        let (folder, provider) = (tempfile::tempdir().unwrap(), super::super::provider());
+        let value = |number: usize| folder.path().join(format!("{number}.pem")).display().to_string();
+        let maps = NameMaps::new(vec!["names".into()], Kept::new(Some(folder.path())));
+        let load = |maps: &NameMaps, number| maps.load((&value(number), "asked.example"), &provider);
+        let mut first = Vec::new();
+        for number in 0..10 {
+            std::fs::write(value(number), pair("mx.example")).unwrap();
+            first.push(load(&maps, number).unwrap().chains.clone());
+            std::fs::write(value(number), pair("new.example")).unwrap();
+        }
+        assert_eq!(maps.known.lock().len(), KEPT);
+        for (number, first) in first.iter().enumerate() {
+            assert_eq!(load(&maps, number).unwrap().chains, *first, "{number}");
+        }
+        // They count as changed, and the switch is for those to allow who are asked.
+        let changed = maps.changed();
+        assert_eq!(changed.len(), KEPT);
+        let (allowed, fresh) = (&changed[0], changed[0].read(&provider).unwrap());
+        let chains = fresh.chains.clone();
+        maps.replace(allowed, fresh).unwrap();
+        assert_eq!(maps.changed().len(), KEPT - 1);
+        // Also behind a restart.
+        let anew = NameMaps::new(vec!["names".into()], Kept::new(Some(folder.path())));
+        assert_eq!(anew.load((&allowed.value, "asked.example"), &provider).unwrap().chains, chains);
+        let mut names = anew.names();
+        names.sort();
+        assert_eq!(names, ["asked.example", "new.example"]);
+    }
+
+    #[test]
+    fn without_a_folder_there_are_no_more_entries_than_memory_has_room_for() {
+        let (folder, provider) = (tempfile::tempdir().unwrap(), super::super::provider());
+        let value = |number: usize| folder.path().join(format!("{number}.pem")).display().to_string();
+        let maps = NameMaps::new(vec!["names".into()], Kept::new(None));
+        for number in 0..=KEPT {
+            std::fs::write(value(number), pair("mx.example")).unwrap();
+            assert_eq!(maps.load((&value(number), "asked.example"), &provider).is_ok(), number < KEPT);
+        }
+        assert!(maps.load((&value(0), "asked.example"), &provider).is_ok(), "what is there stays");
+    }
 }

@@ -7,17 +7,15 @@ use rcgen::{
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, PublicKeyData as _, RsaKeySize,
 };
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme,
-    client::{
-        AlwaysResolvesClientRawPublicKeys, Resumption,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
+    ClientConfig, ProtocolVersion,
+    client::{AlwaysResolvesClientRawPublicKeys, Resumption},
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
     sign::CertifiedKey,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
+use waxseal_testbed::AnyServer;
 
 use crate::common::{Client, Server};
 
@@ -92,47 +90,6 @@ impl Authority {
     }
 }
 
-/// Takes any certificate, or any raw public key; the tests look at it afterwards.
-#[derive(Debug)]
-struct Anyone {
-    raw: bool,
-}
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-    fn requires_raw_public_keys(&self) -> bool {
-        self.raw
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
-    }
-}
-
 /// How a client shakes hands.
 #[derive(Clone)]
 pub(crate) struct Hands {
@@ -158,7 +115,7 @@ impl Hands {
             .with_safe_default_protocol_versions()
             .unwrap()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone { raw: false }));
+            .with_custom_certificate_verifier(Arc::new(AnyServer::default()));
         let config = match shown {
             None => builder.with_no_client_auth(),
             Some(pair) => {
@@ -186,7 +143,7 @@ impl Hands {
             .with_safe_default_protocol_versions()
             .unwrap()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone { raw: true }))
+            .with_custom_certificate_verifier(Arc::new(AnyServer { raw_public_keys: true }))
             .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(shown)));
         Self { config, name: "mx.example" }.resuming(false)
     }

@@ -17,7 +17,7 @@ use tokio::{
 };
 use waxseal_intake::{Error, Intake, Neighbours, Settings};
 use waxseal_smtp::server;
-use waxseal_spool::{Accept, Gate, Gathering, Refusal};
+use waxseal_spool::{Accept, Gate, Gathering, Inflow, Later, Refusal};
 use waxseal_types::{Envelope, QueueId};
 
 /// Longer than any test takes; only a test that fails waits for it.
@@ -41,10 +41,21 @@ pub(crate) struct Memory {
     released: watch::Sender<bool>,
     requests: watch::Sender<usize>,
     taken: Arc<Mutex<Vec<(Envelope, Bytes)>>>,
+    /// Large texts that are coming in, and the longest piece of any.
+    inflows: watch::Sender<Inflows>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Inflows {
+    pub(crate) begun: usize,
+    pub(crate) open: usize,
+    pub(crate) longest: usize,
 }
 
 #[derive(Default)]
 struct State {
+    /// Large texts are taken in pieces; from the second on, with this refusal.
+    pieces: Option<Result<(), Refusal>>,
     ready: Option<Refusal>,
     fail: Option<Refusal>,
 }
@@ -57,6 +68,7 @@ impl Default for Memory {
             released: watch::Sender::new(true),
             requests: watch::Sender::new(0),
             taken: Arc::default(),
+            inflows: watch::Sender::default(),
         }
     }
 }
@@ -74,6 +86,21 @@ impl Memory {
     /// The next commit fails.
     pub(crate) fn fail(&self, refusal: Refusal) {
         self.state.lock().unwrap().fail = Some(refusal);
+    }
+
+    /// Large texts are taken in pieces from now on; all but the first piece as `how` says.
+    pub(crate) fn take_pieces(&self, how: Result<(), Refusal>) {
+        self.state.lock().unwrap().pieces = Some(how);
+    }
+
+    pub(crate) fn inflows(&self) -> Inflows {
+        *self.inflows.borrow()
+    }
+
+    /// Until so many inflows were begun and all have ended.
+    pub(crate) async fn inflows_ended(&self, begun: usize) -> Inflows {
+        let mut inflows = self.inflows.subscribe();
+        *inflows.wait_for(|inflows| inflows.begun == begun && inflows.open == 0).await.unwrap()
     }
 
     pub(crate) fn not_ready(&self, refusal: Option<Refusal>) {
@@ -114,6 +141,19 @@ impl Accept for Memory {
         self.gate.gathering()
     }
 
+    fn inflow(&self, _: QueueId) -> Later<Option<Box<dyn Inflow>>> {
+        let how = self.state.lock().unwrap().pieces;
+        let pieces = how.map(|how| {
+            self.inflows.send_modify(|inflows| {
+                inflows.begun += 1;
+                inflows.open += 1;
+            });
+            let (inflows, taken) = (self.inflows.clone(), Arc::clone(&self.taken));
+            Box::new(Pieces { text: Vec::new(), how, result: Ok(()), inflows, taken }) as Box<dyn Inflow>
+        });
+        Box::pin(std::future::ready(pieces))
+    }
+
     fn accept(
         &self,
         envelope: Envelope,
@@ -130,6 +170,39 @@ impl Accept for Memory {
             taken.lock().unwrap().push((envelope, body));
             Ok(())
         })
+    }
+}
+
+/// A large text on its way into [`Memory`].
+struct Pieces {
+    text: Vec<u8>,
+    how: Result<(), Refusal>,
+    result: Result<(), Refusal>,
+    inflows: watch::Sender<Inflows>,
+    taken: Arc<Mutex<Vec<(Envelope, Bytes)>>>,
+}
+
+impl Inflow for Pieces {
+    fn write(&mut self, piece: Bytes) -> Later<Result<(), Refusal>> {
+        if !self.text.is_empty() {
+            self.result = self.result.and(self.how);
+        }
+        self.text.extend_from_slice(&piece);
+        self.inflows.send_modify(|inflows| inflows.longest = inflows.longest.max(piece.len()));
+        Box::pin(std::future::ready(self.result))
+    }
+
+    fn accept(self: Box<Self>, envelope: Envelope) -> Later<Result<(), Refusal>> {
+        if self.result.is_ok() {
+            self.taken.lock().unwrap().push((envelope, self.text.clone().into()));
+        }
+        Box::pin(std::future::ready(self.result))
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        self.inflows.send_modify(|inflows| inflows.open -= 1);
     }
 }
 
@@ -190,6 +263,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) fn into_inner(self) -> S {
         assert!(self.0.buffer().is_empty(), "nothing was said that was not read");
         self.0.into_inner()
+    }
+
+    pub(crate) fn raw(&mut self) -> &mut S {
+        self.0.get_mut()
     }
 
     /// All lines of a reply.

@@ -1,9 +1,12 @@
 //! A certificate that changes in its file, and a neighbour who says whether it may.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    sync::{Arc, Mutex},
+};
 
 use tokio::{sync::watch, task::spawn_local};
-use waxseal_intake::{Answer, Level, Lookup, Neighbours, Publication, Records, Switch};
+use waxseal_intake::{Answer, Level, Lookup, Neighbours, Publication, Records, Settings, Switch};
 
 use crate::{
     certificates::{Authority, Hands, Pair, seen},
@@ -56,16 +59,129 @@ fn der(pair: &Pair) -> Vec<u8> {
     pair.certificate.der().to_vec()
 }
 
+fn gate(verdict: Result<(), String>) -> Arc<Gate> {
+    Arc::new(Gate {
+        verdict: Mutex::new(verdict),
+        asked: watch::Sender::default(),
+        settled: watch::Sender::default(),
+    })
+}
+
+/// An intake that is about to stop: for as long as `during` takes.
+async fn while_up<T>(settings: &Settings, gate: &Arc<Gate>, during: impl AsyncFnOnce(&Server) -> T) -> T {
+    let neighbours = Neighbours { records: Arc::clone(gate) as Arc<dyn Records>, ..Neighbours::default() };
+    let server = Server::beside(settings.clone(), Arc::default(), neighbours);
+    let intake = Arc::clone(&server.intake);
+    let tending = spawn_local(async move { intake.tend().await });
+    let result = during(&server).await;
+    tending.abort();
+    server.intake.shut_down();
+    server.intake.drained().await;
+    result
+}
+
+const REFUSED: &str = "a client would refuse it";
+
+#[test]
+fn a_start_goes_on_with_what_was_served_before_the_stop_until_the_neighbour_allows_another() {
+    local(async {
+        let (authority, spool) = (Authority::new(), tempfile::tempdir().unwrap());
+        let first = authority.server("mx.example", false);
+        let mut settings = settings();
+        settings.tls.level = Level::May;
+        settings.tls.files.chain_files = vec![first.file.clone()];
+        settings.tls.own_folder = Some(spool.path().into());
+        let gate = gate(Err(REFUSED.into()));
+        let mut settled = gate.settled.subscribe();
+        while_up(&settings, &gate, async |server| {
+            assert_eq!(leaf(server, "mx.example").await, der(&first), "there is nothing else to start with");
+            settled.changed().await.unwrap();
+        })
+        .await;
+        assert!(gate.asked.borrow().is_empty(), "nobody was asked about what is served already");
+        // The file changes while nobody runs who could ask.
+        let second = authority.server("mx.example", false);
+        let mut asked = gate.asked.subscribe();
+        while_up(&settings, &gate, async |server| {
+            assert!(server.intake.notices().iter().any(|notice| notice.contains("served before")));
+            assert_eq!(leaf(server, "mx.example").await, der(&first), "DNS has not been asked yet");
+            asked.changed().await.unwrap();
+            assert_eq!(leaf(server, "mx.example").await, der(&first), "it was refused");
+            *gate.verdict.lock().unwrap() = Ok(());
+            let mut settled = gate.settled.subscribe();
+            server.intake.reload();
+            settled.changed().await.unwrap();
+            assert_eq!(leaf(server, "mx.example").await, der(&second), "it was allowed");
+        })
+        .await;
+        *gate.verdict.lock().unwrap() = Err(REFUSED.into());
+        while_up(&settings, &gate, async |server| {
+            assert!(!server.intake.notices().iter().any(|notice| notice.contains("served before")));
+            assert_eq!(leaf(server, "mx.example").await, der(&second), "from then on it is what was served");
+        })
+        .await;
+    });
+}
+
+/// A rollover replaces key and certificate in two files, one after the other.
+#[test]
+fn a_start_between_two_files_that_change_together_serves_the_last_good_pair() {
+    local(async {
+        let (authority, spool) = (Authority::new(), tempfile::tempdir().unwrap());
+        let place = |name: &str| spool.path().join(name);
+        let [certificate, key] = [place("tls.crt"), place("tls.key")];
+        let write_key = |pair: &Pair| {
+            std::fs::write(&key, pair.key.serialize_pem()).unwrap();
+            std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        let write_certificate = |pair: &Pair| std::fs::write(&certificate, pair.certificate.pem()).unwrap();
+        let first = authority.server("mx.example", false);
+        write_key(&first);
+        write_certificate(&first);
+        let mut settings = settings();
+        settings.tls.level = Level::May;
+        settings.tls.files.cert_file = Some(certificate.clone());
+        settings.tls.files.key_file = Some(key.clone());
+        settings.tls.own_folder = Some(spool.path().into());
+        let gate = gate(Ok(()));
+        let mut settled = gate.settled.subscribe();
+        let second = authority.server("mx.example", false);
+        while_up(&settings, &gate, async |server| {
+            settled.changed().await.unwrap();
+            write_key(&second);
+            server.intake.reload();
+            assert_eq!(leaf(server, "mx.example").await, der(&first), "while it runs");
+        })
+        .await;
+        while_up(&settings, &gate, async |server| {
+            let notices = server.intake.notices();
+            assert!(
+                notices.iter().any(|notice| notice.contains("tls.key")),
+                "the file is named: {notices:?}"
+            );
+            assert_eq!(leaf(server, "mx.example").await, der(&first), "at a start");
+            write_certificate(&second);
+            let mut settled = gate.settled.subscribe();
+            server.intake.reload();
+            settled.changed().await.unwrap();
+            assert_eq!(leaf(server, "mx.example").await, der(&second));
+        })
+        .await;
+        // Files that were never served are another matter: the start is refused, and the file named.
+        let other = place("other.key");
+        std::fs::write(&other, first.key.serialize_pem()).unwrap();
+        settings.tls.files.key_file = Some(other);
+        let error = waxseal_intake::Intake::bind(settings).map(drop).unwrap_err();
+        assert!(error.is_configuration() && error.to_string().contains("other.key"), "{error}");
+    });
+}
+
 #[test]
 fn a_certificate_in_its_file_is_served_only_when_the_neighbour_says_so_or_the_operator() {
     local(async {
         let authority = Authority::new();
         let [first, named] = ["mx.example", "second.example"].map(|name| authority.server(name, false));
-        let gate = Arc::new(Gate {
-            verdict: Mutex::new(Err("a client would refuse it".into())),
-            asked: watch::Sender::default(),
-            settled: watch::Sender::default(),
-        });
+        let gate = gate(Err(REFUSED.into()));
         let mut settings = settings();
         settings.tls.level = Level::May;
         settings.tls.files.chain_files = vec![first.file.clone()];
@@ -83,7 +199,7 @@ fn a_certificate_in_its_file_is_served_only_when_the_neighbour_says_so_or_the_op
         for (name, old, with_its_own_port) in
             [("mx.example", &first, false), ("second.example", &named, true)]
         {
-            *gate.verdict.lock().unwrap() = Err("a client would refuse it".into());
+            *gate.verdict.lock().unwrap() = Err(REFUSED.into());
             assert_eq!(leaf(&server, name).await, der(old));
             let mut asked = gate.asked.subscribe();
             let fresh = authority.server(name, false);

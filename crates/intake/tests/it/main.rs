@@ -4,10 +4,12 @@
 mod abuse;
 #[cfg(feature = "crash")]
 mod actor;
+mod bombs;
 mod certificates;
 mod common;
 mod framing;
 mod gate;
+mod large;
 mod loopback;
 mod real;
 mod tls;

@@ -50,9 +50,12 @@ impl Front {
         let other = authority.server("other.example", false);
         let (listed, member) = (authority.client("listed"), authority.client("member"));
         let stranger = authority.stranger("stranger");
-        let print = waxseal_verify::fingerprints(DigestAlgorithm::Sha256, listed.certificate.der()).0;
-        let tables =
-            Tables(vec![(print, "it".into()), ("other.example".into(), other.file.display().to_string())]);
+        let (print, key) = waxseal_verify::fingerprints(DigestAlgorithm::Sha256, listed.certificate.der());
+        let tables = Tables(vec![
+            (print, "it".into()),
+            (key.unwrap(), "its key".into()),
+            ("other.example".into(), other.file.display().to_string()),
+        ]);
         let mut settings = settings();
         settings.submissions = vec!["127.0.0.1:0".parse().unwrap()];
         settings.relay_from = vec!["192.0.2.0/24".parse().unwrap()];
@@ -65,6 +68,7 @@ impl Front {
         settings.tls.level = Level::May;
         settings.tls.ask_certificate = true;
         settings.tls.received_header = true;
+        settings.tls.enable_raw_keys = true;
         settings.tls.files.chain_files = chains.to_vec();
         settings.tls.files.ca_file = Some(authority.ca_file());
         settings.tls.sni_maps = vec!["names".into()];
@@ -331,10 +335,57 @@ fn matrix_gnutls() {
         assert!(reply.starts_with(expected), "cell {cell}: {reply}");
         println!("gnutls, client certificate {cell}: {reply}");
     }
+    gnutls_tickets(&port, &wrapped);
+    gnutls_raw_keys(&front, &wrapped);
+}
+
+fn gnutls_tickets(port: &str, wrapped: &str) {
+    for version in ["TLS1.3", "TLS1.2"] {
+        for (cell, port, more) in
+            [("STARTTLS", port, Some("--starttls-proto=smtp")), ("wrapper", wrapped, None)]
+        {
+            let priority = format!("NORMAL:-VERS-ALL:+VERS-{version}");
+            let mut arguments = vec!["--insecure", "--resume", "--waitresumption", "--priority", &priority];
+            arguments.extend(more);
+            arguments.extend(["-p", port, "127.0.0.1"]);
+            let said = ask("gnutls-cli", &arguments);
+            assert!(said.contains("*** This is a resumed session"), "cell tickets {version} {cell}:\n{said}");
+            println!("gnutls {version}, {cell}: resumed by a ticket");
+        }
+    }
+}
+
+/// RFC 7250: a key in place of a certificate, in each direction by itself. openssl s_client has it from 3.2 on, and Postfix from 3.9 on, which are
+/// no packages of Debian 12; so there are no such cells with them.
+fn gnutls_raw_keys(front: &Front, wrapped: &str) {
+    let folder = front.authority.folder.path();
+    let v13 = "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CTYPE-ALL";
+    let both = format!("{v13}:+CTYPE-SRV-RAWPK:+CTYPE-CLI-RAWPK");
+    let client = format!("{v13}:+CTYPE-SRV-X509:+CTYPE-CLI-RAWPK");
+    let server = format!("{v13}:+CTYPE-SRV-RAWPK:+CTYPE-CLI-X509");
+    let either = "NORMAL:-VERS-ALL:+VERS-TLS1.2:+CTYPE-SRV-RAWPK:+CTYPE-CLI-RAWPK".to_owned();
+    for (cell, pair, priority, kind, expected) in [
+        ("both, a listed key", &front.listed, &both, "(TLS1.3-Raw Public Key)", "250 2.1.5"),
+        ("both, an unknown key", &front.stranger, &both, "(TLS1.3-Raw Public Key)", "554 5.7.1"),
+        ("the client alone", &front.listed, &client, "(TLS1.3-Raw Public Key-X.509)", "250 2.1.5"),
+        ("the server alone", &front.listed, &server, "(TLS1.3-X.509-Raw Public Key)", "554 5.7.1"),
+        ("TLS 1.2, which has certificates here", &front.listed, &either, "(TLS1.2-X.509)", "554 5.7.1"),
+    ] {
+        let [public, key] = ["raw.pub", "raw.key"].map(|name| folder.join(name).display().to_string());
+        fs::write(&public, pair.key.public_key_pem()).unwrap();
+        fs::write(&key, pair.key.serialize_pem()).unwrap();
+        let mut arguments = vec!["--insecure", "--priority", priority];
+        arguments.extend(["--rawpkkeyfile", &key, "--rawpkfile", &public, "-p", wrapped, "127.0.0.1"]);
+        let said = ask("gnutls-cli", &arguments);
+        assert!(said.contains(kind), "cell raw keys, {cell}:\n{said}");
+        let reply = relays("gnutls-cli", &arguments, true);
+        assert!(reply.starts_with(expected), "cell raw keys, {cell}: {reply}");
+        println!("gnutls, raw keys, {cell}: {kind}, {reply}");
+    }
 }
 
 const MAIN: &str = "smtp_tls_CAfile = {folder}/ca.pem
-smtp_tls_session_cache_database =
+smtp_tls_session_cache_database = btree:{folder}/data/sessions
 transport_maps = texthash:{folder}/etc/transport
 ";
 
@@ -414,6 +465,38 @@ fn cells(front: &Front, folder: &Path) -> Vec<Cell> {
     ]
 }
 
+/// Sessions that Postfix keeps, and comes back with.
+fn cells_again(listed: &str) -> Vec<Cell> {
+    let with = |more: &str| {
+        format!("smtp_tls_chain_files={listed} smtp_tls_security_level=encrypt smtp_tls_loglevel=2 {more}")
+    };
+    let expected: Option<&'static [&'static str]> = Some(&["ESMTPS", "(verified OK))"]);
+    vec![
+        ("again13", with("syslog_name=again13"), false, expected),
+        ("again12", with("smtp_tls_mandatory_protocols=TLSv1.2 syslog_name=again12"), false, expected),
+    ]
+}
+
+fn submit(postfix: &Postfix, name: &str) {
+    let mut send = Command::new("sendmail");
+    send.arg("-C")
+        .arg(postfix.etc())
+        .args(["-f", "a@a.test", &format!("b@{name}.test")])
+        .stdin(Stdio::piped());
+    let mut send = send.spawn().unwrap();
+    send.stdin.take().unwrap().write_all(b"Subject: x\n\nx\n").unwrap();
+    assert!(send.wait().unwrap().success(), "{name}");
+}
+
+/// Another program writes there; there is nothing to be woken by.
+fn until(what: &str, postfix: &Postfix, is_so: impl Fn(&str) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !is_so(&postfix.log()) {
+        assert!(Instant::now() < deadline, "{what}:\n{}", postfix.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 #[test]
 #[ignore = "needs root and the Debian package postfix"]
 fn matrix_postfix() {
@@ -422,7 +505,8 @@ fn matrix_postfix() {
     let place = folder.path();
     fs::create_dir_all(place.join("etc")).unwrap();
     fs::copy(front.authority.ca_file(), place.join("ca.pem")).unwrap();
-    let cells = cells(&front, place);
+    let mut cells = cells(&front, place);
+    cells.extend(cells_again(&place.join("listed.pem").display().to_string()));
     let (mut master, mut transport) = (String::new(), String::new());
     for (name, options, wrapped, _) in &cells {
         master.push_str(&format!("{name} unix - - n - - smtp\n"));
@@ -435,24 +519,24 @@ fn matrix_postfix() {
     fs::write(place.join("etc/transport"), transport).unwrap();
     let postfix = Postfix::start(place, MAIN, &master).unwrap();
     for (name, ..) in &cells {
-        let mut send = Command::new("sendmail");
-        send.arg("-C")
-            .arg(postfix.etc())
-            .args(["-f", "a@a.test", &format!("b@{name}.test")])
-            .stdin(Stdio::piped());
-        let mut send = send.spawn().unwrap();
-        send.stdin.take().unwrap().write_all(b"Subject: x\n\nx\n").unwrap();
-        assert!(send.wait().unwrap().success(), "{name}");
+        submit(&postfix, name);
     }
-    let log = || postfix.log();
-    let settled = |name: &str| {
-        log().lines().any(|line| line.contains(&format!("to=<b@{name}.test>")) && line.contains("status="))
+    let settled = |log: &str, name: &str| {
+        let of = format!("to=<b@{name}.test>");
+        log.lines().filter(|line| line.contains(&of) && line.contains("status=")).count()
     };
-    // Another program writes there; there is nothing to be woken by.
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !cells.iter().all(|(name, ..)| settled(name)) {
-        assert!(Instant::now() < deadline, "Postfix did not settle all:\n{}", log());
-        std::thread::sleep(Duration::from_millis(100));
+    until("Postfix did not settle all", &postfix, |log| {
+        cells.iter().all(|(name, ..)| settled(log, name) > 0)
+    });
+    for name in ["again13", "again12"] {
+        submit(&postfix, name);
+        until("the second message was not settled", &postfix, |log| settled(log, name) > 1);
+        let log = postfix.log();
+        let mine = || log.lines().filter(|line| line.contains(&format!(" {name}/")));
+        assert!(mine().any(|line| line.contains("Reusing old session")), "cell {name}: not resumed:\n{log}");
+        let sent = mine().filter(|line| line.contains("status=sent")).count();
+        assert_eq!(sent, 2, "a resumed session shows its certificate, too:\n{log}");
+        println!("postfix, {name}: resumed, by its session cache");
     }
     let taken = front.memory.taken();
     for (name, _, _, expected) in &cells {
@@ -469,7 +553,7 @@ fn matrix_postfix() {
                 }
                 println!("postfix, {name}: {}", words.join(", "));
             }
-            (expected, text) => panic!("cell {name}: {expected:?}, {text:?}\n{}", log()),
+            (expected, text) => panic!("cell {name}: {expected:?}, {text:?}\n{}", postfix.log()),
         }
     }
 }

@@ -23,15 +23,26 @@ use crate::{
 impl QueueManager {
     /// The routes of a message are known: its parts are scheduled, and what cannot be delivered is settled.
     pub(super) fn admit(&mut self, admitted: Admitted) {
-        let Admitted { envelope, body, routed, attempts, mut due, held, mut reports, mut warned } = admitted;
+        let Admitted {
+            envelope,
+            body,
+            fresh,
+            routed,
+            attempts,
+            mut due,
+            since,
+            held,
+            mut reports,
+            mut warned,
+        } = admitted;
         let now = now();
-        if body.is_none() {
+        if !fresh {
             due = self.schedule.after_restart(envelope.id, attempts, due, now);
         }
         self.meet(&envelope.client);
         let id = envelope.id;
         let (mut parts, results) =
-            self.place(&envelope, routed, (attempts, due), (&mut reports, &mut warned));
+            self.place(&envelope, routed, (attempts, due, since), (&mut reports, &mut warned));
         Part::hold_those(&mut parts, &held);
         if parts.is_empty() {
             self.finish_message(&envelope, body, reports, now);
@@ -48,8 +59,8 @@ impl QueueManager {
         for (destination, job, due) in jobs.collect::<Vec<_>>() {
             self.enlist(&destination, job, due, now);
         }
-        let fresh = body.map(|body| (Arc::clone(&envelope), body));
-        self.owner.admit(id, fresh, parts, (reports, now));
+        let at_hand = body.map(|body| (Arc::clone(&envelope), body));
+        self.owner.admit(id, at_hand, parts, (reports, now));
         self.owner.warned(id, warned);
         if !results.is_empty() {
             self.save(Mark::Update(Update { id, results, dsn: None }));
@@ -61,11 +72,11 @@ impl QueueManager {
         &self,
         envelope: &Arc<Envelope>,
         routed: Routed,
-        when: (u32, UnixTime),
+        when: (u32, UnixTime, Option<UnixTime>),
         told: (&mut Vec<Report>, &mut Vec<usize>),
     ) -> (Vec<Part>, Vec<RecipientResult>) {
         let now = now();
-        let ((attempts, due), (reports, warned)) = (when, told);
+        let ((attempts, due, since), (reports, warned)) = (when, told);
         let client = client_number(&envelope.client);
         let Routed { parts, refused, parked, discarded } =
             if self.levers.soft_bounce { routed.softened() } else { routed };
@@ -94,6 +105,8 @@ impl QueueManager {
             }
             placed.push(part);
         }
+        // Each attempt that was made is in the spool. Who was tried and is not there has never had a route.
+        let since = since.unwrap_or(if attempts > 0 { envelope.arrived } else { now });
         for (index, failure) in &parked {
             if now >= envelope.arrived + self.common.settings.lifetime(envelope) {
                 let failure = disposition::expired(Some(failure));
@@ -114,7 +127,7 @@ impl QueueManager {
             let delay = Delay::of(&self.common.settings, envelope, now).filter(|_| !warned.contains(index));
             let report = delay.and_then(|delay| delay.report(*index, delivery::unsent(failure, now), due));
             if let Some(report) = report {
-                results.push(delivery::warned_result(*index, failure, (attempts + 1, due), now));
+                results.push(delivery::warned_result(*index, failure, (attempts + 1, due), (since, now)));
                 reports.push(report);
                 warned.push(*index);
             }
@@ -123,18 +136,24 @@ impl QueueManager {
     }
 
     /// The routes of a part's recipients are others than when it was scheduled.
-    pub(super) fn rerouted(&mut self, start: &Start, routed: Routed, envelope: &Arc<Envelope>, body: Bytes) {
-        let now = now();
+    pub(super) fn rerouted(
+        &mut self,
+        start: &Start,
+        routed: Routed,
+        about: (&Arc<Envelope>, Option<Bytes>),
+        since: Option<UnixTime>,
+    ) {
+        let (now, (envelope, body)) = (now(), about);
         let (mut reports, mut warned) = (Vec::new(), self.owner.warned_of(start.job.id));
         let told = (&mut reports, &mut warned);
-        let (parts, results) = self.place(envelope, routed, (start.job.attempts, now), told);
+        let (parts, results) = self.place(envelope, routed, (start.job.attempts, now, since), told);
         self.owner.warned(start.job.id, warned);
         let Replaced { jobs, told: finished } = self.owner.replace(&start.job, parts, reports, now);
         for (destination, job, due) in jobs {
             self.enlist(&destination, job, due, now);
         }
         match finished {
-            Some(reports) => self.finish_message(envelope, Some(body), reports, now),
+            Some(reports) => self.finish_message(envelope, body, reports, now),
             None if results.is_empty() => {}
             None => {
                 self.gathering.insert((now + self.common.settings.bounce_gather, start.job.id), ());
@@ -150,8 +169,8 @@ impl QueueManager {
 pub struct Admit {
     /// Its envelope.
     pub envelope: Arc<Envelope>,
-    /// Its text.
-    pub body: Bytes,
+    /// Its text; a large one is in the spool only.
+    pub body: Option<Bytes>,
 }
 
 impl Handler<Admit> for QueueManager {
@@ -172,9 +191,11 @@ impl Handler<Admit> for QueueManager {
 pub(super) struct Admitted {
     pub(super) envelope: Arc<Envelope>,
     pub(super) body: Option<Bytes>,
+    pub(super) fresh: bool,
     pub(super) routed: Routed,
     pub(super) attempts: u32,
     pub(super) due: UnixTime,
+    pub(super) since: Option<UnixTime>,
     /// Recipients that an operator holds.
     pub(super) held: Vec<usize>,
     pub(super) reports: Vec<Report>,

@@ -8,7 +8,7 @@ use actix::{Actor, Addr, AsyncContext as _, Context, Recipient};
 pub struct Died {
     /// Which.
     pub service: &'static str,
-    /// At which quay: 0 is the manager's own thread.
+    /// At which quay: 0 is the manager's own thread. Of intakes: which of them.
     pub quay: usize,
 }
 

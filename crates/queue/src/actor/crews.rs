@@ -12,7 +12,7 @@ use super::{
     manager::{QueueManager, now},
     quay::{Embark, HOME, Quays},
 };
-use crate::{Destination, Feedback, Start};
+use crate::{Destination, Feedback, Start, owner::Part};
 
 /// All of them.
 #[derive(Default)]
@@ -137,13 +137,35 @@ impl QueueManager {
         }
     }
 
-    fn begin_in(&mut self, number: u64, start: Start, lane: Option<Lane>, now: UnixTime) -> bool {
-        let (Some(dock), Some(crew)) = (&self.dock, self.crews.crews.get_mut(&number)) else {
-            self.schedule.put_back(start, now);
+    /// A part with more recipients than its destination may have in one transaction becomes several, which are due as it was. Those that were routed by the
+    /// same limit have no more; a table's word comes when the destination is known, which is after that.
+    fn divides(&mut self, start: &Start, part: &Part, now: UnixTime) -> bool {
+        if part.recipients.len() < 2 {
             return false;
-        };
+        }
+        let limit = self.schedule.recipients(&start.destination);
+        if part.recipients.len() <= limit {
+            return false;
+        }
+        let replaced = self.owner.replace(&start.job, part.divided(limit), Vec::new(), now);
+        self.schedule.finished(start, Feedback::None, now);
+        for (destination, job, due) in replaced.jobs {
+            self.enlist(&destination, job, due, now);
+        }
+        true
+    }
+
+    fn begin_in(&mut self, number: u64, start: Start, lane: Option<Lane>, now: UnixTime) -> bool {
         let Some((part, fresh)) = self.owner.begin(&start.job) else {
             self.schedule.finished(&start, Feedback::None, now);
+            return false;
+        };
+        if self.divides(&start, &part, now) {
+            return false;
+        }
+        let (Some(dock), Some(crew)) = (&self.dock, self.crews.crews.get_mut(&number)) else {
+            self.owner.withdraw(&start.job);
+            self.schedule.put_back(start, now);
             return false;
         };
         crew.under_way += 1;

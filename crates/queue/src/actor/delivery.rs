@@ -6,9 +6,10 @@ use actix::{Addr, Message};
 use bytes::Bytes;
 use waxseal_policy::{Route, RouteLookup, Step, actor::AskRoute};
 use waxseal_spool::{
-    Accept as _, Error, Outcome, Progress, Put, RecipientResult, RecipientState, Stored, Update,
-    actor::ReadMsg,
+    Accept as _, Error, Outcome, Progress, Put, RecipientResult, RecipientState, Streamed, Update,
+    actor::StreamMsg,
 };
+use waxseal_transport::Text;
 use waxseal_types::{Envelope, Mailbox, QueueId, UnixTime};
 
 use super::{
@@ -17,9 +18,10 @@ use super::{
     manager::{Common, QueueManager, now},
     saving::{Mark, Saving},
     services::{Actors, Switchboard, answer, put},
+    stored,
 };
 use crate::{
-    Account, Feedback, Order, Plan, Settings, Start,
+    Account, Event, Feedback, Order, Plan, Settings, Start,
     account::Failure,
     bounce::{self, Action, Report},
     disposition, drive,
@@ -35,6 +37,8 @@ pub(super) struct Attempt {
     pub(super) part: Part,
     pub(super) fresh: Option<(Arc<Envelope>, Bytes)>,
     pub(super) seed: u64,
+    /// It does not run on the manager's thread.
+    pub(super) away: bool,
 }
 
 /// The manager's place for a delivery: however that ends, and wherever it is lost, the manager hears of it once.
@@ -44,11 +48,13 @@ pub(super) struct Ticket {
     crew: u64,
     /// Until the end was told.
     start: Option<Start>,
+    /// It arrived where it was to run.
+    arrived: bool,
 }
 
 impl Ticket {
     pub(super) const fn new(manager: Arc<Addr<QueueManager>>, crew: u64, start: Start) -> Self {
-        Self { manager, crew, start: Some(start) }
+        Self { manager, crew, start: Some(start), arrived: false }
     }
 
     pub(super) const fn crew(&self) -> u64 {
@@ -69,20 +75,30 @@ impl Drop for Ticket {
         {
             tracing::error!("{}: the attempt panicked; the message waits", start.job.id);
         }
-        self.ended(End::Impossible);
+        self.ended(if self.arrived { End::Impossible } else { End::Stranded });
     }
 }
 
 /// How an attempt ended.
 pub(super) enum End {
-    /// With an account; since when the part fails, as far as the spool knows.
-    Made(Box<Account>, Feedback, Bytes, Option<UnixTime>),
-    /// Not made: the routes of its recipients are others by now.
-    Rerouted(Routed, Arc<Envelope>, Bytes),
+    /// With an account.
+    Made {
+        account: Box<Account>,
+        feedback: Feedback,
+        body: Option<Bytes>,
+        /// Since when the part fails, as far as the spool knows.
+        since: Option<UnixTime>,
+        /// The sink has heard of it.
+        told: bool,
+    },
+    /// Not made: the routes of its recipients are others by now; with since when the part fails.
+    Rerouted(Routed, Arc<Envelope>, Option<Bytes>, Option<UnixTime>),
     /// Not made: it was to ride on a connection that has no place for it.
     NoPlace,
     /// Not made: there are as many connections as may be, to its address or in all.
     Crowded,
+    /// Not made: the thread that it was sent to was gone before it arrived.
+    Stranded,
     /// Not made: the message is not in the spool any more.
     Gone,
     /// Not made, by a fault of ours.
@@ -101,23 +117,28 @@ pub(super) struct Finished {
 impl Attempt {
     /// Runs it as a task of its own; a panic in it is its own end only.
     pub(super) fn spawn(self, mut ticket: Ticket) {
+        ticket.arrived = true;
         // The states of a delivery are kilobytes; on the heap from the start they are not moved when the task is made.
         let run = Box::pin(self.run());
         actix_rt::spawn(async move { ticket.ended(run.await) });
     }
 
     async fn run(self) -> End {
-        let Text { envelope, body, since } = match self.text().await {
+        let Read { envelope, body, since } = match self.text().await {
             Ok(text) => text,
             Err(end) => return end,
+        };
+        let at_hand = match &body {
+            Text::Whole(body) => Some(body.clone()),
+            Text::Stored(_) => None,
         };
         // Design §2: routing comes first, also at every retry.
         if self.start.job.attempts > 0 && !self.part.pinned {
             let routes =
                 find_routes(&self.common, &self.actors.board, &envelope, &self.part.recipients).await;
-            let routed = routing::split(routes, self.common.settings.destination_recipient_limit);
+            let routed = routing::split(routes, |service| self.common.settings.recipients_of_part(service));
             if !self.part.is_still(&routed) {
-                return End::Rerouted(routed, envelope, body);
+                return End::Rerouted(routed, envelope, at_hand, since);
             }
         }
         let order = Order {
@@ -125,7 +146,7 @@ impl Attempt {
             alternatives: self.part.alternatives,
             envelope,
             recipients: self.part.recipients,
-            body: body.clone(),
+            body,
             attempt: self.start.job.attempts + 1,
             seed: self.seed,
             rehearsal: false,
@@ -134,7 +155,15 @@ impl Attempt {
         // At shutdown an attempt that has sent nothing is dropped as if it had not begun; its message is on disk.
         tokio::select! {
             biased;
-            (account, feedback) = drive(plan, &self.actors, now) => End::Made(account, feedback, body, since),
+            (account, feedback) = drive(plan, &self.actors, now) => {
+                // On a thread of its own what is delivered is told there, so that the manager's need not: that has told that the message is in the queue before
+                // this began, and tells what becomes of others when it hears of this. What is deferred it tells itself, with the time of the next attempt.
+                let told = self.away && account.is_delivered();
+                if told {
+                    self.common.sink.event(Event::Attempted { account: &account, next_attempt: None });
+                }
+                End::Made { account, feedback, body: at_hand, since, told }
+            }
             crowded = self.actors.passage.stepped_off() => {
                 if crowded { End::Crowded } else { End::NoPlace }
             }
@@ -142,18 +171,23 @@ impl Attempt {
         }
     }
 
-    async fn text(&self) -> Result<Text, End> {
+    async fn text(&self) -> Result<Read, End> {
         if let Some((envelope, body)) = self.fresh.clone() {
-            return Ok(Text { envelope, body, since: None });
+            return Ok(Read { envelope, body: body.into(), since: None });
         }
         let id = self.start.job.id;
-        let asked = put(self.actors.board.borrow().spool.as_ref(), ReadMsg(id));
-        match answer(asked, None).await.ok_or(End::Impossible)? {
-            Ok(Stored { envelope, states, body }) => {
+        let asked = put(self.actors.board.borrow().spool.as_ref(), StreamMsg(id));
+        let read = match answer(asked, None).await.ok_or(End::Impossible)? {
+            Ok(Streamed { envelope, states, body }) => {
                 let part = self.part.recipients.iter().filter_map(|index| states.get(*index));
                 let since = part.filter_map(|progress| progress.first_failure).min();
-                Ok(Text { envelope: Arc::new(envelope), body, since })
+                let text = stored::text(body).await;
+                text.map(|body| Read { envelope: Arc::new(envelope), body, since })
             }
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(read) => Ok(read),
             Err(error) => {
                 tracing::error!("{id}: the message cannot be read: {error}");
                 Err(if matches!(error, Error::Unknown(_)) { End::Gone } else { End::Impossible })
@@ -162,10 +196,10 @@ impl Attempt {
     }
 }
 
-/// A message at hand.
-struct Text {
+/// A message whose text is at hand, or can be read.
+struct Read {
     envelope: Arc<Envelope>,
-    body: Bytes,
+    body: Text,
     /// Since when the part fails.
     since: Option<UnixTime>,
 }
@@ -208,9 +242,10 @@ fn at_once(common: &Common, mailbox: &Mailbox) -> Option<Result<Route, Failure>>
 type Routes = Vec<(usize, Result<Route, Failure>)>;
 
 pub(super) fn admitted(common: &Common, message: Unrouted, routes: Routes) -> Admitted {
-    let Unrouted { envelope, body, recipients: _, attempts, due, held, reports, warned } = message;
-    let routed = routing::split(routes, common.settings.destination_recipient_limit);
-    Admitted { envelope, body, routed, attempts, due, held, reports, warned }
+    let Unrouted { envelope, body, fresh, recipients: _, attempts, due, since, held, reports, warned } =
+        message;
+    let routed = routing::split(routes, |service| common.settings.recipients_of_part(service));
+    Admitted { envelope, body, fresh, routed, attempts, due, since, held, reports, warned }
 }
 
 /// Finds the routes of a message: at once where no table has to be asked, by a task that tells the manager otherwise.
@@ -277,10 +312,10 @@ pub(super) fn warned_result(
     index: usize,
     failure: &Failure,
     (attempts, next_attempt): (u32, UnixTime),
-    now: UnixTime,
+    (since, now): (UnixTime, UnixTime),
 ) -> RecipientResult {
-    let last = Some(unsent(failure, now));
-    let progress = Progress { warned: true, attempts, next_attempt, last, ..Progress::NEW };
+    let (first_failure, last) = (Some(since), Some(unsent(failure, now)));
+    let progress = Progress { warned: true, attempts, next_attempt, first_failure, last, ..Progress::NEW };
     RecipientResult { index: u32::try_from(index).unwrap_or(u32::MAX), progress }
 }
 
@@ -305,8 +340,8 @@ pub(super) fn tell_later(
     let (id, finished) = about;
     actix_rt::spawn(async move {
         let (board, door) = spool;
-        let stored = loop {
-            let asked = put(board.borrow().spool.as_ref(), ReadMsg(id));
+        let mut stored = loop {
+            let asked = put(board.borrow().spool.as_ref(), StreamMsg(id));
             // Not readable now: the recipients stay unreported on disk, and the next start tells.
             let Some(Ok(stored)) = answer(asked, None).await else { return };
             // The marks of what is told may be on their way still, and what is written below stands in their place.
@@ -315,13 +350,12 @@ pub(super) fn tell_later(
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         };
-        let Some((envelope, body)) = bounce::notification(
-            &settings,
-            (&stored.envelope, &stored.body),
-            &reports,
-            door.next_id(),
-            now(),
-        ) else {
+        let Ok(original) = stored::original(&mut stored.body, settings.bounce_size_limit).await else {
+            return;
+        };
+        let Some((envelope, body)) =
+            bounce::notification(&settings, (&stored.envelope, &original), &reports, door.next_id(), now())
+        else {
             return;
         };
         let told = |report: &Report| {

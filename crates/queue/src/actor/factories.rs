@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use waxseal_dns::actor::DnsActor;
 use waxseal_policy::actor::PolicyActor;
-use waxseal_spool::{Gate, Recovered, actor::SpoolActor};
+use waxseal_spool::{Entrance, Found, Gate, actor::SpoolActor};
 use waxseal_transport::TransportActor;
 use waxseal_trust::TrustActor;
 use waxseal_verify::VerifyActor;
@@ -41,8 +41,8 @@ pub struct Factories {
     pub fittings: Fittings,
     /// The spool; opening it reads its folder, so it is called on a thread of its own.
     pub spool: Arc<dyn Fn() -> Result<SpoolParts, waxseal_spool::Error> + Send + Sync>,
-    /// The intake, wherever it runs: it gets the doorway, and drops the notice when it ends.
-    pub intake: Box<dyn Fn(Arc<Doorway>, DeathNotice)>,
+    /// An intake for each of [`super::Threads::intakes`], by number, wherever that runs: it gets the doorway, and drops the notice when it ends.
+    pub intake: Box<dyn Fn(usize, Arc<Doorway>, DeathNotice)>,
 }
 
 impl std::fmt::Debug for Factories {
@@ -57,8 +57,10 @@ pub struct SpoolParts {
     pub actor: SpoolActor,
     /// What needs no question.
     pub gate: Gate,
+    /// Where messages come in.
+    pub entrance: Entrance,
     /// What was found in it.
-    pub recovered: Box<dyn Iterator<Item = Result<Recovered, waxseal_spool::Error>> + Send>,
+    pub recovered: Box<dyn Iterator<Item = Result<Found, waxseal_spool::Error>> + Send>,
 }
 
 impl std::fmt::Debug for SpoolParts {

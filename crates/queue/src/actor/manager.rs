@@ -61,17 +61,23 @@ pub struct QueueManager {
     pub(super) idle: Rc<tokio::sync::Notify>,
     pub(super) drain: Arc<DrainState>,
     pub(super) intake_started: bool,
+    /// How many threads attend to clients.
+    pub(super) intakes: usize,
     /// How often a spool was opened: what was found in one that is gone is not taken up any more.
     pub(super) spools: u64,
-    /// Where the spool's files are awaited: the arbiter that the intake runs on.
+    /// The last of them whose messages have all been taken up: an order for all messages waits for that.
+    pub(super) taken_up: Rc<tokio::sync::watch::Sender<u64>>,
+    /// Where the spool's files are awaited: the arbiter that the first intake runs on.
     pub(super) front: actix_rt::ArbiterHandle,
 }
 
 /// The threads of a manager besides its own.
 #[derive(Debug)]
 pub struct Threads {
-    /// For the spool's answers and the clients of the intake.
+    /// For what is read from the spool, and the marks that go there.
     pub front: actix_rt::ArbiterHandle,
+    /// How many there are for clients; the first of them may be the one above.
+    pub intakes: usize,
     /// For deliveries; where there are none, those run on the manager's own thread.
     pub deliveries: Vec<actix_rt::ArbiterHandle>,
 }
@@ -115,7 +121,9 @@ impl QueueManager {
             idle: Rc::default(),
             drain: Arc::default(),
             intake_started: false,
+            intakes: threads.intakes.max(1),
             spools: 0,
+            taken_up: Rc::default(),
             front: threads.front,
         }
     }
@@ -177,8 +185,13 @@ impl Actor for QueueManager {
         context.set_mailbox_capacity(1024);
         let address = Arc::new(context.address());
         let (common, board) = (Rc::clone(&self.common), Rc::clone(&self.board));
-        self.dock =
-            Some(Dock { common, board, drain: Arc::clone(&self.drain), manager: Arc::clone(&address) });
+        self.dock = Some(Dock {
+            common,
+            board,
+            drain: Arc::clone(&self.drain),
+            manager: Arc::clone(&address),
+            away: false,
+        });
         self.saving = Some(Saving::new(Rc::clone(&self.board), address, Rc::clone(&self.idle)));
         self.start_services(context);
         self.watch_delays(context);
@@ -210,24 +223,24 @@ impl QueueManager {
                 self.owner.forget(start.job.id);
                 self.schedule.finished(&start, Feedback::None, now);
             }
-            End::Made(mut account, feedback, body, since) => {
+            End::Made { mut account, feedback, body, since, told } => {
                 self.owner.fails_since(&start.job, since);
                 if self.levers.soft_bounce {
                     account.soften();
                 }
-                self.made(&start, &account, feedback, body);
+                self.made(&start, (&account, told), feedback, body);
             }
             End::NoPlace => {
                 self.owner.withdraw(&start.job);
                 self.schedule.put_back(start, now);
             }
-            End::Crowded => {
+            End::Crowded | End::Stranded => {
                 self.owner.withdraw(&start.job);
                 self.schedule.crowded_out(start, now);
             }
-            End::Rerouted(routed, envelope, body) => {
+            End::Rerouted(routed, envelope, body, since) => {
                 self.schedule.finished(&start, Feedback::None, now);
-                self.rerouted(&start, routed, &envelope, body);
+                self.rerouted(&start, routed, (&envelope, body), since);
             }
             End::Impossible => {
                 self.schedule.finished(&start, Feedback::None, now);
@@ -240,14 +253,23 @@ impl QueueManager {
         self.take_aboard(crew);
     }
 
-    fn made(&mut self, start: &Start, account: &Account, feedback: Feedback, body: Bytes) {
+    /// An attempt was made; of which has been told already where it ran, or not.
+    fn made(
+        &mut self,
+        start: &Start,
+        (account, told): (&Account, bool),
+        feedback: Feedback,
+        body: Option<Bytes>,
+    ) {
         let now = now();
         let dead_before = self.schedule.dead_until(&start.destination);
         self.schedule.finished(start, feedback, now);
         let backoff = self.schedule.wait_after(feedback, start.job.attempts + 1);
         let effects = self.owner.finish(&start.job, account, (&self.common.settings, backoff), now);
         let next_attempt = effects.retry.as_ref().map(|(_, due)| *due);
-        self.common.sink.event(Event::Attempted { account, next_attempt });
+        if !told {
+            self.common.sink.event(Event::Attempted { account, next_attempt });
+        }
         for (index, failure) in &effects.expired {
             let about = (&account.envelope, Some(&account.destination));
             self.settle_unrouted(about, &[*index], (Settled::Expired, failure), start.job.attempts + 1);
@@ -262,7 +284,7 @@ impl QueueManager {
             self.gathering.insert((time, start.job.id), ());
         }
         if effects.finished {
-            self.finish_message(&account.envelope, Some(body), effects.reports, now);
+            self.finish_message(&account.envelope, body, effects.reports, now);
         } else if !effects.results.is_empty() {
             self.save(Mark::Update(Update { id: start.job.id, results: effects.results, dsn: None }));
         }

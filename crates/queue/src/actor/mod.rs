@@ -23,8 +23,10 @@ mod quay;
 mod recovery;
 mod saving;
 mod services;
+mod stored;
 mod supervise;
 mod telling;
+mod ways;
 
 pub use admission::Admit;
 pub use children::{DeathNotice, Died, watch};

@@ -6,13 +6,14 @@ use std::{cell::RefCell, collections::HashSet, rc::Rc, sync::Arc};
 use actix::{Addr, AsyncContext as _, Context, Handler, Message, MessageResult, ResponseFuture};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use waxseal_spool::{Recovered, actor::ReadMsg};
+use waxseal_spool::{Recovered, actor::StreamMsg};
 use waxseal_types::{NextHop, UnixTime};
 
 use super::{
     listing::{Look, outlined},
     manager::QueueManager,
     services::{Switchboard, answer, put},
+    stored,
 };
 use crate::{
     Destination,
@@ -119,7 +120,7 @@ impl Handler<Suspend> for QueueManager {
     }
 }
 
-/// Does something to all parts that pass a selection, or counts them.
+/// Does something to all parts that pass a selection, or counts them; right after a start, once all that the spool had is in the queue again.
 #[derive(Debug, Message)]
 #[rtype(result = "Tally")]
 pub struct Act {
@@ -136,7 +137,13 @@ impl Handler<Act> for QueueManager {
 
     fn handle(&mut self, act: Act, context: &mut Context<Self>) -> Self::Result {
         let (manager, board) = (context.address(), Rc::clone(&self.board));
-        Box::pin(async move { carry_out(act, &manager, &board).await })
+        let limit = self.common.settings.bounce_size_limit;
+        let (mut taken_up, spool) = (self.taken_up.subscribe(), self.spools.max(1));
+        Box::pin(async move {
+            // It ends early with the manager, and then there is nobody to give orders to.
+            let _ = taken_up.wait_for(|last| *last >= spool).await;
+            carry_out(act, &manager, (&board, limit)).await
+        })
     }
 }
 
@@ -153,7 +160,7 @@ pub(super) struct Chosen {
 async fn carry_out(
     Act { selection, command, dry_run }: Act,
     manager: &Addr<QueueManager>,
-    board: &RefCell<Switchboard>,
+    (board, limit): (&RefCell<Switchboard>, usize),
 ) -> Tally {
     let mut tally = Tally::default();
     let (mut after, mut last, mut touched) = (None, None, HashSet::new());
@@ -161,7 +168,7 @@ async fn carry_out(
         let look = Look { selection: selection.clone(), after, limit: SLICE };
         let Ok(slice) = manager.send(look).await else { break };
         after = slice.next;
-        let chosen = choose(slice.entries, (&selection, &command, dry_run), board).await;
+        let chosen = choose(slice.entries, (&selection, &command, dry_run), (board, limit)).await;
         let mut done = Vec::with_capacity(chosen.len());
         if dry_run {
             done.extend(chosen.iter().map(|chosen| (chosen.entry.id, command.suits(chosen.entry.state))));
@@ -188,7 +195,7 @@ async fn carry_out(
 async fn choose(
     entries: Vec<Entry>,
     what: (&Selection, &Command, bool),
-    board: &RefCell<Switchboard>,
+    (board, limit): (&RefCell<Switchboard>, usize),
 ) -> Vec<Chosen> {
     let (selection, command, dry_run) = what;
     if !selection.asks_for_text() && (dry_run || !command.writes()) {
@@ -208,9 +215,10 @@ async fn choose(
         return chosen.collect();
     }
     let with_text = async |chosen: Chosen| {
-        let asked = put(board.borrow().spool.as_ref(), ReadMsg(chosen.entry.id));
-        let stored = answer(asked, None).await?.ok()?;
-        Some(Chosen { body: Some(stored.body), ..chosen })
+        let asked = put(board.borrow().spool.as_ref(), StreamMsg(chosen.entry.id));
+        let mut stored = answer(asked, None).await?.ok()?;
+        let body = stored::original(&mut stored.body, limit).await.ok()?;
+        Some(Chosen { body: Some(body), ..chosen })
     };
     stream::iter(chosen).map(with_text).buffered(READS).filter_map(std::future::ready).collect().await
 }

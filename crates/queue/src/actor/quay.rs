@@ -42,6 +42,8 @@ pub(super) struct Dock {
     pub(super) board: Rc<RefCell<Switchboard>>,
     pub(super) drain: Arc<DrainState>,
     pub(super) manager: Arc<Addr<QueueManager>>,
+    /// It is not on the manager's thread.
+    pub(super) away: bool,
 }
 
 /// A delivery on its way to where it runs.
@@ -66,7 +68,8 @@ impl Dock {
             drain: Arc::clone(&self.drain),
             passage: Passage::new(Arc::clone(&self.manager), ticket.crew(), lane),
         };
-        Attempt { common: Rc::clone(&self.common), actors, start, part, fresh, seed }.spawn(ticket);
+        let (common, away) = (Rc::clone(&self.common), self.away);
+        Attempt { common, actors, start, part, fresh, seed, away }.spawn(ticket);
     }
 }
 
@@ -243,6 +246,7 @@ impl Quays {
                 board: Rc::default(),
                 drain,
                 manager: Arc::new(manager.clone()),
+                away: true,
             };
             let notice = DeathNotice::new(notices.clone(), QUAY, number);
             let address = watch(Quay { number, dock, fittings, notices }, notice);

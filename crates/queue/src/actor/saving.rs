@@ -138,7 +138,7 @@ impl Saving {
                 }
             };
             if let Some(put) = dsn {
-                this.manager.do_send(Admit { envelope: Arc::new(put.envelope), body: put.body });
+                this.manager.do_send(Admit { envelope: Arc::new(put.envelope), body: Some(put.body) });
             }
         });
     }

@@ -20,10 +20,12 @@ use waxseal_policy::{
     actor::{AskPolicy, PolicyActor},
 };
 use waxseal_spool::actor::SpoolActor;
-use waxseal_transport::{Cause, Lead, Open, OpenError, Opened, Park, Quit, Recall, Session, TransportActor};
+use waxseal_transport::{
+    Cause, Lead, Open, OpenError, OpenRequest, Opened, Park, Quit, Recall, Session, TransportActor,
+};
 use waxseal_trust::{AskAnchors, AskClient, TrustActor};
 use waxseal_types::Service;
-use waxseal_verify::{Judge, VerifyActor};
+use waxseal_verify::{Clearance, Judge, VerifyActor};
 
 use super::passage::Passage;
 use crate::{Answer, Ask, Release, Services, TrustAnswer};
@@ -115,7 +117,7 @@ impl Services for Actors {
                 let generation = crate::drive::generation(&self.tables);
                 let asked = put(self.board.borrow().policy.as_ref(), AskPolicy { service, nexthop });
                 answer(asked, Some(TABLES_DEADLINE)).await.map_or(Answer::Unavailable("policy"), |result| {
-                    Answer::Policy(result.map(|policy| (Arc::new(policy), generation)))
+                    Answer::Policy(result.map(|policy| (policy, generation)))
                 })
             }
             Ask::Mx(domain) => self.dns(AskMx(domain)).await.map_or(Answer::Unavailable("dns"), Answer::Mx),
@@ -176,6 +178,28 @@ impl Actors {
         })
     }
 
+    async fn open(&self, request: OpenRequest, session: &mut Option<Session>) -> Answer {
+        self.passage.set_shares(request.reuse);
+        let asked = put(self.board.borrow().transport.as_ref(), Open(request));
+        match answer(asked, None).await {
+            Some(Ok(Opened { session: opened, report })) => {
+                *session = Some(opened);
+                Answer::Open(Ok(Box::new(report)))
+            }
+            Some(Err(OpenError { cause: Cause::Crowded(_), .. })) => self.passage.crowded_out().await,
+            Some(Err(error)) => Answer::Open(Err(Box::new(error))),
+            None => Answer::Unavailable("transport"),
+        }
+    }
+
+    /// Makes the connection one that others may share; `false` where the service is not there.
+    async fn lead(&self, open: Session, clearance: &Clearance) -> bool {
+        let asked = put(self.board.borrow().transport.as_ref(), Lead(open));
+        let Some(Some(lane)) = answer(asked, None).await else { return false };
+        self.passage.lead(lane, clearance);
+        true
+    }
+
     /// Connections have time-outs of their own for every stage, so these questions have no deadline.
     async fn wire(&self, question: Ask, session: &mut Option<Session>) -> Answer {
         match question {
@@ -190,26 +214,13 @@ impl Actors {
                     Some(None) | None => self.passage.step_off().await,
                 }
             }
-            Ask::Open(request) => {
-                self.passage.set_shares(request.reuse);
-                let asked = put(self.board.borrow().transport.as_ref(), Open(request));
-                match answer(asked, None).await {
-                    Some(Ok(Opened { session: opened, report })) => {
-                        *session = Some(opened);
-                        Answer::Open(Ok(Box::new(report)))
-                    }
-                    Some(Err(OpenError { cause: Cause::Crowded(_), .. })) => self.passage.crowded_out().await,
-                    Some(Err(error)) => Answer::Open(Err(Box::new(error))),
-                    None => Answer::Unavailable("transport"),
-                }
-            }
+            // Most messages ride on a connection that is there. They need not carry room for what opens one.
+            Ask::Open(request) => Box::pin(self.open(request, session)).await,
             Ask::Send(clearance, message) => {
-                if let Some(open) = session.take() {
-                    let asked = put(self.board.borrow().transport.as_ref(), Lead(open));
-                    let Some(Some(lane)) = answer(asked, None).await else {
-                        return Answer::Unavailable("transport");
-                    };
-                    self.passage.lead(lane, &clearance);
+                if let Some(open) = session.take()
+                    && !Box::pin(self.lead(open, &clearance)).await
+                {
+                    return Answer::Unavailable("transport");
                 }
                 match self.passage.send(clearance, message).await {
                     Some(sent) => {

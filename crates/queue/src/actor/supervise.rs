@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix::{Addr, AsyncContext as _, Context, Handler, Message};
-use waxseal_spool::{Gate, actor::SpoolActor};
+use waxseal_spool::{Entrance, Gate, actor::SpoolActor};
 use waxseal_types::QueueId;
 
 use super::{
@@ -12,9 +12,12 @@ use super::{
     factories::SpoolParts,
     manager::{QueueManager, now},
     quay::{self, HOME, QUAY},
-    recovery::{Found, found},
+    recovery::Rest,
 };
 use crate::Event;
+
+/// The name of what attends to clients, as that of what died.
+const INTAKE: &str = "intake";
 
 impl QueueManager {
     pub(super) fn start_services(&mut self, context: &mut Context<Self>) {
@@ -37,18 +40,21 @@ impl QueueManager {
         let fittings = &self.factories.fittings;
         match service {
             QUAY => return self.quays.start(quay, &self.common, fittings, context.address()),
+            INTAKE => return self.start_intake(quay, context.address()),
             _ if quay != HOME => return self.quays.fit(quay, service),
             _ => {}
         }
         let notice = DeathNotice::new(context.address().recipient(), service, HOME);
         match service {
             _ if quay::SERVICES.contains(&service) => quay::fit(fittings, &self.board, service, notice),
-            "spool" => self.start_spool(notice, context.address()),
-            _ => {
-                if let Some(door) = self.doorway.clone() {
-                    (self.factories.intake)(door, notice);
-                }
-            }
+            _ => self.start_spool(notice, context.address()),
+        }
+    }
+
+    /// Clients are attended to on several threads, each by an intake of its own over the same sockets; where one is gone, the others go on.
+    fn start_intake(&self, number: usize, manager: Addr<Self>) {
+        if let Some(door) = self.doorway.clone() {
+            (self.factories.intake)(number, door, DeathNotice::new(manager.recipient(), INTAKE, number));
         }
     }
 
@@ -56,13 +62,10 @@ impl QueueManager {
         let factory = Arc::clone(&self.factories.spool);
         self.front.spawn(async move {
             // Reading the folder takes time; the intake's connections go on meanwhile.
-            let open = move || {
-                factory().map(|SpoolParts { actor, gate, recovered }| (actor, gate, found(recovered)))
-            };
-            match tokio::task::spawn_blocking(open).await {
-                Ok(Ok((actor, gate, found))) => {
+            match tokio::task::spawn_blocking(move || factory()).await {
+                Ok(Ok(SpoolParts { actor, gate, entrance, recovered: found })) => {
                     let address = watch(actor, notice);
-                    manager.do_send(SpoolUp { address, gate, found });
+                    manager.do_send(SpoolUp { address, gate, entrance, found });
                 }
                 // The notice is dropped: tried again, later and later.
                 Ok(Err(error)) => tracing::error!("the spool cannot be opened: {error}"),
@@ -79,6 +82,7 @@ impl Handler<Died> for QueueManager {
         let mut board = self.board.borrow_mut();
         match service {
             QUAY => self.quays.lost(quay),
+            INTAKE => {}
             // Nobody answers there, which is as good as being told.
             _ if quay != HOME => {}
             "policy" => board.policy = None,
@@ -114,7 +118,8 @@ impl Handler<Died> for QueueManager {
 pub(super) struct SpoolUp {
     address: Addr<SpoolActor>,
     gate: Gate,
-    found: Found,
+    entrance: Entrance,
+    found: Rest,
 }
 
 impl Handler<SpoolUp> for QueueManager {
@@ -124,20 +129,19 @@ impl Handler<SpoolUp> for QueueManager {
         self.board.borrow_mut().spool = Some(up.address.clone());
         self.quays.spool_at(Some(&up.address));
         match &self.doorway {
-            Some(door) => door.open(up.address, up.gate),
+            Some(door) => door.open(up.entrance, up.gate),
             None => {
                 self.doorway = Some(Arc::new(Doorway::new(
                     context.address(),
                     Arc::clone(&self.drain),
-                    up.address,
-                    up.gate,
+                    (up.entrance, up.gate),
                 )))
             }
         }
         self.take_up(up.found, context);
         // Mail is taken once the spool is there, and not before; what it had is taken up meanwhile.
         if !std::mem::replace(&mut self.intake_started, true) {
-            self.start("intake", HOME, context);
+            (0..self.intakes).for_each(|number| self.start(INTAKE, number, context));
         }
         self.pump(context);
     }

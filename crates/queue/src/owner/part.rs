@@ -58,6 +58,13 @@ impl Part {
         Self::routed(RoutedPart { destination, alternatives: Vec::new(), recipients: vec![index] })
     }
 
+    /// The same in parts of at most `limit` recipients.
+    #[must_use]
+    pub fn divided(&self, limit: usize) -> Vec<Self> {
+        let pieces = self.recipients.chunks(limit.max(1));
+        pieces.map(|piece| Self { recipients: piece.to_vec(), active: false, ..self.clone() }).collect()
+    }
+
     /// Whether `routed` says what this part was made of.
     #[must_use]
     pub fn is_still(&self, routed: &Routed) -> bool {

@@ -8,11 +8,11 @@ use std::{
     sync::Arc,
 };
 
-use waxseal_spool::Shelf;
+use waxseal_spool::{Shelf, Waiting};
 use waxseal_types::{NextHop, QueueId, UnixTime};
 
 use super::{Message, Part, Place};
-use crate::{Destination, Job, levers::Entry};
+use crate::{Destination, Job, client_number, levers::Entry};
 
 /// What `recipients` has beside their number.
 const HELD: u16 = 1 << 15;
@@ -25,9 +25,65 @@ const MOST_PARTS: usize = 255;
 
 /// Where a part goes, and where else it may.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Way {
-    destination: Destination,
-    alternatives: Vec<NextHop>,
+pub struct Way {
+    /// Where to.
+    pub destination: Destination,
+    /// Next hops that are tried when it cannot be reached.
+    pub alternatives: Vec<NextHop>,
+}
+
+/// A message that was found in the spool and has nothing to do but wait: it goes to rest at once.
+#[derive(Debug, Clone)]
+pub struct Lying {
+    /// Which.
+    pub id: QueueId,
+    /// Where all of its recipients are.
+    pub way: Arc<Way>,
+    /// The client that submitted it.
+    pub client: Arc<str>,
+    rest: Rest,
+}
+
+impl Lying {
+    /// `None` where a number is larger than there is room for, or where recipients between those that are left are settled.
+    #[must_use]
+    pub fn of(waiting: Waiting, way: Arc<Way>) -> Option<Self> {
+        let Waiting { id, recipients, client, attempts, due, held, warned } = waiting;
+        let (first, _) = *recipients.first()?;
+        if !recipients.iter().zip(first..).all(|((index, _), next)| *index == next) {
+            return None;
+        }
+        let marks = (held, false, warned);
+        let numbers = (first as usize, recipients.len(), attempts.min(Job::MOST_ATTEMPTS));
+        let rest = Rest { due, client: client_number(&client), ..Rest::with(numbers, marks)? };
+        Some(Self { id, way, client, rest })
+    }
+
+    /// When its next attempt is due.
+    #[must_use]
+    pub const fn due(&self) -> UnixTime {
+        self.rest.due
+    }
+
+    /// Whether an operator holds it.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        self.rest.recipients & HELD != 0
+    }
+
+    /// Its job for the schedule.
+    #[must_use]
+    pub fn job(&self) -> Job {
+        let Rest { part, attempts, client, .. } = self.rest;
+        Job { id: self.id, part: u32::from(part), attempts: u32::from(attempts), client }
+    }
+
+    /// The same, due at another time.
+    #[must_use]
+    pub const fn at(mut self, due: UnixTime) -> Self {
+        self.rest.due = due;
+        self
+    }
 }
 
 /// One message that waits.
@@ -69,8 +125,15 @@ impl Dormitory {
         let Some(rest) = awake.get(&id).and_then(Rest::of) else { return };
         let part = awake.remove(&id).and_then(|message| message.parts.into_iter().flatten().next());
         let Some(part) = part else { return };
-        let way = self.number(Way { destination: part.destination, alternatives: part.alternatives });
+        let way =
+            self.number(&Arc::new(Way { destination: part.destination, alternatives: part.alternatives }));
         self.beds.insert(id.as_u64(), Rest { way, ..rest });
+    }
+
+    /// Takes in a message that was never awake.
+    pub(super) fn take(&mut self, lying: &Lying) {
+        let way = self.number(&lying.way);
+        self.beds.insert(lying.id.as_u64(), Rest { way, ..lying.rest });
     }
 
     /// The message as it was.
@@ -123,15 +186,14 @@ impl Dormitory {
         })
     }
 
-    fn number(&mut self, way: Way) -> u32 {
-        if let Some(number) = self.numbers.get(&way) {
+    fn number(&mut self, way: &Arc<Way>) -> u32 {
+        if let Some(number) = self.numbers.get(way) {
             if let Some(Some((_, users))) = self.ways.get_mut(*number as usize) {
                 *users += 1;
             }
             return *number;
         }
-        let way = Arc::new(way);
-        let entry = Some((Arc::clone(&way), 1));
+        let entry = Some((Arc::clone(way), 1));
         let number = match self.free.pop() {
             Some(number) => {
                 self.ways[number as usize] = entry;
@@ -142,7 +204,7 @@ impl Dormitory {
                 u32::try_from(self.ways.len() - 1).unwrap_or(u32::MAX)
             }
         };
-        self.numbers.insert(way, number);
+        self.numbers.insert(Arc::clone(way), number);
         number
     }
 
@@ -174,19 +236,33 @@ impl Rest {
         if part.active || !follow || !(warned.is_empty() || aware) || parts.len() > MOST_PARTS {
             return None;
         }
-        let flag = |set: bool, flag: u16| if set { flag } else { 0 };
-        let count = u16::try_from(part.recipients.len()).ok().filter(|count| *count <= COUNT)?;
-        let recipients =
-            count | flag(part.held, HELD) | flag(part.pinned, PINNED) | flag(!warned.is_empty(), WARNED);
+        let marks = (part.held, part.pinned, !warned.is_empty());
+        let rest = Self::with((first, part.recipients.len(), part.attempts), marks)?;
         Some(Self {
             due: part.due,
-            way: 0,
             client: part.client,
-            first: u16::try_from(first).ok()?,
-            recipients,
             part: u8::try_from(number).ok()?,
             parts: u8::try_from(parts.len()).ok()?,
-            attempts: u16::try_from(part.attempts).ok()?,
+            ..rest
+        })
+    }
+
+    /// Of the only part of a message: its first recipient, how many, and attempts; whether it is held, pinned, and warned of.
+    fn with(
+        (first, count, attempts): (usize, usize, u32),
+        (held, pinned, warned): (bool, bool, bool),
+    ) -> Option<Self> {
+        let flag = |set: bool, flag: u16| if set { flag } else { 0 };
+        let count = u16::try_from(count).ok().filter(|count| *count <= COUNT)?;
+        Some(Self {
+            due: UnixTime::default(),
+            way: 0,
+            client: 0,
+            first: u16::try_from(first).ok()?,
+            recipients: count | flag(held, HELD) | flag(pinned, PINNED) | flag(warned, WARNED),
+            part: 0,
+            parts: 1,
+            attempts: u16::try_from(attempts).ok()?,
         })
     }
 }
@@ -237,6 +313,39 @@ mod tests {
             assert_eq!(format!("{:?}", dormitory.wake(id).unwrap()), before);
             assert_eq!((dormitory.len(), dormitory.numbers.len(), dormitory.free.len()), (0, 0, 1));
         }
+    }
+
+    #[test]
+    fn who_was_found_waiting_is_who_had_lain_down() {
+        let mailbox =
+            |index: u32| (index, waxseal_types::Mailbox::new(&format!("u{index}@a.example")).unwrap());
+        let waiting = |recipients: &[u32], held, warned| Waiting {
+            id: QueueId::from_u64(9),
+            recipients: recipients.iter().copied().map(mailbox).collect(),
+            client: "client".into(),
+            attempts: 3,
+            due: part(&[0]).due,
+            held,
+            warned,
+        };
+        let Part { destination, alternatives, .. } = part(&[0]);
+        let way = Arc::new(Way { destination, alternatives });
+        for (recipients, held, warned) in
+            [(&[0][..], false, false), (&[0], true, false), (&[4, 5], false, true)]
+        {
+            let lying = Lying::of(waiting(recipients, held, warned), Arc::clone(&way)).unwrap();
+            assert_eq!((lying.is_held(), lying.job().attempts), (held, 3));
+            let mut dormitory = Dormitory::default();
+            dormitory.take(&lying);
+            let recipients: Vec<_> = recipients.iter().map(|index| *index as usize).collect();
+            let client = client_number("client");
+            let before = Message {
+                warned: if warned { recipients.clone() } else { Vec::new() },
+                ..message(vec![Some(Part { held, client, ..part(&recipients) })])
+            };
+            assert_eq!(format!("{:?}", dormitory.wake(QueueId::from_u64(9)).unwrap()), format!("{before:?}"));
+        }
+        assert!(Lying::of(waiting(&[0, 2], false, false), way).is_none());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{
     Account,
     account::{Failure, Outcome},
     advice,
-    bounce::{Action, Report},
+    bounce::{Action, Report, wants_success},
     disposition,
 };
 
@@ -23,8 +23,9 @@ pub(super) fn settled(
     let report = |action, said| Report::new(&account.envelope, result.index, action, said);
     match &result.outcome {
         Outcome::Delivered { reply, without_dsn } => {
+            let told = *without_dsn && wants_success(&account.envelope, result.index);
             let said = || StoredOutcome { reason: reply.to_string().into(), ..stored(account, result, now) };
-            (RecipientState::Delivered, without_dsn.then(|| report(Action::Relayed, said())).flatten())
+            (RecipientState::Delivered, told.then(|| report(Action::Relayed, said())).flatten())
         }
         Outcome::Bounced(_) => (RecipientState::Failed, report(Action::Failed, stored(account, result, now))),
         Outcome::Deferred(failure) if too_old => {

@@ -18,12 +18,16 @@ pub struct Unrouted {
     pub envelope: Arc<Envelope>,
     /// Its text, where it is at hand.
     pub body: Option<Bytes>,
+    /// Whether it has come in just now: what was found in the spool is spread out in time.
+    pub fresh: bool,
     /// Those that are not settled.
     pub recipients: Vec<usize>,
     /// Attempts made.
     pub attempts: u32,
     /// When the next is due.
     pub due: UnixTime,
+    /// Since when it fails, as far as the spool knows.
+    pub since: Option<UnixTime>,
     /// Those that an operator holds.
     pub held: Vec<usize>,
     /// What the sender has not been told yet.
@@ -33,15 +37,17 @@ pub struct Unrouted {
 }
 
 impl Unrouted {
-    /// A message that nothing has happened to.
+    /// A message that nothing has happened to; without a body it is a large one, whose text is read back when it is sent.
     #[must_use]
-    pub fn fresh(envelope: Arc<Envelope>, body: Bytes) -> Self {
+    pub fn fresh(envelope: Arc<Envelope>, body: Option<Bytes>) -> Self {
         Self {
             recipients: (0..envelope.recipients.len()).collect(),
             envelope,
-            body: Some(body),
+            body,
+            fresh: true,
             attempts: 0,
             due: UnixTime::default(),
+            since: None,
             held: Vec::new(),
             reports: Vec::new(),
             warned: Vec::new(),
@@ -57,6 +63,7 @@ impl Unrouted {
         let attempts = pending().map(|(_, progress)| progress.attempts).max().unwrap_or(0);
         Self {
             body: None,
+            fresh: false,
             recipients: pending().map(|(index, _)| index).collect(),
             held: pending()
                 .filter(|(_, p)| p.state == RecipientState::Held)
@@ -64,6 +71,7 @@ impl Unrouted {
                 .collect(),
             attempts: attempts.min(Job::MOST_ATTEMPTS),
             due: pending().map(|(_, progress)| progress.next_attempt).min().unwrap_or_default(),
+            since: pending().filter_map(|(_, progress)| progress.first_failure).min(),
             reports: found.states.iter().enumerate().filter_map(unreported).collect(),
             warned: pending().filter(|(_, progress)| progress.warned).map(|(index, _)| index).collect(),
             envelope: Arc::clone(&envelope),

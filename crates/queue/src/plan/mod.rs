@@ -14,6 +14,7 @@ mod send;
 
 use std::{collections::VecDeque, sync::Arc};
 
+use waxseal_transport::Text;
 use waxseal_types::{Envelope, NextHop, UnixTime};
 
 use crate::{
@@ -45,7 +46,7 @@ pub struct Order {
     /// Indices of the recipients that are not settled yet.
     pub recipients: Vec<usize>,
     /// The message's text.
-    pub body: bytes::Bytes,
+    pub body: Text,
     /// 1 for the first attempt.
     pub attempt: u32,
     /// For the order among hosts of equal preference (RFC 5321 §5.1 wants it random).

@@ -63,6 +63,10 @@ impl Plan {
                     }
                     disposition::rejected(&peer, stage, &reply)
                 }
+                // Nobody's loss: the session was given up since the text could not be read.
+                RcptOutcome::Failed { stage, cause: cause @ Cause::Text(_) } => {
+                    disposition::stage_failed(&peer, stage, &cause)
+                }
                 RcptOutcome::Failed { stage, cause } => {
                     lost = Some((stage, pooled_before_reply(stage)));
                     disposition::stage_failed(&peer, stage, &cause)

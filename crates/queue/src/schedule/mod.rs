@@ -11,21 +11,25 @@ mod later;
 mod levers;
 mod line;
 mod places;
+mod prompt;
 mod quotas;
 mod returns;
 mod share;
 mod waits;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
 
-use waxseal_types::{NextHop, UnixTime};
+use waxseal_types::{NextHop, Service, UnixTime};
 
 use self::{
     later::Later,
     line::{Class, Limits, Line},
     places::Places,
+    prompt::{Behind, Prompt},
     quotas::Quotas,
-    share::Share,
 };
 use crate::Settings;
 
@@ -45,8 +49,8 @@ pub struct Schedule {
     /// Destinations whose full windows held something back in the last polls.
     held: Vec<u32>,
     places: Places,
-    /// Destinations that wait for room among the slow.
-    behind_slow: Vec<u32>,
+    prompt: Prompt,
+    behind: Behind,
     quotas: Quotas,
     /// Nothing begins.
     paused: bool,
@@ -55,13 +59,20 @@ pub struct Schedule {
     held_back: u64,
     /// The time of the last poll.
     polled: UnixTime,
-    limits: Limits,
+    limits: Arc<Limits>,
+    /// Those of transports with limits of their own.
+    transports: BTreeMap<Service, Arc<Limits>>,
 }
 
 impl Schedule {
     /// An empty schedule.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
+        let limits = |of| {
+            let (minimal_backoff, maximal_backoff) = (settings.minimal_backoff, settings.maximal_backoff);
+            Arc::new(Limits { of, minimal_backoff, maximal_backoff })
+        };
+        let own = settings.transport_limits.iter();
         Self {
             names: HashMap::new(),
             destinations: Vec::new(),
@@ -72,19 +83,15 @@ impl Schedule {
             free: Vec::new(),
             held: Vec::new(),
             places: Places::new(settings.active_limit, settings.threads_for_deliveries()),
-            behind_slow: Vec::new(),
+            prompt: Prompt::default(),
+            behind: Behind::default(),
             quotas: Quotas::default(),
             paused: settings.levers.defer_all,
             suspended: settings.levers.suspended.iter().cloned().collect(),
             held_back: 0,
             polled: UnixTime::default(),
-            limits: Limits {
-                window: f64::from(settings.destination_concurrency_limit.max(1)),
-                initial: f64::from(settings.initial_destination_concurrency.max(1)),
-                minimal_backoff: settings.minimal_backoff,
-                maximal_backoff: settings.maximal_backoff,
-                rate_delay: settings.destination_rate_delay,
-            },
+            limits: limits(settings.limits_of_all()),
+            transports: own.map(|(service, own)| (service.clone(), limits(*own))).collect(),
         }
     }
 
@@ -148,14 +155,21 @@ impl Schedule {
         }
         let number = *self.names.get(destination)?;
         let retries = self.places.has_room_for_retry(!self.turns[Class::Fresh as usize].is_empty());
-        let (limits, quotas) = (&self.limits, &self.quotas);
-        let line = self.lines.get_mut(number as usize).filter(|line| {
-            line.dead_until.is_none() && !line.suspended && line.rate_delay(limits).is_zero()
-        })?;
+        let quotas = &self.quotas;
+        let line = self
+            .lines
+            .get_mut(number as usize)
+            .filter(|line| line.dead_until.is_none() && !line.suspended && line.rate_delay().is_zero())?;
         let may = |client| quotas.admits(client);
         let (job, retry) = match line.fresh.pop(may) {
             Some(job) => (job, false),
-            None if retries => (line.retries.pop(may)?, true),
+            None if retries && !line.retries.is_empty() && self.places.take_token() => {
+                let Some(job) = line.retries.pop(may) else {
+                    self.places.return_token();
+                    return None;
+                };
+                (job, true)
+            }
             None => return None,
         };
         line.under_way += 1;
@@ -179,22 +193,20 @@ impl Schedule {
         let number = self.number(&start.destination);
         let slow = self.places.end(start.place);
         self.quotas.end(start.job.client);
-        if slow {
-            for number in std::mem::take(&mut self.behind_slow) {
-                self.turn(number);
-            }
-        }
-        let limits = self.limits.clone();
+        self.let_in(slow);
         let Some(line) = self.lines.get_mut(number as usize) else { return };
         line.slow = line.slow.saturating_sub(u32::from(slow));
+        if !slow && feedback != Feedback::None && !std::mem::replace(&mut line.prompt, true) {
+            self.prompt.learn(&start.destination);
+        }
         let probe = if start.rides { false } else { std::mem::take(&mut line.probing) };
         line.active = line.active.saturating_sub(u32::from(!start.rides));
         line.under_way = line.under_way.saturating_sub(1);
         match feedback {
-            Feedback::Alive => line.alive(&limits),
-            Feedback::Busy => line.busy(&limits),
+            Feedback::Alive => line.alive(now),
+            Feedback::Busy => line.busy(now),
             Feedback::Dead => {
-                if line.failed(&limits, probe, now)
+                if line.failed(probe, now)
                     && let Some(until) = line.dead_until
                 {
                     self.sleepers.insert((until, number), ());
@@ -202,7 +214,7 @@ impl Schedule {
             }
             Feedback::None => {}
         }
-        let delay = line.rate_delay(&limits);
+        let delay = line.rate_delay();
         if !delay.is_zero() && feedback != Feedback::None {
             line.not_before = now + delay;
             self.sleepers.insert((line.not_before, number), ());
@@ -243,7 +255,11 @@ impl Schedule {
         if let Some(number) = self.names.get(destination) {
             return *number;
         }
-        let line = Line { suspended: self.suspended.contains(&destination.nexthop), ..self.new_line() };
+        let line = Line {
+            suspended: self.suspended.contains(&destination.nexthop),
+            prompt: self.prompt.knows(destination),
+            ..Line::new(self.limits_of(&destination.service))
+        };
         if let Some(number) = self.free.pop() {
             self.names.insert(destination.clone(), number);
             self.destinations[number as usize] = destination.clone();
@@ -257,25 +273,9 @@ impl Schedule {
         number
     }
 
-    fn new_line(&self) -> Line {
-        Line {
-            fresh: Share::default(),
-            retries: Share::default(),
-            not_before: UnixTime::default(),
-            active: 0,
-            slow: 0,
-            under_way: 0,
-            waiting: 0,
-            window: self.limits.initial.min(self.limits.window),
-            failed_cohorts: 0.0,
-            dead_until: None,
-            backoff: self.limits.minimal_backoff,
-            probing: false,
-            held: false,
-            suspended: false,
-            own: None,
-            queued: [false; 2],
-        }
+    fn limits_of(&self, service: &Service) -> Arc<Limits> {
+        let own = if self.transports.is_empty() { None } else { self.transports.get(service) };
+        Arc::clone(own.unwrap_or(&self.limits))
     }
 
     fn enqueue(&mut self, number: u32, job: Job) {
@@ -305,6 +305,9 @@ impl Schedule {
         while let Some(number) = self.places.grow_slow(now) {
             if let Some(line) = self.lines.get_mut(number as usize) {
                 line.slow += 1;
+                if std::mem::take(&mut line.prompt) {
+                    self.prompt.forget(&self.destinations[number as usize]);
+                }
             }
         }
         while let Some((number, job)) = self.due.pop(now) {
@@ -349,14 +352,13 @@ impl Schedule {
         while let Some(number) = self.turns[class as usize].pop_front() {
             let Some(line) = self.lines.get_mut(number as usize) else { continue };
             line.queued[class as usize] = false;
-            if !line.may_begin(now, &self.limits) {
+            if !line.may_begin(now) {
                 if !std::mem::replace(&mut line.held, true) {
                     self.held.push(number);
                 }
                 continue;
             }
-            if line.slow > 0 && !self.places.has_room_for_slow() {
-                self.behind_slow.push(number);
+            if self.behind.shuts_out(number, line, &self.places) {
                 continue;
             }
             let quotas = &self.quotas;
@@ -371,6 +373,9 @@ impl Schedule {
             line.under_way += 1;
             line.probing = line.dead_until.is_some();
             let retry = class == Class::Retry;
+            if retry && line.warm_until <= now {
+                self.places.charge_cold();
+            }
             let place = self.places.begin(number, retry);
             self.turn(number);
             let destination = self.destinations[number as usize].clone();

@@ -1,8 +1,10 @@
 //! The deliveries under way, and how many may be.
 //!
 //! A server that lets everybody wait must not take the places of all others: what has been under way for a second counts among the slow, which have as
-//! many places again, and a destination that has slow ones begins more only while there is room among those. And retries come
-//! due in crowds, which are let in at a pace, so that a fresh message finds no crowd before it.
+//! many places again, and a destination that has slow ones begins more only while there is room among those. So that a thousand servers that nobody
+//! knows yet do not take all of that one by one, the last quarter is for destinations that are known to be prompt. And retries come
+//! due in crowds, which are let in at a pace, so that a fresh message finds no crowd before it; where each needs a connection and a handshake first,
+//! the pace is slower, and where a crowd does not end at a pace that nobody feels, it is faster.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -12,16 +14,23 @@ use waxseal_types::UnixTime;
 const PROMPT: Duration = Duration::from_secs(1);
 /// How long fresh mail is remembered by the pace of retries.
 const MEMORY: Duration = Duration::from_secs(1);
-/// Retries that begin in a millisecond for each thread, while fresh mail comes in and else: about a third of a core, and about all of it.
-const PACE: [u32; 2] = [4, 16];
+/// Retries that begin in a millisecond for each thread: while fresh mail comes in, for which half of a core is enough; when a crowd has not
+/// ended at that within [`PATIENCE`]; and without fresh mail, which is about all that a core can do.
+const PACE: [i32; 3] = [3, 6, 15];
+/// Due retries wait so long at the slow pace. Crowds of one back-off spread out by it: they come due again as they began.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// No retry was asked for in such a time: there is no crowd.
+const LULL: Duration = Duration::from_millis(50);
 /// Milliseconds that a pause gives.
-const SAVED: u32 = 2;
+const SAVED: i32 = 2;
+/// Tokens for a retry to a destination of which no connection is at hand: with its handshake it costs as much as some that find one.
+const COLD: i32 = 2;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Places {
     limit: u32,
-    threads: u32,
+    threads: i32,
     prompt: u32,
     prompt_retries: u32,
     slow: u32,
@@ -32,8 +41,10 @@ pub(super) struct Places {
     now: UnixTime,
     last_fresh: Option<UnixTime>,
     /// Retries that may begin at once, and until when that was reckoned.
-    tokens: u32,
+    tokens: i32,
     reckoned: UnixTime,
+    /// Since when retries have been waiting without a lull.
+    crowded: UnixTime,
     /// A retry was refused for want of a token, a delivery for want of a place.
     paced: bool,
     full: bool,
@@ -49,7 +60,7 @@ struct Recent {
 
 impl Places {
     pub(super) fn new(limit: u32, threads: usize) -> Self {
-        let threads = u32::try_from(threads).unwrap_or(1).max(1);
+        let threads = i32::try_from(threads).unwrap_or(1).max(1);
         Self {
             limit: limit.max(1),
             threads,
@@ -62,6 +73,7 @@ impl Places {
             last_fresh: None,
             tokens: 0,
             reckoned: UnixTime::default(),
+            crowded: UnixTime::default(),
             paced: false,
             full: false,
         }
@@ -83,6 +95,12 @@ impl Places {
         self.slow < self.limit
     }
 
+    /// How many may begin to destinations that are not known to be prompt.
+    pub(super) const fn room_for_unknown(&self) -> u32 {
+        // Of twice the limit, the last quarter is not theirs.
+        self.limit.saturating_add(self.limit / 2).saturating_sub(self.active())
+    }
+
     /// Whether a retry may begin. While fresh mail waits for its windows, retries may fill half of the places, and else three quarters.
     pub(super) fn has_room_for_retry(&self, fresh_waits: bool) -> bool {
         let room = if fresh_waits { self.limit / 2 } else { self.limit - self.limit / 4 };
@@ -91,17 +109,36 @@ impl Places {
 
     /// Takes what a retry needs to begin, where there is any.
     pub(super) fn take_token(&mut self) -> bool {
-        let recent = self.last_fresh.is_some_and(|last| self.now.since(last) < MEMORY);
-        let rate = PACE[usize::from(!recent)] * self.threads;
-        let elapsed = self.now.since(self.reckoned).as_millis();
+        let since = self.now.since(self.reckoned);
+        if since > LULL {
+            self.crowded = self.now;
+        }
+        let rate = self.pace() * self.threads;
+        let elapsed = since.as_millis();
         if elapsed > 0 {
-            let elapsed = u32::try_from(elapsed).unwrap_or(u32::MAX).min(SAVED);
+            let elapsed = i32::try_from(elapsed).unwrap_or(i32::MAX).min(SAVED);
             self.tokens = (self.tokens + rate * elapsed).min(rate * SAVED);
             self.reckoned = self.now;
         }
-        self.paced = self.tokens == 0;
-        self.tokens = self.tokens.saturating_sub(1);
+        self.paced = self.tokens <= 0;
+        self.tokens -= i32::from(!self.paced);
         !self.paced
+    }
+
+    fn pace(&self) -> i32 {
+        let [beside_fresh, crowded, alone] = PACE;
+        if self.last_fresh.is_none_or(|last| self.now.since(last) >= MEMORY) {
+            alone
+        } else if self.now.since(self.crowded) >= PATIENCE {
+            crowded
+        } else {
+            beside_fresh
+        }
+    }
+
+    /// The retry that took a token makes a connection first: those after it pay the rest.
+    pub(super) const fn charge_cold(&mut self) {
+        self.tokens -= COLD - 1;
     }
 
     /// A token was taken and not used.
@@ -143,9 +180,8 @@ impl Places {
         // A clock that was set back makes nothing slow, and one that was set forward does no harm.
         self.now = now;
         self.paced = false;
-        if self.reckoned > now {
-            self.reckoned = now;
-        }
+        self.reckoned = self.reckoned.min(now);
+        self.crowded = self.crowded.min(now);
         while let Some(recent) =
             self.recent.pop_front_if(|recent| recent.over || recent.began + PROMPT <= now)
         {

@@ -4,7 +4,10 @@ use std::collections::{HashMap, VecDeque};
 
 use waxseal_types::UnixTime;
 
-use super::{Destination, Schedule, line::Own};
+use super::{
+    Destination, Schedule,
+    line::{Line, Own},
+};
 use crate::DestinationLimits;
 
 /// Clients that are remembered; beyond that those are forgotten that have nothing under way.
@@ -113,6 +116,13 @@ impl Schedule {
         }
     }
 
+    /// The most recipients that one transaction with a destination may have.
+    #[must_use]
+    pub fn recipients(&self, destination: &Destination) -> usize {
+        let number = self.names.get(destination);
+        number.and_then(|number| self.lines.get(*number as usize)).map_or(usize::MAX, Line::recipients)
+    }
+
     /// What the tables say of a destination.
     pub fn set_limits(&mut self, destination: &Destination, limits: DestinationLimits, now: UnixTime) {
         let Some(number) = self.names.get(destination).copied() else { return };
@@ -120,7 +130,7 @@ impl Schedule {
             && let Some(own) = &mut line.own
         {
             let first = own.limits.replace(limits).is_none();
-            let most = if first { line.initial(&self.limits) } else { line.limit(&self.limits) };
+            let most = if first { line.initial() } else { line.limit() };
             line.window = if first { most } else { line.window.min(most) };
         }
         self.turn(number);

@@ -107,9 +107,13 @@ fn fresh_mail_goes_before_retries_which_get_half_at_most() {
         schedule.add(&to("a.example"), job(id), NOW, NOW);
     }
     // a.example has a window of one: its other fresh jobs do not wait in the turn, they cannot begin anyway.
-    let begun = ids(&begun(&mut schedule, NOW));
-    assert_eq!(begun[0], 10);
-    assert_eq!(begun.len(), 4);
+    let mut all = ids(&begun(&mut schedule, NOW));
+    assert_eq!(all[0], 10);
+    // At their pace.
+    for millisecond in 1..9 {
+        all.extend(ids(&begun(&mut schedule, NOW + Duration::from_millis(millisecond))));
+    }
+    assert_eq!(all.len(), 4);
 }
 
 #[test]
@@ -359,26 +363,116 @@ fn slow_and_prompt_together_are_bounded() {
         schedule.active()
     };
     let counts: Vec<_> = (0..5).map(|seconds| under_way(&mut schedule, seconds)).collect();
-    assert_eq!(counts, [4, 8, 8, 8, 8]);
+    assert_eq!(counts, [4, 6, 6, 6, 6], "the last quarter of twice the limit is not for those nobody knows");
 }
 
 #[test]
-fn a_crowd_of_retries_is_let_in_at_a_pace_that_fresh_mail_slows() {
-    for (fresh, each) in [(false, 16), (true, 4)] {
-        let mut schedule = Schedule::new(&Settings { active_limit: 1000, ..settings() });
-        for id in 0..200 {
-            schedule.add(&to(&format!("r{id}.example")), Job { attempts: 1, ..job(id) }, NOW, NOW);
-        }
-        if fresh {
-            schedule.add(&to("a.example"), job(1000), NOW, NOW);
-        }
-        assert_eq!(begun(&mut schedule, NOW).len(), 2 * each + usize::from(fresh), "at once");
-        for step in 1..4 {
-            let then = NOW + Duration::from_millis(step);
-            assert_eq!(schedule.next_wakeup(), Some(then));
-            assert_eq!(begun(&mut schedule, then).len(), each);
+fn servers_that_nobody_knows_do_not_take_the_last_places_from_those_known_to_be_prompt() {
+    let mut schedule = Schedule::new(&settings());
+    let second = |seconds| NOW + Duration::from_secs(seconds);
+    schedule.add(&to("known.example"), job(1000), NOW, NOW);
+    let prompt = schedule.poll(NOW).unwrap();
+    schedule.finished(&prompt, Feedback::Alive, NOW);
+    for id in 0..20 {
+        schedule.add(&to(&format!("tarpit{id}.example")), job(id), NOW, NOW);
+    }
+    let mut stuck = begun(&mut schedule, NOW);
+    stuck.extend(begun(&mut schedule, second(1)));
+    stuck.extend(begun(&mut schedule, second(2)));
+    assert_eq!(stuck.len(), 6);
+    schedule.add(&to("known.example"), job(1001), second(2), second(2));
+    schedule.add(&to("new.example"), job(1002), second(2), second(2));
+    let known = begun(&mut schedule, second(2));
+    assert_eq!(ids(&known), [1001], "it was forgotten when it had nothing to do, and is known all the same");
+    // With the end of any of them the unknown come in, in turn; one that was slow is slow no more when it has ended in time.
+    schedule.finished(&stuck[0], Feedback::Alive, second(2));
+    assert_eq!(begun(&mut schedule, second(2)), [], "the place is the known one's");
+    schedule.finished(&known[0], Feedback::Alive, second(2));
+    assert_eq!(ids(&begun(&mut schedule, second(2))), [6]);
+    // And who is slow once is known no more.
+    schedule.add(&to("known.example"), job(1003), second(2), second(2));
+    assert_eq!(ids(&begun(&mut schedule, second(2))), [1003]);
+    schedule.finished(&stuck[1], Feedback::Alive, second(4));
+    let _ = begun(&mut schedule, second(4));
+    schedule.add(&to("known.example"), job(1004), second(4), second(4));
+    assert!(!ids(&begun(&mut schedule, second(4))).contains(&1004));
+}
+
+#[test]
+fn all_that_waits_behind_unknown_servers_is_tried_in_the_end() {
+    let mut schedule = Schedule::new(&settings());
+    for id in 0..500 {
+        schedule.add(&to(&format!("d{}.example", id % 100)), job(id), NOW, NOW);
+    }
+    let (mut under_way, mut tried) = (Vec::new(), 0);
+    for second in 0..2000 {
+        let now = NOW + Duration::from_secs(second);
+        under_way.extend(begun(&mut schedule, now));
+        if !under_way.is_empty() {
+            // The first to begin is the first to end: each takes some seconds.
+            schedule.finished(&under_way.remove(0), Feedback::Alive, now);
+            tried += 1;
         }
     }
+    assert_eq!((tried, schedule.active()), (500, 0));
+}
+
+#[test]
+fn a_crowd_of_retries_is_let_in_at_a_pace_that_fresh_mail_and_handshakes_slow() {
+    for (fresh, at_once, cold, warm) in [(false, 15, 15 * 30 / 2, 15), (true, 3, 3 * 30 / 2, 3)] {
+        let mut schedule = Schedule::new(&Settings { active_limit: 1000, ..settings() });
+        for id in 0..at_once + cold {
+            schedule.add(&to(&format!("r{id}.example")), Job { attempts: 1, ..job(id) }, NOW, NOW);
+            schedule.add(&to(&format!("r{id}.example")), Job { attempts: 1, ..job(1000 + id) }, NOW, NOW);
+        }
+        if fresh {
+            schedule.add(&to("a.example"), job(5000), NOW, NOW);
+        }
+        let mut under_way = begun(&mut schedule, NOW);
+        assert_eq!(ids(&under_way).iter().filter(|id| **id < 5000).count() as u64, at_once);
+        let (mut now, mut next) = (NOW, Vec::new());
+        for _ in 0..30 {
+            now = now + Duration::from_millis(1);
+            assert_eq!(schedule.next_wakeup(), Some(now));
+            next.extend(begun(&mut schedule, now));
+        }
+        assert_eq!(next.len() as u64, cold, "each has to make a connection");
+        under_way.extend(next);
+        for start in &under_way {
+            schedule.finished(start, Feedback::Alive, now);
+        }
+        let mut again = 0;
+        for _ in 0..10 {
+            now = now + Duration::from_millis(1);
+            again += begun(&mut schedule, now).len();
+        }
+        assert!((10 * warm - 2..=10 * warm).contains(&again), "{again}: each finds the one that was made");
+    }
+}
+
+#[test]
+fn a_crowd_that_does_not_end_is_let_in_faster_and_rides_at_the_same_pace() {
+    let mut schedule = Schedule::new(&Settings { active_limit: 1000, ..settings() });
+    for id in 0..25_000 {
+        schedule.add(&to(&format!("r{}.example", id % 10)), Job { attempts: 1, ..job(id) }, NOW, NOW);
+    }
+    let mut began = [0; 6];
+    for millisecond in 0..6000 {
+        let now = NOW + Duration::from_millis(millisecond);
+        if millisecond % 500 == 0 {
+            schedule.add(&to("a.example"), job(50_000 + millisecond), now, now);
+        }
+        for start in begun(&mut schedule, now) {
+            // One more would go with each over its connection.
+            let rides = schedule.another(&start.destination);
+            for start in rides.into_iter().chain([start]) {
+                began[usize::try_from(millisecond / 1000).unwrap()] += usize::from(start.retry);
+                schedule.finished(&start, Feedback::Alive, now);
+            }
+        }
+    }
+    assert!(began[1..5].iter().all(|began| *began == 3000), "{began:?}");
+    assert_eq!(began[5], 6000);
 }
 
 #[test]

@@ -18,9 +18,10 @@ use waxseal_queue::{
     split,
 };
 use waxseal_spool::{
-    Done, Error, Log, Pending, Put, Settings as SpoolSettings, SimDisk, Spool, Stepper, Update, open_stepped,
+    Done, Error, Found, Log, Pending, Put, Recovered, Settings as SpoolSettings, SimDisk, Spool, Stepper,
+    Update, Waiting, open_stepped,
 };
-use waxseal_types::{BodyKind, EnhancedStatus, Envelope, QueueId, Recipient, Reply, TraceContext, UnixTime};
+use waxseal_types::{EnhancedStatus, Envelope, QueueId, Recipient, Reply, UnixTime};
 
 use crate::world::{LIFETIME, MAXIMAL_BACKOFF, Random, World};
 
@@ -68,6 +69,17 @@ fn reply(code: u16, words: &str) -> Reply {
     Reply { code, status: None, text: words.into() }
 }
 
+/// All that is known of a message that was found; where the checkpoint had it, that must be what the log says.
+fn whole(log: &Log, found: Found) -> Option<Recovered> {
+    let waiting = match found {
+        Found::Whole(message) => return Some(*message),
+        Found::Waiting(waiting) => waiting,
+    };
+    let message = poll(&mut log.outlines(vec![waiting.id]))?.ok()?.pop()?.ok()?;
+    assert_eq!(Waiting::of(&message), Some(waiting), "the checkpoint is believed only where the log agrees");
+    Some(message)
+}
+
 fn failure(code: u16, status: EnhancedStatus) -> Failure {
     let said = reply(code, "says the server");
     Failure { status, reason: "refused".into(), reply: Some(said), trouble: Trouble::Refused }
@@ -78,8 +90,9 @@ impl Desk {
     pub fn open(disk: &SimDisk, spool: SpoolSettings, world: &mut World) -> Option<Self> {
         let (log, recovery, stepper) = open_stepped(Arc::new(disk.clone()), spool).ok()?;
         assert_eq!(recovery.report().damage, [], "a crash is no damage");
-        let recovered: Vec<_> = recovery.collect::<Result<_, _>>().ok()?;
-        let states = |found: &waxseal_spool::Recovered| {
+        let recovered: Vec<_> =
+            recovery.briefly().map(|found| whole(&log, found.ok()?)).collect::<Option<_>>()?;
+        let states = |found: &Recovered| {
             let settled = found.states.iter().map(|progress| progress.state.is_final()).collect();
             (found.envelope.id.as_u64(), settled)
         };
@@ -166,19 +179,10 @@ impl Desk {
             Recipient { mailbox, notify: None, original: None }
         };
         let envelope = Envelope {
-            id: QueueId::from_u64(id),
-            arrived: world.now,
             sender: sender.then(|| "s@example.com".parse().unwrap()),
             recipients: (0..recipients).map(recipient).collect(),
-            body: BodyKind::SevenBit,
-            smtputf8: false,
-            envelope_id: None,
-            ret: None,
             size: length as u64,
-            leading_dots: false,
-            message_id: None,
-            client: format!("client{}", random.next(3)).into(),
-            trace: TraceContext::default(),
+            ..Envelope::empty(QueueId::from_u64(id), world.now, format!("client{}", random.next(3)))
         };
         let body = text(id, length);
         let pending = self.log.put(Put { envelope: envelope.clone(), body: body.clone() });
@@ -186,9 +190,20 @@ impl Desk {
     }
 
     fn admit(&mut self, message: Unrouted, world: &mut World) {
-        let Unrouted { envelope, body, recipients, attempts, mut due, held: _, reports, warned } = message;
+        let Unrouted {
+            envelope,
+            body,
+            fresh,
+            recipients,
+            attempts,
+            mut due,
+            held: _,
+            since: _,
+            reports,
+            warned,
+        } = message;
         let (id, now) = (envelope.id, world.now);
-        if body.is_none() {
+        if !fresh {
             due = self.schedule.after_restart(id, attempts, due, now);
         }
         let route = |index: &usize| {
@@ -196,7 +211,7 @@ impl Desk {
             let Step::Done(route) = lookup.step() else { panic!("no tables here") };
             (*index, Ok(route.unwrap()))
         };
-        let routed = split(recipients.iter().map(route), self.settings.destination_recipient_limit);
+        let routed = split(recipients.iter().map(route), |service| self.settings.recipients_of_part(service));
         let part = |part| Part { attempts, due, ..Part::routed(part) };
         let parts: Vec<Part> = routed.parts.into_iter().map(part).collect();
         if parts.is_empty() {
@@ -368,7 +383,7 @@ impl Desk {
             let dsn = match asked {
                 Asked::Put(envelope, body) => {
                     world.accept(envelope.id.as_u64());
-                    self.admit(Unrouted::fresh(envelope, body), world);
+                    self.admit(Unrouted::fresh(envelope, Some(body)), world);
                     continue;
                 }
                 Asked::Update(id, settled, dsn) => {
@@ -382,7 +397,7 @@ impl Desk {
             };
             if let Some(Put { envelope, body }) = dsn {
                 world.accept(envelope.id.as_u64());
-                self.admit(Unrouted::fresh(Arc::new(envelope), body), world);
+                self.admit(Unrouted::fresh(Arc::new(envelope), Some(body)), world);
             }
         }
     }

@@ -3,6 +3,7 @@
 mod commands;
 mod discard;
 mod ehlo;
+mod flow;
 mod opening;
 mod outcome;
 mod reply;
@@ -13,6 +14,7 @@ mod transaction_tests;
 
 pub use discard::Discard;
 pub use ehlo::Ehlo;
+pub use flow::{FlowPiece, TextFlow};
 pub use opening::{Hello, Offer, Opening, OpeningError, OpeningStep, StartTls};
 pub use outcome::{Afterwards, OutOfStep, Settled, Unsupported};
 pub use reply::{ReplyError, ReplyReader};

@@ -1,9 +1,9 @@
 //! Reading replies (RFC 5321 §4.2) from a server that may be anything.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{collections::VecDeque, string::String, vec::Vec};
 
 use memchr::memchr;
-use waxseal_types::{EnhancedStatus, Reply, StatusClass};
+use waxseal_types::{EnhancedStatus, Reply, StatusClass, Words};
 
 /// Longest reply line in octets, its end not counted. RFC 5321 §4.5.3.1.5 says 512 with the code; servers write more; Postfix reads 2048.
 const LINE_LIMIT: usize = 2048;
@@ -17,8 +17,12 @@ const KEPT_LIMIT: usize = 16 * 1024;
 /// How much of it goes into a [`Reply`], and so into logs and bounces.
 const TEXT_LIMIT: usize = 2048;
 
-/// So many texts are remembered of a connection: a server says the same to each MAIL, RCPT, DATA and, most of them, text.
+/// So many texts are remembered of a connection: a server says the same to each MAIL, RCPT, DATA and, some of them, text.
 const KNOWN: usize = 4;
+
+/// So many more are kept for their memory until nobody else has them: final replies of the messages that may be under way at once, and a few that are
+/// still being told of.
+const RETIRED: usize = 16;
 
 /// What a server sent is no reply. The session cannot go on: nobody knows what the next line answers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +48,9 @@ pub struct ReplyReader {
     lines: usize,
     complete: bool,
     /// Texts of the last replies, the last one first; they take no memory when they come again.
-    known: [Option<Arc<str>>; KNOWN],
+    known: [Option<Words>; KNOWN],
+    /// What was displaced from there while somebody had it, the oldest first.
+    retired: VecDeque<Words>,
 }
 
 impl ReplyReader {
@@ -146,10 +152,32 @@ impl ReplyReader {
         }
         let found = self.known.iter().position(|known| known.as_deref() == Some(text));
         let place = found.unwrap_or(KNOWN - 1);
-        let text = self.known[place].take().filter(|_| found.is_some()).unwrap_or_else(|| text.into());
+        let old = self.known[place].take();
+        let text = match (old, found) {
+            (Some(known), Some(_)) => known,
+            (displaced, _) => words(text, displaced, &mut self.retired),
+        };
         self.known[..=place].rotate_right(1);
-        self.known[0] = Some(Arc::clone(&text));
+        self.known[0] = Some(text.clone());
         Reply { code, status, text }
+    }
+}
+
+/// `text` in the memory of words that nobody needs any more, if there are any.
+fn words(text: &str, displaced: Option<Words>, retired: &mut VecDeque<Words>) -> Words {
+    if let Some(mut displaced) = displaced {
+        if displaced.refill(text) {
+            return displaced;
+        }
+        if retired.len() == RETIRED {
+            retired.pop_front();
+        }
+        retired.push_back(displaced);
+    }
+    // The oldest is the first that its message's end lets go of.
+    match retired.front_mut().is_some_and(|oldest| oldest.refill(text)).then(|| retired.pop_front()) {
+        Some(Some(refilled)) => refilled,
+        Some(None) | None => text.into(),
     }
 }
 
@@ -216,7 +244,7 @@ mod tests {
     #[test]
     fn what_a_server_says_again_takes_no_memory_again() {
         let mut reader = ReplyReader::new();
-        let mut round = |number: u32| -> Vec<Arc<str>> {
+        let mut round = |number: u32| -> Vec<Words> {
             let wire = format!(
                 "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 Go ahead\r\n250 2.0.0 Ok: queued as {number}\r\n"
             );
@@ -227,11 +255,32 @@ mod tests {
         // The last reply is another each time, and displaces only itself.
         for number in 1..9 {
             let next = round(number);
-            let same: Vec<_> =
-                first.iter().zip(&next).map(|(first, next)| Arc::ptr_eq(first, next)).collect();
+            let same: Vec<_> = first.iter().zip(&next).map(|(first, next)| first.is_same(next)).collect();
             assert_eq!(same, [true, true, true, false]);
             assert_eq!(*next[3], *format!("2.0.0 Ok: queued as {number}"));
         }
+    }
+
+    #[test]
+    fn words_that_somebody_has_are_not_written_over() {
+        let mut reader = ReplyReader::new();
+        let mut read = |number: usize| {
+            let wire = format!("250 2.0.0 queued as {number}\r\n");
+            reader.read(&mut wire.as_bytes()).unwrap().unwrap().text
+        };
+        // All kept, then let go in their order: what is still held says what it said.
+        let mut kept: VecDeque<Words> = VecDeque::new();
+        for number in 0..200 {
+            if number >= 50 {
+                kept.pop_front();
+            }
+            kept.push_back(read(number));
+            let first = (number + 1) - kept.len();
+            for (at, words) in kept.iter().enumerate() {
+                assert_eq!(**words, *format!("2.0.0 queued as {}", first + at));
+            }
+        }
+        assert!(reader.retired.len() <= RETIRED);
     }
 
     type Outcome = Result<Vec<(u16, Option<String>, String)>, ReplyError>;

@@ -19,7 +19,7 @@ pub struct BareLineEnd {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Insert {
+pub(super) enum Insert {
     /// RFC 5321 §4.5.2: a line that starts with a dot gets one more.
     Dot,
     /// A line longer than the limit goes on in the next one, behind a space (postconf(5), `smtp_line_length_limit`).
@@ -95,25 +95,34 @@ impl DataText {
     }
 
     fn parts(&self, chunk: bool) -> impl Iterator<Item = &[u8]> {
-        let last = self.inserts.last().map_or(0, |(at, _)| *at);
-        let starts = core::iter::once(0).chain(self.inserts.iter().map(|(at, _)| *at));
-        let parts = starts.zip(&self.inserts).flat_map(move |(from, (to, insert))| {
-            let insert: &[u8] = match insert {
-                Insert::Dot if chunk => b"",
-                Insert::Dot | Insert::Fold => insert.octets(),
-            };
-            [&self.body[from..*to], insert]
-        });
         // A last line without an end gets one.
         let open: &[u8] = if self.ends_open { b"\r\n" } else { b"" };
         let end = if chunk { b"" } else { END };
-        parts.chain([&self.body[last..], open, end]).filter(|segment| !segment.is_empty())
+        woven(&self.body, &self.inserts, chunk).chain([open, end]).filter(|segment| !segment.is_empty())
     }
+}
+
+/// Octets with what has to be put between them; in a chunk no dot is doubled.
+pub(super) fn woven<'a>(
+    octets: &'a [u8],
+    inserts: &'a [(usize, Insert)],
+    chunk: bool,
+) -> impl Iterator<Item = &'a [u8]> {
+    let last = inserts.last().map_or(0, |(at, _)| *at);
+    let starts = core::iter::once(0).chain(inserts.iter().map(|(at, _)| *at));
+    let parts = starts.zip(inserts).flat_map(move |(from, (to, insert))| {
+        let insert: &[u8] = match insert {
+            Insert::Dot if chunk => b"",
+            Insert::Dot | Insert::Fold => insert.octets(),
+        };
+        [&octets[from..*to], insert]
+    });
+    parts.chain([&octets[last..]])
 }
 
 /// Whether a text can go as it is, as nearly all can: each line ends in CRLF, none starts with a dot, none is too long. This looks at blocks of octets and
 /// not at lines; a text that it does not like is looked through line by line.
-fn is_plain(body: &[u8], line_limit: usize) -> bool {
+pub(super) fn is_plain(body: &[u8], line_limit: usize) -> bool {
     let (Some(first), Some(last)) = (body.first(), body.last()) else { return true };
     if matches!(first, b'.' | b'\n') || *last == b'\r' {
         return false;

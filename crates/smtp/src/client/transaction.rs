@@ -87,7 +87,7 @@ pub struct Job<'a> {
     pub envelope: Arc<Envelope>,
     /// The recipients to send to, as indices into the envelope's.
     pub recipients: &'a [usize],
-    /// The text, to see whether its header needs SMTPUTF8. Not kept.
+    /// The text, or its beginning, to see whether its header needs SMTPUTF8. Not kept.
     pub text: &'a [u8],
 }
 
@@ -237,6 +237,12 @@ impl Transaction {
         for target in self.targets.iter_mut().filter(open) {
             target.settled = Some(Settled::Rejected { stage: Stage::Body, reply: reply.clone() });
         }
+        self.close();
+    }
+
+    /// The text turned out to be one that cannot be sent, and was not ended: the server has no message, and the connection has to be closed.
+    pub fn text_unfit(&mut self, why: Unsupported) {
+        self.settle_open(&Settled::Unsupported(why));
         self.close();
     }
 

@@ -316,6 +316,29 @@ mod tests {
         }
     }
 
+    /// RFC 4954 §4.5 bounds an answer at 12,288 octets; a password here has to fit into a line.
+    #[test]
+    fn rfc4954_giant_answers_are_thrown_away_and_end_the_exchange() {
+        for first in ["AUTH PLAIN\r\n", "AUTH LOGIN\r\n"] {
+            let mut session = session(true);
+            let (_, reply) = say(&mut session, first);
+            assert!(reply.starts_with("334 "), "{reply}");
+            let (mut input, piece) = (BytesMut::new(), "A".repeat(1000));
+            session.output().clear();
+            for _ in 0..1000 {
+                input.extend_from_slice(piece.as_bytes());
+                assert!(matches!(session.advance(&mut input, &mut Anyone), Step::Read));
+                assert!(input.len() <= 2049, "{} octets are held", input.len());
+            }
+            input.extend_from_slice(b"\r\n");
+            session.advance(&mut input, &mut Anyone);
+            let reply = String::from_utf8(session.output().to_vec()).unwrap();
+            assert!(reply.starts_with("500 "), "{reply}");
+            let (_, reply) = say(&mut session, "NOOP\r\n");
+            assert!(reply.starts_with("250 "), "{first:?}: the exchange is over: {reply}");
+        }
+    }
+
     #[test]
     fn rfc3207_tls_forgets_who_authenticated() {
         let mut session = session(true);

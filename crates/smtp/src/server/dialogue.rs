@@ -90,7 +90,8 @@ impl Session {
         if transaction.recipients.is_empty() {
             return Err(if self.refused_recipient { Refusal::NO_RECIPIENTS } else { Refusal::RCPT_FIRST });
         }
-        let mut text = BytesMut::with_capacity(FIRST_CAPACITY.min(self.settings.largest_message()));
+        // The text behind it brings its own room.
+        let mut text = BytesMut::with_capacity(TRACE_CAPACITY);
         host.text(hello, transaction, &mut text)?;
         Ok(Scanner::new(text, self.settings.largest_message()))
     }
@@ -110,8 +111,8 @@ impl Session {
     }
 }
 
-/// Most messages fit; larger ones make the buffer grow.
-const FIRST_CAPACITY: usize = 16 << 10;
+/// Most `Received:` fields fit.
+const TRACE_CAPACITY: usize = 512;
 
 /// RFC 5321 §4.1.1.3: a bare `postmaster` is the one of this host. It stays bare where the host has no name that can stand in an address.
 fn qualified(mailbox: Mailbox, hostname: &str) -> Mailbox {

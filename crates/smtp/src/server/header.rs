@@ -56,6 +56,18 @@ pub fn header_fields(text: &[u8]) -> impl Iterator<Item = HeaderField<'_>> {
 impl Header {
     /// Reads fields up to the empty line, or to the first line that is no field.
     pub(super) fn inspect(text: &[u8]) -> Self {
+        Self::read(text).0
+    }
+
+    /// The same of the beginning of a text; `None` where the header goes on behind it.
+    pub(super) fn inspect_whole(beginning: &[u8]) -> Option<Self> {
+        let (header, rest) = Self::read(beginning);
+        // What stands behind the last field is known for what it is once its line has ended.
+        memchr(b'\n', rest).is_some().then_some(header)
+    }
+
+    /// The findings, and what stands behind the last field.
+    fn read(text: &[u8]) -> (Self, &[u8]) {
         let mut header = Self::default();
         let mut rest = text;
         while let Some(name) = field_name(rest) {
@@ -72,7 +84,7 @@ impl Header {
             }
             rest = behind;
         }
-        header
+        (header, rest)
     }
 }
 
@@ -127,6 +139,25 @@ mod tests {
             ["no field\r\nReceived: x\r\n", "\r\nReceived: x\r\n", ": x\r\nReceived: x\r\n", "", "abc"]
         {
             assert_eq!(Header::inspect(text.as_bytes()), Header::default(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_may_go_on_is_not_judged() {
+        let header = "Received: x\r\nSubject: a\r\n b\r\n";
+        let whole = |text: &str| Header::inspect_whole(text.as_bytes()).map(|header| header.received);
+        for (behind, expected) in [
+            ("", None),
+            ("Received", None),
+            ("Received: y", None),
+            ("Received: y\r\n", None),
+            ("no fiel", None),
+            ("\r", None),
+            ("\r\n", Some(1)),
+            ("no field\r\n", Some(1)),
+            ("Received: y\r\n\r\nReceived: z\r\n", Some(2)),
+        ] {
+            assert_eq!(whole(&alloc::format!("{header}{behind}")), expected, "{behind:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, sync::Arc};
 use core::fmt::{self, Write};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
 use waxseal_types::{QueueId, Recipient};
 
@@ -174,6 +174,25 @@ impl Session {
     /// The last refusal since this was asked, for the log.
     pub const fn take_refusal(&mut self) -> Option<Refusal> {
         self.last_refusal.take()
+    }
+
+    /// Takes out what has come of a text, once that is more than `least` octets, so that no text has to fit into memory; what follows is collected in `spare`,
+    /// which comes back where nothing is given out. The first piece has the whole header in it; a text whose header does not end is not given out in
+    /// pieces. What was given out may still be refused: only [`Step::Message`] ends a text.
+    ///
+    /// # Errors
+    /// Nothing is wrong: there is nothing to take.
+    pub fn take_piece(&mut self, least: usize, spare: BytesMut) -> Result<Bytes, BytesMut> {
+        match &mut self.scanner {
+            Some(scanner) => scanner.take(least, spare),
+            None => Err(spare),
+        }
+    }
+
+    /// What the text under way says in its header, once a piece of it was given out: whether there is a `Traceparent:`.
+    #[must_use]
+    pub fn is_traced(&self) -> bool {
+        self.scanner.as_ref().is_some_and(Scanner::is_traced)
     }
 
     /// Octets of text held in memory.

@@ -40,6 +40,8 @@ pub struct Transaction {
 pub struct Message {
     /// Its envelope; at least one recipient.
     pub transaction: Transaction,
+    /// Octets of the text that [`Session::take`](super::Session::take_piece) gave out before; `text` is what follows them.
+    pub taken: u64,
     /// What the [`Host`](super::Host) wrote in front, then the text: lines that end in CRLF, neither CR nor LF elsewhere, no NUL,
     /// dots un-stuffed.
     pub text: Bytes,

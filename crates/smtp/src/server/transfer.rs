@@ -117,9 +117,8 @@ impl Session {
             self.fail(&refusal);
             return None;
         }
-        let leading_dots = scanner.leading_dots;
-        let (text, head) = scanner.into_text();
-        let header = Header::inspect(&text[head..]);
+        let (leading_dots, taken) = (scanner.leading_dots, scanner.taken());
+        let (text, header) = scanner.into_text();
         if header.received >= self.settings.hop_count_limit {
             // RFC 5321 §6.3.
             self.fail(&Refusal::TOO_MANY_HOPS);
@@ -131,7 +130,8 @@ impl Session {
         }
         self.owed = true;
         let Header { message_id, traceparent, .. } = header;
-        let message = Message { transaction, text: fitted(text), leading_dots, message_id, traceparent };
+        let text = fitted(text);
+        let message = Message { transaction, taken, text, leading_dots, message_id, traceparent };
         Some(Step::Message(Box::new(message)))
     }
 }

@@ -14,11 +14,9 @@ use std::{
 use bytes::Bytes;
 use waxseal_spool::{
     Done, Error, Log, Outcome, Pending, Progress, Put, RecipientResult, RecipientState, Settings, SimDisk,
-    Spool, Stepper, Update, open_stepped,
+    Spool, Stepper, Update, open_stepped, open_unread,
 };
-use waxseal_types::{
-    BodyKind, EnhancedStatus, Envelope, Mailbox, QueueId, Recipient, TraceContext, UnixTime,
-};
+use waxseal_types::{EnhancedStatus, Envelope, Mailbox, QueueId, Recipient, UnixTime};
 
 pub fn envelope(id: u64, recipients: usize) -> Envelope {
     let recipient = |n| Recipient {
@@ -27,19 +25,9 @@ pub fn envelope(id: u64, recipients: usize) -> Envelope {
         original: None,
     };
     Envelope {
-        id: QueueId::from_u64(id),
-        arrived: UnixTime::from_secs(1_795_249_800),
         sender: Some(Mailbox::new("s@example.com").unwrap()),
         recipients: (0..recipients).map(recipient).collect(),
-        body: BodyKind::SevenBit,
-        smtputf8: false,
-        envelope_id: None,
-        ret: None,
-        size: 0,
-        leading_dots: false,
-        message_id: None,
-        client: "test[192.0.2.1]".into(),
-        trace: TraceContext::default(),
+        ..Envelope::empty(QueueId::from_u64(id), UnixTime::from_secs(1_795_249_800), "test[192.0.2.1]")
     }
 }
 
@@ -131,6 +119,8 @@ enum Asked {
 pub struct Model {
     messages: BTreeMap<u64, Expected>,
     next: u64,
+    /// Messages up to this one are not known to the log yet.
+    unread: u64,
 }
 
 pub struct Life {
@@ -141,6 +131,13 @@ pub struct Life {
 
 pub fn live(disk: &SimDisk, settings: Settings) -> Result<Life, Error> {
     let (log, _, stepper) = open_stepped(Arc::new(disk.clone()), settings)?;
+    Ok(Life { log, stepper, asked: Vec::new() })
+}
+
+/// The same with only so much read as it takes to write; see [`Model::read_all`].
+pub fn live_unread(disk: &SimDisk, settings: Settings, model: &mut Model) -> Result<Life, Error> {
+    let (log, _, stepper) = open_unread(Arc::new(disk.clone()), settings)?;
+    model.unread = model.next;
     Ok(Life { log, stepper, asked: Vec::new() })
 }
 
@@ -176,10 +173,16 @@ impl Model {
     fn idle(&self, random: &mut Random) -> Option<u64> {
         let idle = |(id, m): (&u64, &Expected)| {
             let settled = m.attempts.iter().all(|(known, asked)| known == asked);
-            (m.acknowledged && !m.done_asked && settled).then_some(*id)
+            (m.acknowledged && !m.done_asked && settled && *id > self.unread).then_some(*id)
         };
         let idle: Vec<u64> = self.messages.iter().filter_map(idle).collect();
         (!idle.is_empty()).then(|| idle[random.next(idle.len() as u64) as usize])
+    }
+
+    /// All that was there comes in.
+    pub fn read_all(&mut self, life: &mut Life) -> Result<(), Error> {
+        self.unread = 0;
+        life.stepper.load()
     }
 
     /// One random request, or a commit.
@@ -262,6 +265,7 @@ impl Model {
 
     /// Holds a spool that was opened after a crash against what was promised, then takes what it found for granted.
     pub fn check(&mut self, disk: &SimDisk, settings: Settings, what: &str) {
+        self.unread = 0;
         let (log, recovery, _stepper) = open_stepped(Arc::new(disk.clone()), settings).unwrap();
         assert_eq!(recovery.report().damage, [], "{what}: a crash is no damage");
         let mut found = BTreeMap::new();

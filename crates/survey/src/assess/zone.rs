@@ -1,6 +1,6 @@
 //! DNS: what is there, what is signed, and for how long.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use waxseal_dns::{DnssecHealth, Signature};
 use waxseal_tlsa::Owner;
@@ -139,13 +139,19 @@ fn tlsa(seen: &Seen, host: &Host, name: &Domain) -> Option<Finding> {
     ))
 }
 
+/// What zones above should be signed for at any time. They are in other hands, and signed anew every few days, so that the end of `--days` says
+/// nothing of them; but who has let it come to this has a signer that stands still (RFC 6781 §4.4.2 wants days to spare).
+const ABOVE: Duration = Duration::from_secs(36 * 3600);
+
 /// Zones with signatures that end too soon.
 pub(super) fn signatures(seen: &Seen, horizon: UnixTime) -> Vec<Finding> {
-    let mut zones: BTreeMap<&str, Vec<&Signature>> = BTreeMap::new();
-    for signature in seen.signatures.iter().filter(|signature| signature.expires <= horizon) {
-        zones.entry(&signature.signer).or_default().push(signature);
+    let mut zones: BTreeMap<(bool, &str), Vec<&Signature>> = BTreeMap::new();
+    let soon = horizon.min(seen.at + ABOVE);
+    let ends = |signature: &&Signature| signature.expires <= if signature.above { soon } else { horizon };
+    for signature in seen.signatures.iter().filter(ends) {
+        zones.entry((signature.above, &signature.signer)).or_default().push(signature);
     }
-    let ending = zones.into_iter().filter_map(|(zone, list)| {
+    let ending = zones.into_iter().filter_map(|((above, zone), list)| {
         let first = list.iter().min_by_key(|signature| signature.expires)?;
         let what = format!(
             "signatures of the zone {zone} end: that of {} at {} on {}, and {} more before the days are over; from then on the answers are bogus, and mail waits",
@@ -154,8 +160,13 @@ pub(super) fn signatures(seen: &Seen, horizon: UnixTime) -> Vec<Finding> {
             day(first.expires),
             list.len() - 1
         );
-        let remedy = "have the zone signed anew before; a signer that does so by itself, shortly before the end, needs a smaller --days here";
-        Some(Finding::new(Fault::SignatureEnding, what, remedy))
+        Some(if above {
+            let remedy = "have those who run that zone sign it anew; nothing in yours can make up for it";
+            Finding::new(Fault::ParentSignatureEnding, what, remedy)
+        } else {
+            let remedy = "have the zone signed anew before; a signer that does so by itself, shortly before the end, needs a smaller --days here";
+            Finding::new(Fault::SignatureEnding, what, remedy)
+        })
     });
     let unread = seen.unread.iter().map(|failure| failed(Fault::SignatureUnread, failure));
     ending.chain(unread).collect()

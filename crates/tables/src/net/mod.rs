@@ -12,9 +12,16 @@ pub(crate) use pool::{Limits, Pool, Trouble};
 pub(crate) use socketmap::Socketmap;
 pub(crate) use tcp::Tcp;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use moka::future::Cache;
+use moka::{future::Cache, notification::RemovalCause};
 
 /// An answer may be so old: as long as a change of a file needs to be noticed and read.
 const CACHE_AGE: Duration = Duration::from_secs(2);
@@ -28,11 +35,14 @@ const KEY_LIMIT: usize = 4096;
 pub(crate) type Asked = Result<Option<Arc<str>>, Arc<str>>;
 
 /// Answers that were given a moment ago. Keys that are asked for at the same time are asked for once; failures are not kept.
-pub(crate) struct Recent(Cache<String, Option<Arc<str>>>);
+pub(crate) struct Recent {
+    kept: Cache<String, Option<Arc<str>>>,
+    forgotten: Arc<AtomicU64>,
+}
 
 impl fmt::Debug for Recent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Recent({})", self.0.entry_count())
+        write!(f, "Recent({})", self.kept.entry_count())
     }
 }
 
@@ -42,19 +52,32 @@ impl Default for Recent {
             let octets = key.len() + value.as_ref().map_or(0, |value| value.len()) + CACHE_ENTRY;
             u32::try_from(octets).unwrap_or(u32::MAX)
         };
-        Self(Cache::builder().max_capacity(CACHE_SIZE).weigher(weight).time_to_live(CACHE_AGE).build())
+        let forgotten = Arc::<AtomicU64>::default();
+        let count = Arc::clone(&forgotten);
+        let cache = Cache::builder().max_capacity(CACHE_SIZE).weigher(weight).time_to_live(CACHE_AGE);
+        let cache = cache.eviction_listener(move |_, _, cause| {
+            if cause == RemovalCause::Size {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Self { kept: cache.build(), forgotten }
     }
 }
 
 impl Recent {
+    /// How many answers were forgotten before their time.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Relaxed)
+    }
+
     /// The answer of a moment ago, or what `ask` comes to.
     pub(crate) async fn or_ask(&self, key: &str, ask: impl Future<Output = Asked>) -> Asked {
         if key.len() > KEY_LIMIT {
             return Err(format!("a key of {} octets", key.len()).into());
         }
-        let kept = match self.0.get(key).await {
+        let kept = match self.kept.get(key).await {
             Some(kept) => return Ok(kept),
-            None => self.0.try_get_with(key.to_owned(), ask).await,
+            None => self.kept.try_get_with(key.to_owned(), ask).await,
         };
         kept.map_err(Arc::unwrap_or_clone)
     }
@@ -85,6 +108,15 @@ impl Remote {
         Some(Self { asker: Asker::Tcp(pool), recent: Recent::default() })
     }
 
+    /// Answers forgotten before their time, and questions that waited for others.
+    pub(crate) fn crowding(&self) -> (u64, u64) {
+        let waited = match &self.asker {
+            Asker::Socketmap(pool) => pool.waited(),
+            Asker::Tcp(pool) => pool.waited(),
+        };
+        (self.recent.forgotten(), waited)
+    }
+
     pub(crate) async fn ask(&self, key: &str) -> Asked {
         let ask = async {
             match &self.asker {
@@ -93,5 +125,22 @@ impl Remote {
             }
         };
         self.recent.or_ask(key, ask).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn answers_beyond_the_limit_are_forgotten_and_counted() {
+        let recent = Recent::default();
+        let large: Arc<str> = "x".repeat(1 << 20).into();
+        for key in 0..8 {
+            let value = Arc::clone(&large);
+            assert!(recent.or_ask(&key.to_string(), async { Ok(Some(value)) }).await.is_ok());
+        }
+        recent.kept.run_pending_tasks().await;
+        assert!(recent.kept.entry_count() <= 4 && recent.forgotten() >= 4, "{recent:?}");
     }
 }

@@ -4,7 +4,10 @@ use std::{
     collections::hash_map::RandomState,
     fmt,
     hash::{BuildHasher, Hasher},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -76,6 +79,8 @@ pub(crate) struct Pool<D: Dial> {
     dial: D,
     limits: Limits,
     permits: Semaphore,
+    /// Questions for which there was no place at once.
+    waited: AtomicU64,
     idle: Mutex<Vec<(D::Connection, Instant)>>,
     servers: Vec<Server>,
 }
@@ -108,7 +113,19 @@ impl<D: Dial> Pool<D> {
     pub(crate) fn new(dial: D, endpoints: Vec<Endpoint>, limits: Limits) -> Self {
         let servers =
             endpoints.into_iter().map(|endpoint| Server { endpoint, rest: Mutex::default() }).collect();
-        Self { dial, limits, permits: Semaphore::new(CONNECTIONS), idle: Mutex::default(), servers }
+        Self {
+            dial,
+            limits,
+            permits: Semaphore::new(CONNECTIONS),
+            waited: AtomicU64::new(0),
+            idle: Mutex::default(),
+            servers,
+        }
+    }
+
+    /// How many questions waited for others to be answered.
+    pub(crate) fn waited(&self) -> u64 {
+        self.waited.load(Ordering::Relaxed)
     }
 
     /// Asks one of the servers. The error is the words of the last one that failed.
@@ -118,6 +135,9 @@ impl<D: Dial> Pool<D> {
     }
 
     async fn ask_in_time(&self, question: &str) -> Result<D::Answer, String> {
+        if self.permits.available_permits() == 0 {
+            self.waited.fetch_add(1, Ordering::Relaxed);
+        }
         let _permit = self.permits.acquire().await.map_err(|_| "closed".to_owned())?;
         // The other end may have closed a connection that was idle. That is no failure yet: the question is asked again on another one.
         while let Some(connection) = self.take_idle() {
@@ -268,6 +288,19 @@ mod tests {
             answers.push(pool.ask("q").await.map_err(|reason| reason.to_string()));
         }
         answers
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_place_waits_for_one_and_is_counted() {
+        let pool = pool(Limits::default());
+        assert_eq!((pool.ask("q").await.as_deref(), pool.waited()), (Ok("q"), 0));
+        let others = pool.permits.acquire_many(8).await.unwrap();
+        let leave = async {
+            tokio::task::yield_now().await;
+            drop(others);
+        };
+        let (answer, ()) = tokio::join!(pool.ask("q"), leave);
+        assert_eq!((answer.as_deref(), pool.waited()), (Ok("q"), 1));
     }
 
     #[tokio::test]

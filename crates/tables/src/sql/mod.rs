@@ -108,6 +108,20 @@ impl Driver {
         }
     }
 
+    /// How many questions waited for others to be answered.
+    fn waited(&self) -> u64 {
+        match self {
+            #[cfg(feature = "pgsql")]
+            Self::Pgsql(driver) => driver.waited(),
+            #[cfg(feature = "mysql")]
+            Self::Mysql(driver) => driver.waited(),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(driver) => driver.waited(),
+            #[cfg(not(any(feature = "pgsql", feature = "mysql", feature = "sqlite")))]
+            _ => 0,
+        }
+    }
+
     async fn rows(&self, query: &str) -> Result<Vec<Row>, Arc<str>> {
         match self {
             #[cfg(feature = "pgsql")]
@@ -148,6 +162,11 @@ impl Query {
 
     pub(crate) fn same_as(&self, other: &Self) -> bool {
         self.sql == other.sql && self.source == other.source
+    }
+
+    /// Answers forgotten before their time, and questions that waited for others.
+    pub(crate) fn crowding(&self) -> (u64, u64) {
+        (self.recent.forgotten(), self.driver.waited())
     }
 
     /// Asks the database. Its keys have no case (`DICT_FLAG_FOLD_FIX`).

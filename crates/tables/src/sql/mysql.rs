@@ -56,6 +56,10 @@ impl Mysql {
         Ok(Self(Pool::new(Dialer { base, needs_rows }, servers, limits)))
     }
 
+    pub(super) fn waited(&self) -> u64 {
+        self.0.waited()
+    }
+
     pub(super) async fn rows(&self, query: &str) -> Result<Vec<Row>, Arc<str>> {
         self.0.ask(query).await
     }

@@ -51,6 +51,10 @@ impl Pgsql {
         Ok(Self(Pool::new(Dialer { base, answer: limits.answer }, servers, limits)))
     }
 
+    pub(super) fn waited(&self) -> u64 {
+        self.0.waited()
+    }
+
     pub(super) async fn rows(&self, query: &str) -> Result<Vec<Row>, Arc<str>> {
         self.0.ask(query).await
     }

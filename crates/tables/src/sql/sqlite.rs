@@ -4,7 +4,10 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,6 +29,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub(super) struct Sqlite {
     files: Arc<Files>,
     permits: Arc<Semaphore>,
+    waited: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -45,10 +49,17 @@ impl Sqlite {
             return Err(file.fault("dbpath", "not an absolute path"));
         }
         let files = Arc::new(Files { path, idle: Mutex::default() });
-        Ok(Self { files, permits: Arc::new(Semaphore::new(CONNECTIONS)) })
+        Ok(Self { files, permits: Arc::new(Semaphore::new(CONNECTIONS)), waited: AtomicU64::new(0) })
+    }
+
+    pub(super) fn waited(&self) -> u64 {
+        self.waited.load(Ordering::Relaxed)
     }
 
     pub(super) async fn rows(&self, query: &str) -> Result<Vec<Row>, Arc<str>> {
+        if self.permits.available_permits() == 0 {
+            self.waited.fetch_add(1, Ordering::Relaxed);
+        }
         let (files, permits, query) = (Arc::clone(&self.files), Arc::clone(&self.permits), query.to_owned());
         let asked = timeout(LIMIT, async move {
             let permit = permits.acquire_owned().await.map_err(|_| "closed".to_owned())?;

@@ -51,6 +51,16 @@ pub const BOUND_TABLE: &[Bound] = &[
         "421 or 450, as the command has it; `relay_from` is exempt, but not from guessing passwords",
     ),
     bound(
+        "intake.rate_clients",
+        "clients whose rates are counted: 65536",
+        "counts that are over go, and then those of the clients that did least",
+    ),
+    bound(
+        "intake.auth",
+        "passwords that are looked at, or wait for that: 66",
+        "454 to AUTH: the client is to come back",
+    ),
+    bound(
         "intake.descriptors",
         "files and memory of the process: RLIMIT_NOFILE",
         "nobody is let in for a tenth of a second; who waits, waits in the system's queue",
@@ -87,6 +97,28 @@ pub const BOUND_TABLE: &[Bound] = &[
         "connections to all servers together",
         "no further one is opened; the mail waits for one of them to end",
     ),
+    bound(
+        "connections.descriptors",
+        "files and memory of the process: RLIMIT_NOFILE",
+        "an idle connection is closed; the mail waits a second, and is not deferred",
+    ),
+    bound(
+        "tables.cache",
+        "answers that are kept of a table that a server or a database has: 4 MiB, for 2 s",
+        "the least asked for are forgotten, and asked for anew",
+    ),
+    bound(
+        "tables.questions",
+        "questions under way to the servers of one table: 8 (to an SQLite file: 4)",
+        "further ones wait, and fail after 30 s: then the mail waits",
+    ),
+    bound(
+        "admin.tokens",
+        "wrong tokens from one address: 5, of which one is forgiven every 12 s; addresses that are remembered: 1024",
+        "429 to that address, also for the right token; whoever is beyond 1024 shares one count",
+    ),
+    bound("admin.listings", "listings that are streamed at a time: 16", "429"),
+    bound("admin.explanations", "live explanations at a time: 2", "429"),
     bound(
         "queue.client",
         "attempts for the mail of one client",

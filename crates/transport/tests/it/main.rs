@@ -9,4 +9,5 @@ mod lane;
 mod opening;
 mod peer;
 mod pool;
+mod stored;
 mod tls;

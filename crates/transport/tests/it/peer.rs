@@ -17,8 +17,7 @@ use waxseal_transport::{
     Connector, Endpoint, Generation, OpenRequest, OutMessage, Session, Settings, TlsUse,
 };
 use waxseal_types::{
-    BodyKind, Envelope, Mailbox, Protocol, QueueId, Recipient, Service, TlsDemand, TlsShape, TraceContext,
-    UnixTime,
+    Envelope, Mailbox, Protocol, QueueId, Recipient, Service, TlsDemand, TlsShape, UnixTime,
 };
 use waxseal_verify::{ClearReason, Clearance, DemandDigest, Question, judge};
 
@@ -217,24 +216,16 @@ pub(crate) fn message(demand: &TlsDemand, recipients: &[&str], body: &'static [u
     let recipient =
         |address: &&str| Recipient { mailbox: Mailbox::new(address).unwrap(), notify: None, original: None };
     let envelope = Envelope {
-        id: QueueId::from_u64(7),
-        arrived: UnixTime::from_secs(1),
         sender: Some(Mailbox::new("s@a.example").unwrap()),
         recipients: recipients.iter().map(recipient).collect(),
-        body: BodyKind::SevenBit,
-        smtputf8: false,
-        envelope_id: None,
-        ret: None,
         size: body.len() as u64,
         leading_dots: true,
-        message_id: None,
-        client: "test".into(),
-        trace: TraceContext::default(),
+        ..Envelope::empty(QueueId::from_u64(7), UnixTime::from_secs(1), "test")
     };
     OutMessage {
         recipients: (0..recipients.len()).collect(),
         envelope: Arc::new(envelope),
-        body: body.into(),
+        body: bytes::Bytes::from_static(body).into(),
         demand: DemandDigest::of(demand),
         policy: Generation::fixed(1),
     }

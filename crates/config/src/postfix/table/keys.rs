@@ -133,6 +133,27 @@ pub(super) const ROWS: &[Row] = &[
         "destination_recipient_limit",
         Number,
     ),
+    (
+        "smtp_destination_concurrency_positive_feedback",
+        "$default_destination_concurrency_positive_feedback",
+        "queue",
+        "destination_concurrency_positive_feedback",
+        Plain,
+    ),
+    (
+        "smtp_destination_concurrency_negative_feedback",
+        "$default_destination_concurrency_negative_feedback",
+        "queue",
+        "destination_concurrency_negative_feedback",
+        Plain,
+    ),
+    (
+        "smtp_destination_concurrency_failed_cohort_limit",
+        "$default_destination_concurrency_failed_cohort_limit",
+        "queue",
+        "destination_concurrency_failed_cohort_limit",
+        Number,
+    ),
     ("delay_warning_time", "0h", "queue", "delay_warning", Time('h')),
     ("bounce_size_limit", "50000", "queue", "bounce_size_limit", Number),
 ];

@@ -1,5 +1,8 @@
 //! Parameters that are read, and decide about something without being a key of their own.
 
+const LMTP: &str = "the limits of the transport lmtp";
+const RELAY: &str = "the limits of the transport relay, where master.cf has it";
+
 /// Name, Postfix's default, and what it decides. The defaults of those that depend on the machine are made by `file`.
 pub(super) const ROWS: &[(&str, &str, &str)] = &[
     ("compatibility_level", "0", "which defaults hold"),
@@ -43,5 +46,58 @@ pub(super) const ROWS: &[(&str, &str, &str)] = &[
     ("default_destination_concurrency_limit", "20", "the default of smtp_destination_concurrency_limit"),
     ("default_destination_recipient_limit", "50", "the default of smtp_destination_recipient_limit"),
     ("initial_destination_concurrency", "5", "the default of smtp_initial_destination_concurrency"),
+    (
+        "default_destination_concurrency_positive_feedback",
+        "1",
+        "the default of smtp_destination_concurrency_positive_feedback",
+    ),
+    (
+        "default_destination_concurrency_negative_feedback",
+        "1",
+        "the default of smtp_destination_concurrency_negative_feedback",
+    ),
+    (
+        "default_destination_concurrency_failed_cohort_limit",
+        "1",
+        "the default of smtp_destination_concurrency_failed_cohort_limit",
+    ),
+    ("lmtp_destination_concurrency_limit", "$default_destination_concurrency_limit", LMTP),
+    ("lmtp_destination_recipient_limit", "$default_destination_recipient_limit", LMTP),
+    ("lmtp_destination_rate_delay", "$default_destination_rate_delay", LMTP),
+    (
+        "lmtp_destination_concurrency_positive_feedback",
+        "$default_destination_concurrency_positive_feedback",
+        LMTP,
+    ),
+    (
+        "lmtp_destination_concurrency_negative_feedback",
+        "$default_destination_concurrency_negative_feedback",
+        LMTP,
+    ),
+    (
+        "lmtp_destination_concurrency_failed_cohort_limit",
+        "$default_destination_concurrency_failed_cohort_limit",
+        LMTP,
+    ),
+    ("lmtp_initial_destination_concurrency", "$initial_destination_concurrency", LMTP),
+    ("relay_destination_concurrency_limit", "$default_destination_concurrency_limit", RELAY),
+    ("relay_destination_recipient_limit", "$default_destination_recipient_limit", RELAY),
+    ("relay_destination_rate_delay", "$default_destination_rate_delay", RELAY),
+    (
+        "relay_destination_concurrency_positive_feedback",
+        "$default_destination_concurrency_positive_feedback",
+        RELAY,
+    ),
+    (
+        "relay_destination_concurrency_negative_feedback",
+        "$default_destination_concurrency_negative_feedback",
+        RELAY,
+    ),
+    (
+        "relay_destination_concurrency_failed_cohort_limit",
+        "$default_destination_concurrency_failed_cohort_limit",
+        RELAY,
+    ),
+    ("relay_initial_destination_concurrency", "$initial_destination_concurrency", RELAY),
     ("fallback_relay", "", "the default of smtp_fallback_relay"),
 ];

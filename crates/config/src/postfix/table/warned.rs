@@ -1,7 +1,6 @@
 //! Parameters that would weaken or change TLS policy or delivery, and are not implemented.
 
 const LMTP: &str = "LMTP goes by the smtp_ parameter of that name";
-const RELAY: &str = "the limits of smtp hold for all mail";
 const PARENTS: &str = "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,relay_domains,smtpd_access_maps";
 const REQUIRETLS: &str = "inline:{{${domain_to_ascii{$mydomain}}=opportunistic}, {.${domain_to_ascii{$mydomain}}=opportunistic}, {localhost=opportunistic}}, cidr:{{0.0.0.0/0 opportunistic}, {::/0 opportunistic}}, enforce";
 
@@ -107,13 +106,6 @@ pub(super) const ROWS: &[(&str, &str, &str)] = &[
     ("fallback_transport", "", "nothing is delivered locally"),
     ("default_transport_rate_delay", "0s", "there is no pause between deliveries"),
     ("smtp_transport_rate_delay", "$default_transport_rate_delay", "there is no pause between deliveries"),
-    (
-        "default_destination_concurrency_failed_cohort_limit",
-        "1",
-        "a destination is dead after one failed cohort",
-    ),
-    ("default_destination_concurrency_positive_feedback", "1", "the feedback is Postfix's default"),
-    ("default_destination_concurrency_negative_feedback", "1", "the feedback is Postfix's default"),
     ("sender_based_routing", "no", "the sender decides nothing"),
     ("transport_retry_time", "60s", "a table that fails is asked again when the recipient is due"),
     (
@@ -139,12 +131,6 @@ pub(super) const ROWS: &[(&str, &str, &str)] = &[
     ("lmtp_mx_address_limit", "5", LMTP),
     ("lmtp_mx_session_limit", "2", LMTP),
     ("lmtp_lhlo_name", "$myhostname", LMTP),
-    ("lmtp_destination_concurrency_limit", "$default_destination_concurrency_limit", LMTP),
-    ("lmtp_destination_recipient_limit", "$default_destination_recipient_limit", LMTP),
-    ("lmtp_initial_destination_concurrency", "$initial_destination_concurrency", LMTP),
-    ("relay_destination_concurrency_limit", "$default_destination_concurrency_limit", RELAY),
-    ("relay_destination_recipient_limit", "$default_destination_recipient_limit", RELAY),
-    ("relay_initial_destination_concurrency", "$initial_destination_concurrency", RELAY),
     ("lmtp_header_checks", "", "mail is not filtered"),
     ("lmtp_body_checks", "", "mail is not filtered"),
     ("lmtp_generic_maps", "", "addresses are not rewritten"),

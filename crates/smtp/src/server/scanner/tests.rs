@@ -144,3 +144,89 @@ proptest! {
         }
     }
 }
+
+/// The rules octet by octet, as slow and as plain as can be: what bulk looks have to agree with.
+fn slowly(wire: &[u8]) -> Option<(Text<Vec<u8>>, bool, Vec<u8>)> {
+    let end =
+        if wire.starts_with(b".\r\n") { 0 } else { memmem::find(wire, b"\r\n.\r\n").map(|end| end + 2)? };
+    let stuffed = &wire[..end];
+    let mut text = Vec::new();
+    let mut stray = false;
+    for (at, octet) in stuffed.iter().enumerate() {
+        let before = |n: usize| at.checked_sub(n).map(|at| stuffed[at]);
+        stray |= *octet == 0;
+        stray |= *octet == b'\r' && stuffed.get(at + 1) != Some(&b'\n');
+        stray |= *octet == b'\n' && before(1) != Some(b'\r');
+        let line_start = at == 0 || (before(1) == Some(b'\n') && before(2) == Some(b'\r'));
+        if !(line_start && *octet == b'.') {
+            text.push(*octet);
+        }
+    }
+    let dots = text.starts_with(b".") || memmem::find(&text, b"\r\n.").is_some();
+    Some((if stray { Err("stray") } else { Ok(text) }, dots, wire[end + 3..].to_vec()))
+}
+
+proptest! {
+    #[test]
+    fn whole_blocks_are_read_as_single_octets_are(
+        text in "((\\.|\\.\\.|)[ab]{0,9}(\r\n|\r\n|\r\n|\r\n|\r\n|\r|\n|\0))\\.?[ab\r\n]{0,9}",
+        head in "(\\.?[ab]{0,30}\r\n){0,9}",
+        cut in 0usize..400,
+    ) {
+        let wire = alloc::format!("{head}{text}\r\n.\r\nrest");
+        let wire = wire.as_bytes();
+        let expected = slowly(wire).map(|(text, _, behind)| (text, behind));
+        prop_assert_eq!(read(wire, cut.min(wire.len())), expected);
+    }
+
+    #[test]
+    fn chunks_are_read_alike_however_they_are_cut(
+        text in "([.ab]{0,9}(\r\n|\r\n|\r\n|\r\n|\r\n|\r\n|\r|\n|\0)){0,40}",
+        cut in 0usize..400,
+    ) {
+        let whole = |pieces: &[&[u8]]| {
+            let mut scanner = Scanner::new(BytesMut::new(), 1 << 20);
+            pieces.iter().for_each(|piece| scanner.plain(piece));
+            scanner.end_of_chunks();
+            (scanner.stray, scanner.leading_dots, scanner.into_text().0)
+        };
+        let text = text.as_bytes();
+        let (first, second) = text.split_at(cut.min(text.len()));
+        let octets: Vec<&[u8]> = text.chunks(1).collect();
+        prop_assert_eq!(whole(&[first, second]), whole(&octets));
+    }
+}
+
+#[test]
+fn a_large_text_is_taken_out_in_pieces_once_its_header_is_whole() {
+    let mut scanner = Scanner::new(BytesMut::from(&b"Received: us\r\n"[..]), 1 << 20);
+    assert_eq!(scanner.stuffed(b"Received: them\r\nSubject: x"), None);
+    assert!(scanner.take(4, BytesMut::new()).is_err(), "the header goes on");
+    assert_eq!(scanner.stuffed(b"\r\nTraceparent: y\r\n\r\n"), None);
+    let first = scanner.take(4, BytesMut::new()).unwrap();
+    assert!(first.starts_with(b"Received: us\r\nReceived: them\r\n") && first.ends_with(b"\r\n\r\n"));
+    assert!(scanner.is_traced());
+    assert_eq!(scanner.stuffed(b"body\r\n..dot\r"), None);
+    assert!(scanner.take(40, BytesMut::new()).is_err(), "too little");
+    let second = scanner.take(4, BytesMut::new()).unwrap();
+    assert_eq!(scanner.stuffed(b"\nlast\r\n.\r\n"), Some(10));
+    assert_eq!(scanner.taken(), (first.len() + second.len()) as u64);
+    let (rest, header) = scanner.into_text();
+    assert_eq!(([&second[..], &rest].concat(), header.received), (b"body\r\n.dot\r\nlast\r\n".to_vec(), 1));
+
+    let mut bad = Scanner::new(BytesMut::new(), 1 << 20);
+    assert_eq!(bad.stuffed(b"a: b\r\n\r\nbare\nlf"), None);
+    assert!(bad.take(0, BytesMut::new()).is_err(), "a text that will be refused is not given out");
+}
+
+/// Threats V11: otherwise a header of 50 MB would be read from its beginning a thousand times.
+#[test]
+fn a_header_that_does_not_end_is_not_read_again_with_each_octet() {
+    let mut scanner = Scanner::new(BytesMut::new(), 1 << 20);
+    assert_eq!(scanner.stuffed("X: y\r\n".repeat(100).as_bytes()), None);
+    assert!(scanner.take(4, BytesMut::new()).is_err(), "the header goes on");
+    assert_eq!(scanner.stuffed(b"\r\nbody\r\n"), None);
+    assert!(scanner.take(4, BytesMut::new()).is_err(), "it is too early to look again");
+    assert_eq!(scanner.stuffed("body\r\n".repeat(25).as_bytes()), None);
+    assert!(scanner.take(4, BytesMut::new()).unwrap().ends_with(b"body\r\n"));
+}
