@@ -69,7 +69,8 @@ def carry(pipe):
             line = lines.readline()
         while True:
             if took and pipe.poll(0.002):
-                pipe.recv()
+                if pipe.recv() == "end":
+                    return
                 pipe.send(took)
                 took = []
             before = server.taken
@@ -87,11 +88,17 @@ class Others:
 
     def __init__(self):
         self.pipe, theirs = multiprocessing.Pipe()
-        multiprocessing.Process(target=carry, args=(theirs,), daemon=True).start()
+        self.process = multiprocessing.Process(target=carry, args=(theirs,), daemon=True)
+        self.process.start()
         self.port = self.pipe.recv()
 
     def begin(self, smtp):
         self.pipe.send(smtp)
+
+    def end(self):
+        """Before the daemon ends: a traceback of whoever lost it would read as this script's failure."""
+        self.pipe.send("end")
+        self.process.join(LIMIT)
 
     def since(self):
         """What was delivered since this was asked last."""
@@ -149,6 +156,7 @@ def main():
             assert found < count, "a filter that lets everything pass is none"
         code, done = stage.call("/api/v1/actions", {"action": "hold", "select": {"domain": domain}, "dry_run": True})
         assert code == 200 and done["messages"] > 0, done
+        others.end()
     finally:
         stage.close()
     print("ok listing", flush=True)
