@@ -62,10 +62,14 @@ fn digest(certificate: &Certificate) -> String {
     Sha256::digest(certificate.der()).iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(":")
 }
 
-fn postmap(socket: &str, key: &str) -> (Option<i32>, String) {
+/// What postmap answers, or what it says where it cannot. With that Postfix's own main.cf: not every machine has one in /etc.
+fn postmap(postfix: &Postfix, socket: &str, key: &str) -> Result<String, String> {
     let map = format!("socketmap:{socket}:smtp");
-    let output = Command::new("postmap").args(["-q", key, &map]).output().expect("postmap can be run");
-    (output.status.code(), String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let mut command = Command::new("postmap");
+    let output =
+        command.arg("-c").arg(postfix.etc()).args(["-q", key, &map]).output().expect("postmap can be run");
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).trim().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
 /// Which of its own tables and levels Postfix would use plays no part: they would send all of this in clear.
@@ -109,13 +113,15 @@ async fn postfix_delivers_under_policies_that_only_waxseal_knows() {
     // Anybody may ask: Postfix's clients are not root.
     let server = Server::start(&["--config", &config, "--listen", &place, "--mode", "666"]);
 
-    let (code, entry) = postmap(&place, &hop(&pinned));
-    assert!(code == Some(0) && entry.starts_with("fingerprint ") && entry.contains(&pin), "{code:?} {entry}");
+    let entry = postmap(&postfix, &place, &hop(&pinned)).expect("a policy");
+    assert!(entry.starts_with("fingerprint ") && entry.contains(&pin), "{entry}");
     assert_eq!(
-        postmap(&place, "x.example.com").1,
-        "dane-only ciphers=medium protocols=>=TLSv1.2 connection_reuse=yes"
+        postmap(&postfix, &place, "x.example.com").as_deref(),
+        Ok("dane-only ciphers=medium protocols=>=TLSv1.2 connection_reuse=yes")
     );
-    assert_eq!(postmap(&place, &hop(&broken)).0, Some(1), "an error, and not an empty answer");
+    // Where there is no such key, postmap ends with 1 as well, and says nothing.
+    let error = postmap(&postfix, &place, &hop(&broken)).expect_err("an entry that nobody understands");
+    assert!(!error.is_empty(), "an error, and not an empty answer");
 
     for (domain, _) in &routes {
         submit(&postfix, &[&format!("b@{domain}")]).await;
