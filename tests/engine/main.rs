@@ -2,6 +2,7 @@
 
 mod bounces;
 mod crashes;
+mod expected;
 mod fronts;
 mod hardship;
 mod lanes;

@@ -12,8 +12,17 @@ use parking_lot::Mutex;
 use crate::Error;
 
 #[derive(Debug)]
-enum Slot<T> {
-    Waiting(Option<Waker>),
+struct Slot<T> {
+    state: State<T>,
+    /// Of who asked, and of who watches.
+    wakers: [Option<Waker>; 2],
+    /// Whether it was granted, once it is settled: the answer itself is taken by who asked.
+    granted: Option<bool>,
+}
+
+#[derive(Debug)]
+enum State<T> {
+    Waiting,
     Settled(Result<T, Error>),
     Taken,
 }
@@ -21,6 +30,10 @@ enum Slot<T> {
 /// The side that asked.
 #[derive(Debug)]
 pub(crate) struct Answer<T = ()>(Arc<Mutex<Slot<T>>>);
+
+/// Whether a message has become durable, for somebody besides the one who put it in: it tells both at once.
+#[derive(Debug)]
+pub struct Durable(Arc<Mutex<Slot<()>>>);
 
 /// The side that answers. Several may hold it (the thread, the watch over ages): the first word counts.
 #[derive(Debug)]
@@ -33,28 +46,45 @@ impl<T> Clone for Ticket<T> {
 }
 
 pub(crate) fn ticket<T>() -> (Ticket<T>, Answer<T>) {
-    let slot = Arc::new(Mutex::new(Slot::Waiting(None)));
+    let slot = Slot { state: State::Waiting, wakers: [None, None], granted: None };
+    let slot = Arc::new(Mutex::new(slot));
     (Ticket(Arc::clone(&slot)), Answer(slot))
 }
 
 impl<T> Ticket<T> {
     /// Answers; `false` if that was done already.
     pub(crate) fn settle(&self, result: Result<T, Error>) -> bool {
-        let waker = {
+        let wakers = {
             let mut slot = self.0.lock();
-            let Slot::Waiting(waker) = &mut *slot else { return false };
-            let waker = waker.take();
-            *slot = Slot::Settled(result);
-            waker
+            if slot.granted.is_some() {
+                return false;
+            }
+            slot.granted = Some(result.is_ok());
+            slot.state = State::Settled(result);
+            std::mem::take(&mut slot.wakers)
         };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wakers.into_iter().flatten().for_each(Waker::wake);
         true
     }
 
     pub(crate) fn is_settled(&self) -> bool {
-        !matches!(&*self.0.lock(), Slot::Waiting(_))
+        self.0.lock().granted.is_some()
+    }
+}
+
+impl<T> Slot<T> {
+    fn wait(&mut self, place: usize, context: &Context<'_>) {
+        let waker = &mut self.wakers[place];
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            *waker = Some(context.waker().clone());
+        }
+    }
+}
+
+impl Answer {
+    /// For somebody else who waits for it; there is room for one.
+    pub(crate) fn durable(&self) -> Durable {
+        Durable(Arc::clone(&self.0))
     }
 }
 
@@ -63,17 +93,27 @@ impl<T> Future for Answer<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut slot = self.0.lock();
-        match &mut *slot {
-            Slot::Waiting(waker) => {
-                if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-                    *waker = Some(context.waker().clone());
-                }
+        match std::mem::replace(&mut slot.state, State::Taken) {
+            State::Settled(result) => Poll::Ready(result),
+            State::Waiting => {
+                slot.state = State::Waiting;
+                slot.wait(0, context);
                 Poll::Pending
             }
-            Slot::Settled(_) | Slot::Taken => match std::mem::replace(&mut *slot, Slot::Taken) {
-                Slot::Settled(result) => Poll::Ready(result),
-                Slot::Waiting(_) | Slot::Taken => Poll::Pending,
-            },
+            State::Taken => Poll::Pending,
         }
+    }
+}
+
+impl Future for Durable {
+    type Output = bool;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<bool> {
+        let mut slot = self.0.lock();
+        if let Some(granted) = slot.granted {
+            return Poll::Ready(granted);
+        }
+        slot.wait(1, context);
+        Poll::Pending
     }
 }

@@ -129,6 +129,11 @@ impl Gate {
         self.0.gathering.load(Ordering::Relaxed)
     }
 
+    /// Whether no message is about to end, and none is being committed.
+    pub(crate) fn is_still(&self) -> bool {
+        self.gathering_now() == 0 && self.0.oldest.load(Ordering::Acquire) == 0
+    }
+
     pub(crate) fn last_id(&self) -> u64 {
         self.0.last_id.load(Ordering::Relaxed)
     }

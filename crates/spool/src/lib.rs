@@ -90,6 +90,7 @@ mod stream;
 mod waiting;
 mod writer;
 
+pub use answer::Durable;
 pub use api::{Accept, Inflow, Later, Pending, Spool};
 pub use error::{Error, Refusal};
 pub use gate::{Gate, Gathering, Refused};

@@ -12,7 +12,7 @@ use waxseal_types::QueueId;
 use crate::{
     BodyWriter, Done, Error, Gate, Metrics, Pending, Put, Recovered, Report, Settings, Spool, Storage,
     Stored, Streamed, Update,
-    answer::{Answer, ticket},
+    answer::{Answer, Durable, ticket},
     checkpoint::Checkpoint,
     committer::{Committer, Inbox},
     disk::RealDisk,
@@ -270,21 +270,37 @@ impl Log {
     }
 
     fn ask(&self, work: Result<Work, Error>) -> Pending<()> {
-        let work = match work {
-            Ok(work) => work,
-            Err(error) => return Box::pin(std::future::ready(Err(error))),
-        };
+        match work {
+            Ok(work) => Box::pin(self.push(work)),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn push(&self, work: Work) -> Answer {
         let (ticket, answer): (_, Answer) = ticket();
         self.0.inbox.push(Request::new(work, Some(ticket), Instant::now()));
-        Box::pin(answer)
+        answer
     }
 }
 
 impl Entrance {
-    /// [`Spool::put`].
+    /// [`Spool::put`]. Where nobody else's message is about to be committed, nor on its way here, it comes with the word for whoever gets ready for the
+    /// message meanwhile.
     #[must_use]
-    pub fn put(&self, put: Put) -> Pending<()> {
-        self.log().map_or_else(|| Box::pin(std::future::ready(Err(Error::Closed))) as _, |log| log.put(put))
+    pub fn put(&self, put: Put) -> (Pending<()>, Option<Durable>) {
+        let Some(log) = self.log() else { return (Box::pin(std::future::ready(Err(Error::Closed))), None) };
+        if put.body.len() > log.0.inline_limit {
+            return (log.put(put), None);
+        }
+        let alone = log.0.gate.is_still();
+        match log.prepare(put) {
+            Ok(prepared) => {
+                let answer = log.push(Work::Put(prepared));
+                let durable = alone.then(|| answer.durable());
+                (Box::pin(answer), durable)
+            }
+            Err(error) => (Box::pin(std::future::ready(Err(error))), None),
+        }
     }
 
     /// [`Log::body_writer`]; `None` where the log is gone.

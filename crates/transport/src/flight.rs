@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use tokio::time::Instant;
 use waxseal_smtp::{Afterwards, DataText, Settled, Stage, Transaction, TransactionStep};
 
-use crate::{Cause, RcptOutcome, Sent, Session, SessionAfter, pour::Pour, session::State};
+use crate::{Cause, Hold, RcptOutcome, Sent, Session, SessionAfter, pour::Pour, session::State};
 
 /// One message under way.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Flight {
     text: FlightText,
     /// Commands that are due.
     commands: Vec<u8>,
+    /// Its text may not leave while this is here. Taken away in one place, so that what is said to be due and what is said to have left agree.
+    hold: Option<Hold>,
     begun: Instant,
 }
 
@@ -39,13 +41,13 @@ pub(crate) struct Break {
 }
 
 impl Flight {
-    pub(crate) fn new(transaction: Transaction, text: FlightText) -> Self {
-        Self { transaction, text, commands: Vec::with_capacity(256), begun: Instant::now() }
+    pub(crate) fn new(transaction: Transaction, text: FlightText, hold: Option<Hold>) -> Self {
+        Self { transaction, text, commands: Vec::with_capacity(256), hold, begun: Instant::now() }
     }
 
     /// What has to be written of it now.
     fn due(&self) -> impl Iterator<Item = &[u8]> {
-        let due = matches!(self.transaction.step(), TransactionStep::SendText);
+        let due = self.transaction.step() == TransactionStep::SendText && !self.is_held();
         let (chunk, data) = match (&self.text, self.transaction.is_chunked()) {
             (FlightText::Whole(text), true) if due => (Some(text.chunk()), None),
             (FlightText::Whole(text), false) if due => (None, Some(text.segments())),
@@ -57,7 +59,16 @@ impl Flight {
     }
 
     fn is_text_due(&self) -> bool {
-        matches!(self.transaction.step(), TransactionStep::SendText | TransactionStep::SendLoneDot)
+        match self.transaction.step() {
+            TransactionStep::SendText => !self.is_held(),
+            TransactionStep::SendLoneDot => true,
+            TransactionStep::Write | TransactionStep::Await(_) | TransactionStep::Done => false,
+        }
+    }
+
+    /// Whether its text may not leave yet.
+    pub(crate) const fn is_held(&self) -> bool {
+        self.hold.is_some()
     }
 
     /// Whether its text is written piece by piece.
@@ -67,8 +78,11 @@ impl Flight {
 
     /// The way to read its text, where that is what is due now.
     fn pour_due(&mut self) -> Option<Pour> {
+        let held = self.is_held();
         match &mut self.text {
-            FlightText::Stored(pour) if self.transaction.step() == TransactionStep::SendText => pour.take(),
+            FlightText::Stored(pour) if self.transaction.step() == TransactionStep::SendText && !held => {
+                pour.take()
+            }
             FlightText::Stored(_) | FlightText::Whole(_) => None,
         }
     }
@@ -91,12 +105,32 @@ impl Flight {
 impl Session {
     /// Whether something has to be written.
     pub(crate) fn has_due(&self) -> bool {
-        self.flights.iter().any(|flight| {
-            matches!(
-                flight.transaction.step(),
-                TransactionStep::Write | TransactionStep::SendText | TransactionStep::SendLoneDot
-            )
-        })
+        self.flights
+            .iter()
+            .any(|flight| flight.is_text_due() || flight.transaction.step() == TransactionStep::Write)
+    }
+
+    /// What stands between the last message and its text, where that is all it waits for.
+    pub(crate) fn hold(&self) -> Option<Hold> {
+        let last = self.flights.back()?;
+        last.hold.clone().filter(|_| last.transaction.step() == TransactionStep::SendText)
+    }
+
+    /// The word about the last message's text has come: it may leave, or never will.
+    pub(crate) fn hold_ended(&mut self, released: bool) -> Result<(), Break> {
+        if !released {
+            return Err(Break::at(Stage::Body, Cause::Text("it was withdrawn".into())));
+        }
+        if let Some(last) = self.flights.back_mut() {
+            last.hold = None;
+        }
+        Ok(())
+    }
+
+    /// Whether the oldest message waits for a reply.
+    pub(crate) fn awaits(&self) -> bool {
+        let front = self.flights.front();
+        front.is_some_and(|front| matches!(front.transaction.step(), TransactionStep::Await(_)))
     }
 
     /// Writes all that is due in one go: commands, texts, and commands behind texts.

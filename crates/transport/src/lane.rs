@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use waxseal_verify::Clearance;
 
 use crate::{
-    Cause, Connector, OpenReport, OpenRequest, OutMessage, RcptOutcome, Sent, Session, SessionAfter,
+    Cause, Connector, Hold, OpenReport, OpenRequest, OutMessage, RcptOutcome, Sent, Session, SessionAfter,
     Settings, Stage,
     flight::Break,
     pool::suits,
@@ -59,6 +59,7 @@ struct Load {
     clearance: Clearance,
     message: OutMessage,
     under_way: Arc<AtomicBool>,
+    hold: Option<Hold>,
     answer: oneshot::Sender<Sent>,
 }
 
@@ -116,12 +117,18 @@ impl Lane {
         if signs.open.load(Ordering::Acquire) { signs.places.load(Ordering::Acquire) } else { 0 }
     }
 
-    /// Sends one message when its turn comes; `under_way` is set as soon as something of it is about to leave. Who drops this future before that
-    /// takes the message back.
-    pub async fn send(&self, clearance: Clearance, message: OutMessage, under_way: Arc<AtomicBool>) -> Sent {
+    /// Sends one message when its turn comes, its text not before the end of `hold`; `under_way` is set as soon as something of it is about to leave. Who
+    /// drops this future before that takes the message back.
+    pub async fn send(
+        &self,
+        clearance: Clearance,
+        message: OutMessage,
+        under_way: Arc<AtomicBool>,
+        hold: Option<Hold>,
+    ) -> Sent {
         let (answer, answered) = oneshot::channel();
         let (begun, recipients) = (Arc::clone(&under_way), message.recipients.clone());
-        let _ = self.0.loads.send(Load { clearance, message, under_way, answer });
+        let _ = self.0.loads.send(Load { clearance, message, under_way, hold, answer });
         answered.await.unwrap_or_else(|_| {
             // The lane is gone. A message that it had begun may have been taken.
             let ambiguous = begun.load(Ordering::Acquire);
@@ -135,6 +142,13 @@ impl Lane {
     pub fn close(&self) {
         self.0.signs.keep.store(false, Ordering::Release);
         self.0.signs.open.store(false, Ordering::Release);
+    }
+}
+
+async fn ended(hold: Option<&mut Hold>) -> bool {
+    match hold {
+        Some(hold) => hold.ended().await,
+        None => false,
     }
 }
 
@@ -195,10 +209,17 @@ impl Conductor {
             return true;
         }
         let wants = !self.over && self.next.is_none() && self.session.may_begin();
+        let (hold, awaits) = (self.session.hold(), self.session.awaits());
+        let (held, mut hold) = (hold.is_some(), hold);
         tokio::select! {
             biased;
-            heard = self.session.hear() => {
+            heard = self.session.hear(), if awaits => {
                 if let Err(broken) = heard {
+                    self.break_off(&broken);
+                }
+            }
+            released = ended(hold.as_mut()), if held => {
+                if let Err(broken) = self.session.hold_ended(released) {
                     self.break_off(&broken);
                 }
             }
@@ -226,7 +247,7 @@ impl Conductor {
             if load.answer.is_closed() {
                 continue;
             }
-            match self.session.begin(&load.clearance, &load.message) {
+            match self.session.begin(&load.clearance, &load.message, load.hold.clone()) {
                 Begun::Yes => {
                     load.under_way.store(true, Ordering::Release);
                     self.waiting.push_back(load.answer);

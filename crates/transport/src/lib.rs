@@ -46,6 +46,7 @@ mod counters;
 mod error;
 mod flight;
 mod graves;
+mod hold;
 mod lane;
 mod limits;
 mod pool;
@@ -65,6 +66,7 @@ pub use actor::{Lead, Open, Park, Quit, Recall, TransportActor};
 pub use connector::Connector;
 pub use counters::Statistics;
 pub use error::{Cause, Error};
+pub use hold::{Hold, Holder};
 pub use lane::Lane;
 pub use limits::Crowd;
 pub use report::{

@@ -12,7 +12,7 @@ use waxseal_types::{ConnectionId, Protocol, TlsFacts, UnixTime};
 use waxseal_verify::{Clearance, ClearanceError};
 
 use crate::{
-    Cause, OpenReport, OutMessage, RcptOutcome, Sent, SessionAfter, Settings, Text,
+    Cause, Hold, OpenReport, OutMessage, RcptOutcome, Sent, SessionAfter, Settings, Text,
     channel::Channel,
     flight::{Flight, FlightText},
     limits::Berth,
@@ -133,7 +133,7 @@ impl Session {
     ///
     /// Every recipient in `message` gets an outcome, whatever happens.
     pub async fn send(&mut self, clearance: &Clearance, message: &OutMessage) -> Sent {
-        match self.begin(clearance, message) {
+        match self.begin(clearance, message, None) {
             Begun::Yes => {}
             Begun::No(sent) => return sent,
             Begun::Later => return self.nothing_sent(message, &lost()),
@@ -172,13 +172,14 @@ impl Session {
     /// RFC 2920 §3.1: the text of a message may be the first of a group of commands.
     pub(crate) fn may_begin(&self) -> bool {
         let Some(last) = self.flights.back() else { return true };
-        let leaves = last.transaction.step() == TransactionStep::SendText && !last.is_stored();
+        let leaves =
+            last.transaction.step() == TransactionStep::SendText && !last.is_stored() && !last.is_held();
         let out = last.transaction.is_text_sent() || leaves;
         out && self.flights.len() < self.depth() && self.state == State::Clean && self.usable()
     }
 
-    /// Begins a message; nothing is written yet. The clearance is looked at here, where its commands are made.
-    pub(crate) fn begin(&mut self, clearance: &Clearance, message: &OutMessage) -> Begun {
+    /// Begins a message; nothing is written yet. The clearance is looked at here, where its commands are made. With `hold` its text waits for that.
+    pub(crate) fn begin(&mut self, clearance: &Clearance, message: &OutMessage, hold: Option<Hold>) -> Begun {
         let failed = |cause| RcptOutcome::Failed { stage: Stage::Mail, cause };
         let alone = self.flights.is_empty();
         if let Err(error) = self.check(clearance, message) {
@@ -207,7 +208,7 @@ impl Session {
         if !alone && speaks && !transaction.may_ride_behind() {
             return Begun::Later;
         }
-        let flight = Flight::new(transaction, text);
+        let flight = Flight::new(transaction, text, hold.filter(|hold| !hold.is_released()));
         if !speaks {
             return Begun::No(flight.into_sent(None, self.after()));
         }

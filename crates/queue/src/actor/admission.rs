@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix::{Handler, Message};
+use actix::{Context, Handler, Message};
 use bytes::Bytes;
 use waxseal_spool::{RecipientResult, Update};
 use waxseal_types::{Envelope, UnixTime};
@@ -94,7 +94,7 @@ impl QueueManager {
         let mut placed: Vec<Part> = Vec::with_capacity(parts.len() + parked.len());
         for part in parts {
             let part = Part { attempts, due, client, ..Part::routed(part) };
-            if attempts == 0 {
+            if attempts == 0 && !self.expected.has(envelope.id) {
                 let event = Event::Queued {
                     envelope,
                     destination: &part.destination,
@@ -177,6 +177,13 @@ impl Handler<Admit> for QueueManager {
     type Result = ();
 
     fn handle(&mut self, Admit { envelope, body }: Admit, context: &mut Self::Context) {
+        self.take(envelope, body, context);
+    }
+}
+
+impl QueueManager {
+    /// Takes a message that is durable, and new.
+    pub(super) fn take(&mut self, envelope: Arc<Envelope>, body: Option<Bytes>, context: &mut Context<Self>) {
         let message = Unrouted::fresh(envelope, body);
         if let Some(admitted) = delivery::route(&self.common, &self.board, message, self.address()) {
             self.admit(admitted);

@@ -171,7 +171,8 @@ impl QueueManager {
         crew.under_way += 1;
         self.active.set(self.active.get() + 1);
         let ticket = Ticket::new(Arc::clone(&dock.manager), number, start.clone());
-        let embark = Embark { start, part, fresh, ticket, seed: crew.seed, lane };
+        let hold = self.expected.hold(start.job.id);
+        let embark = Embark { start, part, fresh, ticket, seed: crew.seed, lane, hold };
         if crew.quay == HOME {
             dock.embark(embark)
         } else {

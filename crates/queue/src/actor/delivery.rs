@@ -9,7 +9,7 @@ use waxseal_spool::{
     Accept as _, Error, Outcome, Progress, Put, RecipientResult, RecipientState, Streamed, Update,
     actor::StreamMsg,
 };
-use waxseal_transport::Text;
+use waxseal_transport::{Hold, Text};
 use waxseal_types::{Envelope, Mailbox, QueueId, UnixTime};
 
 use super::{
@@ -39,6 +39,8 @@ pub(super) struct Attempt {
     pub(super) seed: u64,
     /// It does not run on the manager's thread.
     pub(super) away: bool,
+    /// The message is not durable yet: until this ends nothing comes of the attempt.
+    pub(super) hold: Option<Hold>,
 }
 
 /// The manager's place for a delivery: however that ends, and wherever it is lost, the manager hears of it once.
@@ -119,8 +121,17 @@ impl Attempt {
     pub(super) fn spawn(self, mut ticket: Ticket) {
         ticket.arrived = true;
         // The states of a delivery are kilobytes; on the heap from the start they are not moved when the task is made.
+        let hold = self.hold.clone();
         let run = Box::pin(self.run());
-        actix_rt::spawn(async move { ticket.ended(run.await) });
+        actix_rt::spawn(async move {
+            let end = run.await;
+            let kept = match hold {
+                Some(mut hold) => hold.ended().await,
+                None => true,
+            };
+            // A message that did not become durable is not here.
+            ticket.ended(if kept { end } else { End::Gone });
+        });
     }
 
     async fn run(self) -> End {

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use waxseal_spool::{Accept, BodyWriter, Entrance, Gate, Gathering, Inflow, Later, Put, Refusal};
 use waxseal_types::{Envelope, QueueId};
 
-use super::{admission::Admit, manager::QueueManager, services::DrainState};
+use super::{admission::Admit, expected::Expect, manager::QueueManager, services::DrainState};
 
 /// The way into the current spool, and its gate; there is none while the spool is down. Clients on several threads come in here, and the answers of the log's own
 /// thread go to theirs: nobody else is asked.
@@ -85,7 +85,12 @@ impl Accept for Doorway {
         body: Bytes,
     ) -> Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>> {
         let Some(open) = self.open.load_full() else { return Box::pin(async { Err(Refusal::FAILED) }) };
-        let durable = open.entrance.put(Put { envelope: envelope.clone(), body: body.clone() });
+        let (durable, word) = open.entrance.put(Put { envelope: envelope.clone(), body: body.clone() });
+        if let Some(word) = word {
+            // The processor has nothing else to do while the disk writes: what comes before the text is got ready meanwhile.
+            open.manager.do_send(Expect { envelope: Arc::new(envelope), body, word });
+            return Box::pin(async move { durable.await.map_err(|error| error.refusal()) });
+        }
         Commit::boxed(async move {
             durable.await.map_err(|error| error.refusal())?;
             // From here on the message is ours; the manager learns of it although the client may have left.

@@ -18,6 +18,7 @@ use super::{
     crews::Crews,
     delivery::{End, Finished},
     doorway::Doorway,
+    expected::Expected,
     factories::Factories,
     quay::{Dock, Quays},
     saving::{Mark, Saving},
@@ -44,6 +45,8 @@ pub struct QueueManager {
     pub(super) doorway: Option<Arc<Doorway>>,
     pub(super) saving: Option<Saving>,
     pub(super) owner: Owner,
+    /// Messages that are not durable yet.
+    pub(super) expected: Expected,
     pub(super) schedule: Schedule,
     pub(super) levers: Levers,
     /// Clients whose quotas were asked for, with the state of the tables then.
@@ -108,6 +111,7 @@ impl QueueManager {
             doorway: None,
             saving: None,
             owner: Owner::default(),
+            expected: Expected::default(),
             schedule,
             levers,
             met: HashMap::new(),

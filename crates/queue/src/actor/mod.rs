@@ -12,6 +12,7 @@ mod crews;
 mod delays;
 mod delivery;
 mod doorway;
+mod expected;
 mod factories;
 mod learning;
 mod listing;

@@ -10,7 +10,7 @@ use std::{
 
 use actix::Addr;
 use tokio::sync::Notify;
-use waxseal_transport::{Lane, OpenReport, OpenRequest, OutMessage, Sent};
+use waxseal_transport::{Hold, Lane, OpenReport, OpenRequest, OutMessage, Sent};
 use waxseal_verify::Clearance;
 
 use super::{crews::Boarding, manager::QueueManager};
@@ -25,6 +25,8 @@ pub(super) struct Passage {
     /// Whether the connection may carry more than this message.
     shares: Cell<bool>,
     lane: RefCell<Option<Lane>>,
+    /// What holds the text back.
+    hold: Option<Hold>,
     /// Something of the message is about to leave, or has left.
     sending: Arc<AtomicBool>,
     stepped_off: Notify,
@@ -33,14 +35,20 @@ pub(super) struct Passage {
 }
 
 impl Passage {
-    /// For a delivery of `crew`; over `lane`, where it is to ride.
-    pub(super) fn new(manager: Arc<Addr<QueueManager>>, crew: u64, lane: Option<Lane>) -> Self {
+    /// For a delivery of `crew`; over `lane`, where it is to ride; `hold` is what holds its text back.
+    pub(super) fn new(
+        manager: Arc<Addr<QueueManager>>,
+        crew: u64,
+        lane: Option<Lane>,
+        hold: Option<Hold>,
+    ) -> Self {
         Self {
             manager,
             crew,
             rides: lane.is_some(),
             shares: Cell::new(false),
             lane: RefCell::new(lane),
+            hold,
             sending: Arc::default(),
             stepped_off: Notify::new(),
             crowded: Cell::new(false),
@@ -94,7 +102,7 @@ impl Passage {
     /// `None` where there is no connection.
     pub(super) async fn send(&self, clearance: Clearance, message: OutMessage) -> Option<Sent> {
         let lane = self.lane.borrow().clone()?;
-        let sent = lane.send(clearance, message, Arc::clone(&self.sending)).await;
+        let sent = lane.send(clearance, message, Arc::clone(&self.sending), self.hold.clone()).await;
         self.sending.store(false, Ordering::Release);
         Some(sent)
     }

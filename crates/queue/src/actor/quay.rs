@@ -15,7 +15,7 @@ use actix::{Actor, Addr, Context, Handler, Message, Recipient};
 use actix_rt::ArbiterHandle;
 use bytes::Bytes;
 use waxseal_spool::actor::SpoolActor;
-use waxseal_transport::Lane;
+use waxseal_transport::{Hold, Lane};
 use waxseal_types::Envelope;
 
 use super::{
@@ -57,19 +57,21 @@ pub(super) struct Embark {
     pub(super) seed: u64,
     /// The connection that it is to ride on.
     pub(super) lane: Option<Lane>,
+    /// What holds its text back.
+    pub(super) hold: Option<Hold>,
 }
 
 impl Dock {
     /// Begins a delivery here.
-    pub(super) fn embark(&self, Embark { start, part, fresh, ticket, seed, lane }: Embark) {
+    pub(super) fn embark(&self, Embark { start, part, fresh, ticket, seed, lane, hold }: Embark) {
         let actors = Actors {
             board: Rc::clone(&self.board),
             tables: Arc::clone(&self.common.tables),
             drain: Arc::clone(&self.drain),
-            passage: Passage::new(Arc::clone(&self.manager), ticket.crew(), lane),
+            passage: Passage::new(Arc::clone(&self.manager), ticket.crew(), lane, hold.clone()),
         };
         let (common, away) = (Rc::clone(&self.common), self.away);
-        Attempt { common, actors, start, part, fresh, seed, away }.spawn(ticket);
+        Attempt { common, actors, start, part, fresh, seed, away, hold }.spawn(ticket);
     }
 }
 

@@ -20,7 +20,7 @@ async fn round_trips() {
         let clearance = cleared(&opened.session, &TlsDemand::Clear, None);
         let out = message(&TlsDemand::Clear, &["r@b.example"], b"Hi\r\n");
         let lane = actor.send(Lead(opened.session)).await.unwrap().unwrap();
-        let sent = lane.send(clearance, out, Default::default()).await;
+        let sent = lane.send(clearance, out, Default::default(), None).await;
         assert!(matches!(sent.recipients[0].1, RcptOutcome::Delivered(_)));
         drop(lane);
         while connector.idle() == 0 {

@@ -6,10 +6,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{join, task::LocalSet};
-use waxseal_transport::{Connector, Generation, Lane, OutMessage, RcptOutcome, Sent, TlsUse};
+use waxseal_transport::{Connector, Generation, Hold, Lane, OutMessage, RcptOutcome, Sent, TlsUse};
 use waxseal_types::TlsDemand;
 use waxseal_verify::Clearance;
 
@@ -36,7 +37,7 @@ fn word(sent: &Sent) -> String {
 
 /// A delivery over `lane`.
 async fn send(lane: &Lane, clearance: &Clearance, out: OutMessage) -> String {
-    word(&lane.send(clearance.clone(), out, Arc::new(AtomicBool::new(false))).await)
+    word(&lane.send(clearance.clone(), out, Arc::new(AtomicBool::new(false)), None).await)
 }
 
 /// Opens a lane to a server with these keywords, and lets `client` and `server` have it; the connection's task runs beside them.
@@ -239,7 +240,7 @@ async fn every_message_is_cleared_by_itself_and_one_that_was_taken_back_is_not_s
         let under_way = Arc::new(AtomicBool::new(false));
         // Dropped before its turn comes.
         let third = async {
-            let sending = lane.send(clearance.clone(), out(b"3\r\n"), Arc::clone(&under_way));
+            let sending = lane.send(clearance.clone(), out(b"3\r\n"), Arc::clone(&under_way), None);
             tokio::select! {
                 biased;
                 _ = sending => {}
@@ -350,4 +351,64 @@ async fn a_lane_serves_whoever_an_idle_connection_would_and_is_not_kept_when_clo
         assert_eq!(wire.line().await, "QUIT");
     };
     join!(client, server);
+}
+
+/// A held message, and what `end` does with it once the server has heard all that comes before the text.
+async fn held(keywords: &[&str], released: bool) -> (String, Vec<String>) {
+    let (holder, hold) = Hold::new();
+    let (heard, told) = tokio::sync::oneshot::channel();
+    let client = async move |lane: Lane, clearance: Clearance| {
+        let under_way = Arc::new(AtomicBool::new(false));
+        let first = lane.send(clearance.clone(), out(b"1\r\n"), under_way, Some(hold));
+        // Whatever is behind it waits for it: its commands may not stand where a text is expected.
+        let second = send(&lane, &clearance, out(b"2\r\n"));
+        let end = async {
+            told.await.unwrap();
+            // Time for a text to leave that must not.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if released { holder.release() } else { drop(holder) }
+        };
+        let (first, second, ()) = join!(first, second, end);
+        drop(lane);
+        format!("{}; {second}", word(&first))
+    };
+    let (seen, all) = tokio::sync::oneshot::channel();
+    let server = async move |mut wire: Wire| {
+        let mut flights = vec![wire.flight().await];
+        if flights[0].ends_with("DATA\r\n") {
+            wire.say("250 ok\r\n250 ok\r\n354 go\r\n").await;
+        }
+        heard.send(()).unwrap();
+        flights.push(wire.flight().await);
+        if released && flights[0].ends_with("DATA\r\n") {
+            wire.say("250 one\r\n250 ok\r\n250 ok\r\n354 go\r\n").await;
+            flights.push(wire.flight().await);
+            wire.say("250 two\r\n").await;
+        } else if released {
+            wire.say(&TAKEN.repeat(2)).await;
+        }
+        seen.send(flights).unwrap();
+    };
+    let (told, _) = over(keywords, client, server).await;
+    (told, all.await.unwrap())
+}
+
+#[tokio::test]
+async fn a_text_leaves_when_its_hold_is_released_and_its_commands_before() {
+    let (told, flights) = held(&["PIPELINING"], true).await;
+    assert_eq!(told, "delivered 250; delivered 250");
+    assert_eq!(flights, [COMMANDS.to_owned(), format!("1\r\n.\r\n{COMMANDS}"), "2\r\n.\r\n".into()]);
+    let (told, flights) = held(&["PIPELINING", "CHUNKING"], true).await;
+    assert_eq!(told, "delivered 250; delivered 250");
+    assert_eq!(flights, [CHUNK.to_owned(), format!("1\r\n{CHUNK}2\r\n")]);
+}
+
+#[tokio::test]
+async fn a_text_that_is_withdrawn_never_leaves_and_the_connection_closes() {
+    for (keywords, commands) in [(&["PIPELINING"][..], COMMANDS), (&["PIPELINING", "CHUNKING"], CHUNK)] {
+        let (told, flights) = held(keywords, false).await;
+        let first = "Body: the text of the message cannot be sent: it was withdrawn";
+        assert_eq!(told, format!("{first}; Mail: lost connection"));
+        assert_eq!(flights, [commands, ""]);
+    }
 }
