@@ -44,30 +44,35 @@ fn told(world: &World) -> Vec<String> {
 
 #[actix_rt::test]
 async fn its_commands_leave_while_the_disk_writes_and_its_text_when_that_has_ended() {
-    let peer = Peer::builder().keywords(["PIPELINING"]);
-    let (disk, peer) = (SimDisk::new(11), peer.start().await.expect("starts"));
-    let world = on(&disk, &peer);
-    let engine = world.start().await;
-    disk.hold_syncs(true);
-    let client = submit(&engine, "new@b.test");
-    heard(&peer, "DATA").await;
-    assert_eq!((peer.accepted().len(), told(&world)), (0, vec![]), "before it is durable");
-    assert!(!client.is_finished(), "250 before the sync");
-    disk.hold_syncs(false);
-    assert!(within(LIMIT, client).await.expect("no panic").starts_with("250 "));
-    assert_eq!(within(LIMIT, peer.wait_for(1)).await[0].recipients, ["new@b.test"]);
-    within(LIMIT, world.recorder.attempt(|_| true)).await;
-    assert_eq!(told(&world), ["queued", "delivered"]);
-    // The end of it has reached the disk as well.
-    assert!(engine.shut_down().await);
-    let engine = world.start().await;
-    assert!(engine.shut_down().await);
-    assert_eq!(peer.accepted().len(), 1, "nothing comes back");
+    // On the manager's thread, and on others.
+    for threads in [0, 2] {
+        let peer = Peer::builder().keywords(["PIPELINING"]);
+        let (disk, peer) = (SimDisk::new(11), peer.start().await.expect("starts"));
+        let mut world = on(&disk, &peer);
+        world.settings.queue.delivery_threads = Some(threads);
+        let engine = world.start().await;
+        disk.hold_syncs(true);
+        let client = submit(&engine, "new@b.test");
+        heard(&peer, "DATA").await;
+        assert_eq!((peer.accepted().len(), told(&world)), (0, vec![]), "before it is durable");
+        assert!(!client.is_finished(), "250 before the sync");
+        disk.hold_syncs(false);
+        assert!(within(LIMIT, client).await.expect("no panic").starts_with("250 "));
+        assert_eq!(within(LIMIT, peer.wait_for(1)).await[0].recipients, ["new@b.test"]);
+        within(LIMIT, world.recorder.attempt(|_| true)).await;
+        assert_eq!(told(&world), ["queued", "delivered"]);
+        // The end of it has reached the disk as well.
+        assert!(engine.shut_down().await);
+        let engine = world.start().await;
+        assert!(engine.shut_down().await);
+        assert_eq!(peer.accepted().len(), 1, "nothing comes back");
+    }
 }
 
 #[actix_rt::test]
 async fn a_refusal_counts_when_the_message_is_durable() {
-    let peer = Peer::builder().reply_to_recipient("new@b.test", "550 5.1.1 nobody");
+    // A chunk would be owed to the server whether it wants it or not; after DATA nothing is.
+    let peer = Peer::builder().keywords(["PIPELINING"]).reply_to_recipient("new@b.test", "550 5.1.1 nobody");
     let (disk, peer) = (SimDisk::new(12), peer.start().await.expect("starts"));
     let world = on(&disk, &peer);
     let engine = world.start().await;
@@ -137,4 +142,32 @@ async fn a_write_that_fails_takes_the_delivery_back() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!((peer.accepted().len(), told(&world)), (0, vec![]));
     engine.shut_down().await;
+}
+
+#[actix_rt::test]
+async fn what_was_given_up_before_its_turn_never_begins() {
+    let gate = Gate::new();
+    let peer = Peer::builder().keywords([]).on_each(
+        Step::Dot,
+        [Act::Hold(gate.clone(), Box::new("250 2.0.0 taken".into())), "250 2.0.0 taken".into()],
+    );
+    let (disk, peer) = (SimDisk::new(15), peer.start().await.expect("starts"));
+    let mut world = on(&disk, &peer);
+    world.settings.queue.initial_destination_concurrency = 1;
+    world.settings.queue.destination_concurrency_limit = 1;
+    (world.settings.spool.slow, world.settings.spool.stale) =
+        (Duration::from_millis(100), Duration::from_millis(300));
+    let engine = world.start().await;
+    world.submit(&engine, "a@a.test", &["first@b.test"], TEXT).await;
+    within(LIMIT, gate.reached()).await;
+    disk.hold_syncs(true);
+    let reply = world.offer(&engine, "a@a.test", &["given.up@b.test"], TEXT).await;
+    assert!(reply.starts_with("451 "), "{reply}");
+    disk.hold_syncs(false);
+    gate.open();
+    within(LIMIT, peer.wait_for(1)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(peer.accepted().len(), 1, "its turn came, and it was not there");
+    assert_eq!(told(&world), ["queued", "delivered"]);
+    assert!(engine.shut_down().await);
 }
