@@ -219,7 +219,13 @@ impl Conductor {
                 }
             }
             released = ended(hold.as_mut()), if held => {
-                if let Err(broken) = self.session.hold_ended(released) {
+                // Those ahead of a message that is withdrawn may have been taken: what the server says of them is heard before the connection closes.
+                let ended = if released || self.session.flights.len() == 1 {
+                    self.session.hold_ended(released)
+                } else {
+                    self.session.hear().await
+                };
+                if let Err(broken) = ended {
                     self.break_off(&broken);
                 }
             }

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use actix::{Addr, Handler, Message};
+use actix::{Addr, AsyncContext as _, Handler, Message};
 use bytes::Bytes;
 use waxseal_spool::Durable;
 use waxseal_transport::{Hold, Holder};
@@ -53,9 +53,9 @@ impl Handler<Expect> for QueueManager {
     type Result = ();
 
     fn handle(&mut self, Expect { envelope, body, word }: Expect, context: &mut Self::Context) {
-        let Some(manager) = self.address().map(Arc::clone) else { return };
+        let manager = self.address().map_or_else(|| Arc::new(context.address()), Arc::clone);
         self.prepare(&envelope, &body);
-        actix_rt::spawn(settled(manager, envelope.clone(), body, word));
+        actix_rt::spawn(settled(manager, envelope, body, word));
         self.pump(context);
     }
 }

@@ -412,3 +412,31 @@ async fn a_text_that_is_withdrawn_never_leaves_and_the_connection_closes() {
         assert_eq!(flights, [commands, ""]);
     }
 }
+
+#[tokio::test]
+async fn who_is_ahead_of_a_withdrawn_text_is_heard_out() {
+    let (holder, hold) = Hold::new();
+    let (heard, told) = tokio::sync::oneshot::channel();
+    let client = async move |lane: Lane, clearance: Clearance| {
+        let ahead = send(&lane, &clearance, out(b"1\r\n"));
+        let under_way = Arc::new(AtomicBool::new(false));
+        let withdrawn = lane.send(clearance.clone(), out(b"2\r\n"), under_way, Some(hold));
+        let end = async {
+            told.await.unwrap();
+            drop(holder);
+        };
+        let (ahead, withdrawn, ()) = join!(ahead, withdrawn, end);
+        drop(lane);
+        (ahead, word(&withdrawn))
+    };
+    let server = async move |mut wire: Wire| {
+        assert_eq!(wire.flight().await, format!("{CHUNK}1\r\n{CHUNK}"));
+        heard.send(()).unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        wire.say(TAKEN).await;
+        assert_eq!(wire.flight().await, "");
+    };
+    let (told, _) = over(&["PIPELINING", "CHUNKING"], client, server).await;
+    let withdrawn = "Body: the text of the message cannot be sent: it was withdrawn";
+    assert_eq!(told, ("delivered 250".into(), withdrawn.into()));
+}
