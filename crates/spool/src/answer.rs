@@ -13,18 +13,12 @@ use crate::Error;
 
 #[derive(Debug)]
 struct Slot<T> {
-    state: State<T>,
+    /// Until who asked takes it.
+    answer: Option<Result<T, Error>>,
     /// Of who asked, and of who watches.
     wakers: [Option<Waker>; 2],
-    /// Whether it was granted, once it is settled: the answer itself is taken by who asked.
+    /// Whether it was granted, once it is settled.
     granted: Option<bool>,
-}
-
-#[derive(Debug)]
-enum State<T> {
-    Waiting,
-    Settled(Result<T, Error>),
-    Taken,
 }
 
 /// The side that asked.
@@ -46,7 +40,7 @@ impl<T> Clone for Ticket<T> {
 }
 
 pub(crate) fn ticket<T>() -> (Ticket<T>, Answer<T>) {
-    let slot = Slot { state: State::Waiting, wakers: [None, None], granted: None };
+    let slot = Slot { answer: None, wakers: [None, None], granted: None };
     let slot = Arc::new(Mutex::new(slot));
     (Ticket(Arc::clone(&slot)), Answer(slot))
 }
@@ -60,7 +54,7 @@ impl<T> Ticket<T> {
                 return false;
             }
             slot.granted = Some(result.is_ok());
-            slot.state = State::Settled(result);
+            slot.answer = Some(result);
             std::mem::take(&mut slot.wakers)
         };
         wakers.into_iter().flatten().for_each(Waker::wake);
@@ -93,15 +87,11 @@ impl<T> Future for Answer<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut slot = self.0.lock();
-        match std::mem::replace(&mut slot.state, State::Taken) {
-            State::Settled(result) => Poll::Ready(result),
-            State::Waiting => {
-                slot.state = State::Waiting;
-                slot.wait(0, context);
-                Poll::Pending
-            }
-            State::Taken => Poll::Pending,
+        if let Some(result) = slot.answer.take() {
+            return Poll::Ready(result);
         }
+        slot.wait(0, context);
+        Poll::Pending
     }
 }
 

@@ -270,16 +270,19 @@ impl Log {
     }
 
     fn ask(&self, work: Result<Work, Error>) -> Pending<()> {
-        match work {
-            Ok(work) => Box::pin(self.push(work)),
-            Err(error) => Box::pin(std::future::ready(Err(error))),
-        }
+        self.ask_watched(work).0
     }
 
-    fn push(&self, work: Work) -> Answer {
+    /// With the word for somebody else; none where nothing was asked.
+    fn ask_watched(&self, work: Result<Work, Error>) -> (Pending<()>, Option<Durable>) {
+        let work = match work {
+            Ok(work) => work,
+            Err(error) => return (Box::pin(std::future::ready(Err(error))), None),
+        };
         let (ticket, answer): (_, Answer) = ticket();
         self.0.inbox.push(Request::new(work, Some(ticket), Instant::now()));
-        answer
+        let durable = answer.durable();
+        (Box::pin(answer), Some(durable))
     }
 }
 
@@ -289,18 +292,10 @@ impl Entrance {
     #[must_use]
     pub fn put(&self, put: Put) -> (Pending<()>, Option<Durable>) {
         let Some(log) = self.log() else { return (Box::pin(std::future::ready(Err(Error::Closed))), None) };
-        if put.body.len() > log.0.inline_limit {
+        if put.body.len() > log.0.inline_limit || !log.0.gate.is_still() {
             return (log.put(put), None);
         }
-        let alone = log.0.gate.is_still();
-        match log.prepare(put) {
-            Ok(prepared) => {
-                let answer = log.push(Work::Put(prepared));
-                let durable = alone.then(|| answer.durable());
-                (Box::pin(answer), durable)
-            }
-            Err(error) => (Box::pin(std::future::ready(Err(error))), None),
-        }
+        log.ask_watched(log.prepare(put).map(Work::Put))
     }
 
     /// [`Log::body_writer`]; `None` where the log is gone.

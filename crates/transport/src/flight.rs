@@ -47,7 +47,7 @@ impl Flight {
 
     /// What has to be written of it now.
     fn due(&self) -> impl Iterator<Item = &[u8]> {
-        let due = self.transaction.step() == TransactionStep::SendText && !self.is_held();
+        let due = self.sends_text();
         let (chunk, data) = match (&self.text, self.transaction.is_chunked()) {
             (FlightText::Whole(text), true) if due => (Some(text.chunk()), None),
             (FlightText::Whole(text), false) if due => (None, Some(text.segments())),
@@ -59,16 +59,12 @@ impl Flight {
     }
 
     fn is_text_due(&self) -> bool {
-        match self.transaction.step() {
-            TransactionStep::SendText => !self.is_held(),
-            TransactionStep::SendLoneDot => true,
-            TransactionStep::Write | TransactionStep::Await(_) | TransactionStep::Done => false,
-        }
+        self.sends_text() || self.transaction.step() == TransactionStep::SendLoneDot
     }
 
-    /// Whether its text may not leave yet.
-    pub(crate) const fn is_held(&self) -> bool {
-        self.hold.is_some()
+    /// Whether its text is what is next, and may leave.
+    pub(crate) fn sends_text(&self) -> bool {
+        self.transaction.step() == TransactionStep::SendText && self.hold.is_none()
     }
 
     /// Whether its text is written piece by piece.
@@ -78,11 +74,9 @@ impl Flight {
 
     /// The way to read its text, where that is what is due now.
     fn pour_due(&mut self) -> Option<Pour> {
-        let held = self.is_held();
+        let due = self.sends_text();
         match &mut self.text {
-            FlightText::Stored(pour) if self.transaction.step() == TransactionStep::SendText && !held => {
-                pour.take()
-            }
+            FlightText::Stored(pour) if due => pour.take(),
             FlightText::Stored(_) | FlightText::Whole(_) => None,
         }
     }

@@ -5,57 +5,37 @@
 
 use tokio::sync::watch;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Word {
-    None,
-    Released,
-    Withdrawn,
-}
-
 /// The side that waits for the word.
 #[derive(Debug, Clone)]
-pub struct Hold(watch::Receiver<Word>);
+pub struct Hold(watch::Receiver<bool>);
 
 /// The side that gives the word. Dropped without one, the text never leaves.
 #[derive(Debug)]
-pub struct Holder(watch::Sender<Word>);
+pub struct Holder(watch::Sender<bool>);
 
 impl Hold {
     /// A hold, and who ends it.
     #[must_use]
     pub fn new() -> (Holder, Self) {
-        let (holder, hold) = watch::channel(Word::None);
+        let (holder, hold) = watch::channel(false);
         (Holder(holder), Self(hold))
     }
 
     /// Whether the text may leave by now.
     #[must_use]
     pub fn is_released(&self) -> bool {
-        *self.0.borrow() == Word::Released
+        *self.0.borrow()
     }
 
     /// Waits for the word: `true` where the text may leave. May be dropped and called again.
     pub async fn ended(&mut self) -> bool {
-        let word = self.0.wait_for(|word| *word != Word::None).await;
-        word.is_ok_and(|word| *word == Word::Released)
+        self.0.wait_for(|released| *released).await.is_ok()
     }
 }
 
 impl Holder {
     /// The text may leave.
     pub fn release(self) {
-        self.0.send_replace(Word::Released);
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        self.0.send_if_modified(|word| {
-            let withdrawn = *word == Word::None;
-            if withdrawn {
-                *word = Word::Withdrawn;
-            }
-            withdrawn
-        });
+        self.0.send_replace(true);
     }
 }

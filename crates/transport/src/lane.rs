@@ -145,9 +145,9 @@ impl Lane {
     }
 }
 
-async fn ended(hold: Option<&mut Hold>) -> bool {
+async fn ended(hold: Option<Hold>) -> bool {
     match hold {
-        Some(hold) => hold.ended().await,
+        Some(mut hold) => hold.ended().await,
         None => false,
     }
 }
@@ -210,7 +210,7 @@ impl Conductor {
         }
         let wants = !self.over && self.next.is_none() && self.session.may_begin();
         let (hold, awaits) = (self.session.hold(), self.session.awaits());
-        let (held, mut hold) = (hold.is_some(), hold);
+        let held = hold.is_some();
         tokio::select! {
             biased;
             heard = self.session.hear(), if awaits => {
@@ -218,7 +218,7 @@ impl Conductor {
                     self.break_off(&broken);
                 }
             }
-            released = ended(hold.as_mut()), if held => {
+            released = ended(hold), if held => {
                 // Those ahead of a message that is withdrawn may have been taken: what the server says of them is heard before the connection closes.
                 let ended = if released || self.session.flights.len() == 1 {
                     self.session.hold_ended(released)

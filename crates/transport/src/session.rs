@@ -172,8 +172,7 @@ impl Session {
     /// RFC 2920 §3.1: the text of a message may be the first of a group of commands.
     pub(crate) fn may_begin(&self) -> bool {
         let Some(last) = self.flights.back() else { return true };
-        let leaves =
-            last.transaction.step() == TransactionStep::SendText && !last.is_stored() && !last.is_held();
+        let leaves = last.sends_text() && !last.is_stored();
         let out = last.transaction.is_text_sent() || leaves;
         out && self.flights.len() < self.depth() && self.state == State::Clean && self.usable()
     }

@@ -120,8 +120,8 @@ impl Attempt {
     /// Runs it as a task of its own; a panic in it is its own end only.
     pub(super) fn spawn(self, mut ticket: Ticket) {
         ticket.arrived = true;
-        // The states of a delivery are kilobytes; on the heap from the start they are not moved when the task is made.
         let hold = self.hold.clone();
+        // The states of a delivery are kilobytes; on the heap from the start they are not moved when the task is made.
         let run = Box::pin(self.run());
         actix_rt::spawn(async move {
             let end = run.await;
